@@ -29,7 +29,7 @@ use measurements::Measurements;
 pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// What all scenarios work with.
-pub(crate) struct Bench {
+pub(crate) struct Benchmark {
     pub(crate) measurements: Measurements,
     /// What is measured.
     program: PathBuf,
@@ -40,7 +40,7 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
 }
 
-impl Bench {
+impl Benchmark {
     /// The number of rounds; two in a quick run.
     pub(crate) fn rounds(&self, full: u32) -> u32 {
         if self.quick { full.min(2) } else { full }
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((first, rest)) if first == "serve" => server::serve(rest).map(|()| ExitCode::SUCCESS),
         Some((first, rest)) if first == "bare" => bare::bare(rest).map(|()| ExitCode::SUCCESS),
-        _ => bench(&args),
+        _ => benchmark(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{error}");
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     })
 }
 
-fn bench(args: &[String]) -> Fallible<ExitCode> {
+fn benchmark(args: &[String]) -> Fallible<ExitCode> {
     let flag = |name: &str| args.iter().any(|arg| arg == name);
     // cargo adds `--bench`.
     let named: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
@@ -105,22 +105,22 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
         println!("quick: every input is a twentieth of what its name says");
     }
     let program = program::build()?;
-    let mut bench = Bench { measurements, program, work, scratch: scratch.path().to_owned(), quick };
+    let mut benchmark = Benchmark { measurements, program, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);
         for round in 0..2 {
             if round == 1 {
-                (scenario.run)(&mut bench)?;
+                (scenario.run)(&mut benchmark)?;
             }
             let others = measure::others()?;
-            bench.measurements.add(("machine", scenario.name, "others", "cores"), round, others);
+            benchmark.measurements.add(("machine", scenario.name, "others", "cores"), round, others);
         }
-        bench.measurements.write(&figures)?;
+        benchmark.measurements.write(&figures)?;
     }
-    let lines = goals::lines(&bench.measurements);
+    let lines = goals::lines(&benchmark.measurements);
     println!("\n{}\n", goals::table(&lines));
     let svg = figures.with_extension("svg");
-    std::fs::write(&svg, picture::draw(&bench.measurements, &lines))?;
+    std::fs::write(&svg, picture::draw(&benchmark.measurements, &lines))?;
     println!("single runs: {}\npicture: {}", figures.display(), svg.display());
     let shown = lines.iter().all(|line| matches!(line.verdict(), Verdict::Met | Verdict::NoGoal));
     Ok(if flag("--check") && !shown { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 
+use tracing::info;
+
 use super::{Runner, RunnerJob};
 use crate::clock;
 use crate::domain::change::Change;
@@ -156,7 +158,7 @@ impl Runner<'_> {
     fn answer(&mut self, instruction: Instruction, effect: ControlEffect) {
         let Instruction { kind, who, run, .. } = &instruction;
         let (name, in_flight) = (effect.name(), effect.in_flight());
-        tracing::info!(event = "control", run, instruction = %kind, who, effect = name, in_flight, "instruction applied");
+        info!(event = "control", run, instruction = %kind, who, effect = name, in_flight, "instruction applied");
         self.recorder.write(Change::Control(AppliedInstruction { instruction, effect }), true);
     }
 }

@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use imbulk_testkit::reseal::change_and_reseal;
 use imbulk_testkit::results_check::{Completion, InDoubt, ResultsCheck};
 use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, mixed};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 /// Trials of an ordinary test run.
 const FLIPS: u64 = 400;
@@ -69,16 +69,16 @@ fn job(operation: Command) -> JobFile {
 impl Frozen {
     fn new(stage: Stage, operation: Command) -> Self {
         let asked = mixed(operation, 120);
-        let setup = BenchSetup { latency: Duration::from_millis(2), ..BenchSetup::default() };
-        let (bench, job) = job(operation).rows(&asked).on(setup);
-        bench.faults(&["any:code=30006:0.1", "any:garbage:#7", "any:missing:0.05"]);
-        let start = || bench.start_run(&job);
+        let setup = WorkspaceSetup { latency: Duration::from_millis(2), ..WorkspaceSetup::default() };
+        let (workspace, job) = job(operation).rows(&asked).on(setup);
+        workspace.faults(&["any:code=30006:0.1", "any:garbage:#7", "any:missing:0.05"]);
+        let start = || workspace.start_run(&job);
         match stage {
-            Stage::Planned => drop(bench.imbulk(&["plan", &job])),
+            Stage::Planned => drop(workspace.imbulk(&["plan", &job])),
             Stage::Finished => drop(start().wait().expect(3)),
             Stage::Stopped | Stage::Killed => {
                 let mut running = start();
-                bench.until_calls(20, &mut running);
+                workspace.until_calls(20, &mut running);
                 if stage == Stage::Killed {
                     running.kill();
                 } else {
@@ -87,9 +87,9 @@ impl Frozen {
                 }
             }
         }
-        let read = |name| std::fs::read(bench.path(name)).unwrap_or_default();
-        let faults: u64 = bench.report().faults.values().sum();
-        let (db, wal, world) = (read(DB), read(WAL), bench.world(World::clone));
+        let read = |name| std::fs::read(workspace.path(name)).unwrap_or_default();
+        let faults: u64 = workspace.report().faults.values().sum();
+        let (db, wal, world) = (read(DB), read(WAL), workspace.world(World::clone));
         Self { stage, operation, asked, db, wal, world, resends: (faults + 2 * IN_FLIGHT) * 3 }
     }
 
@@ -142,7 +142,7 @@ fn damage(bytes: &mut [u8], rng: &mut SmallRng) -> String {
 
 /// A trial: a damaged copy, and the reaction of the program.
 struct Trial<'a> {
-    bench: &'a Bench,
+    workspace: &'a Workspace,
     frozen: &'a Frozen,
     before: Report,
     /// Whether commits may be missing in a way that no program can detect.
@@ -150,24 +150,24 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(bench: &'a Bench, frozen: &'a Frozen, db: &[u8], wal: &[u8], tail: bool) -> Self {
+    fn new(workspace: &'a Workspace, frozen: &'a Frozen, db: &[u8], wal: &[u8], tail: bool) -> Self {
         for name in [DB, WAL, "imbulk.db-shm"] {
             // Some of these files are missing in some trials.
-            let _gone = std::fs::remove_file(bench.path(name));
+            let _gone = std::fs::remove_file(workspace.path(name));
         }
-        bench.write(DB, db);
+        workspace.write(DB, db);
         if !wal.is_empty() {
-            bench.write(WAL, wal);
+            workspace.write(WAL, wal);
         }
-        bench.set_world(frozen.world.clone());
-        Self { bench, frozen, before: bench.report(), tail }
+        workspace.set_world(frozen.world.clone());
+        Self { workspace, frozen, before: workspace.report(), tail }
     }
 
     fn outcome(&self) -> Seen {
-        let job = job(self.frozen.operation).rows(&self.frozen.asked).write(self.bench);
+        let job = job(self.frozen.operation).rows(&self.frozen.asked).write(self.workspace);
         let outputs = catch_unwind(AssertUnwindSafe(|| {
-            let run = self.bench.run(&job);
-            [run, self.bench.imbulk(&["results", "job"]), self.bench.imbulk(&["status", "job", "--json"])]
+            let run = self.workspace.run(&job);
+            [run, self.workspace.imbulk(&["results", "job"]), self.workspace.imbulk(&["status", "job", "--json"])]
         }));
         let Ok([run, results, status]) = outputs else { return Seen::Violation("it did not end".to_owned()) };
         self.seen(&run, &results, &status).unwrap_or_else(|wrong| {
@@ -189,7 +189,7 @@ impl<'a> Trial<'a> {
                 detected.get_or_insert(command);
             }
         }
-        self.bench.world(|world| self.case(&[], Completion::Partial).strangers(world)).map_or(Ok(()), Err)?;
+        self.workspace.world(|world| self.case(&[], Completion::Partial).strangers(world)).map_or(Ok(()), Err)?;
         if results.code == 0 {
             let rows = catch_unwind(|| rows::parse(&results.stdout)).map_err(|_| "garbage for results".to_owned())?;
             self.check_rows(&rows, if done { Completion::Complete } else { Completion::Partial })?;
@@ -202,7 +202,7 @@ impl<'a> Trial<'a> {
 
     fn check_rows(&self, rows: &[ResultRow], end: Completion) -> Result<(), String> {
         let case = self.case(rows, end);
-        let wrong = self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
+        let wrong = self.workspace.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
         if wrong.is_empty() {
             Ok(())
         } else {
@@ -211,7 +211,7 @@ impl<'a> Trial<'a> {
     }
 
     fn case<'b>(&'b self, results: &'b [ResultRow], end: Completion) -> ResultsCheck<'b> {
-        let clean = ResultsCheck::clean(self.bench, self.frozen.operation, &self.frozen.asked, results);
+        let clean = ResultsCheck::clean(self.workspace, self.frozen.operation, &self.frozen.asked, results);
         let overlaps = clean.report.overlaps - self.before.overlaps;
         let overlaps_with_abandoned = clean.report.overlaps_with_abandoned - self.before.overlaps_with_abandoned;
         let bad_requests = clean.report.bad_requests - self.before.bad_requests;
@@ -248,7 +248,7 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
-fn trial(bench: &Bench, frozen: &Frozen, seed: u64) -> (String, Seen) {
+fn trial(workspace: &Workspace, frozen: &Frozen, seed: u64) -> (String, Seen) {
     let mut rng = SmallRng::seed_from_u64(seed);
     let (mut db, mut wal) = (frozen.db.clone(), frozen.wal.clone());
     let last_commit = frozen.last_commit();
@@ -265,7 +265,7 @@ fn trial(bench: &Bench, frozen: &Frozen, seed: u64) -> (String, Seen) {
         if in_log { WAL } else { DB },
         if tail { ", in the last commit" } else { "" }
     );
-    let seen = Trial::new(bench, frozen, &db, &wal, tail).outcome();
+    let seen = Trial::new(workspace, frozen, &db, &wal, tail).outcome();
     if matches!(seen, Seen::Violation(_)) {
         let kept = format!("{}/flip-{seed}", env!("CARGO_TARGET_TMPDIR"));
         std::fs::write(format!("{kept}.db"), &db).expect("the disk has space");
@@ -287,14 +287,14 @@ fn flipped_bytes_are_detected_or_harmless() {
     let stock = stock();
     let (next, counts, violations) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
     let work = || {
-        let bench = Bench::new();
+        let workspace = Workspace::new();
         loop {
             let n = next.fetch_add(1, Ordering::Relaxed);
             if n >= flips {
                 return;
             }
             let seed = first + n;
-            let (what, seen) = trial(&bench, &stock[usize::try_from(seed).expect("small") % stock.len()], seed);
+            let (what, seen) = trial(&workspace, &stock[usize::try_from(seed).expect("small") % stock.len()], seed);
             let class = match &seen {
                 Seen::Harmless => "harmless",
                 Seen::Detected(by) => by,
@@ -319,10 +319,10 @@ fn flipped_bytes_are_detected_or_harmless() {
 /// The outcome of a queue that was changed and whose checksums were recomputed.
 fn forged(stage: Stage, changes: &[&str]) -> Seen {
     let frozen = Frozen::new(stage, Command::FriendDelete);
-    let bench = Bench::new();
-    let trial = Trial::new(&bench, &frozen, &frozen.db, &frozen.wal, false);
+    let workspace = Workspace::new();
+    let trial = Trial::new(&workspace, &frozen, &frozen.db, &frozen.wal, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(change_and_reseal(&bench.path(DB), changes));
+    runtime.block_on(change_and_reseal(&workspace.path(DB), changes));
     trial.outcome()
 }
 

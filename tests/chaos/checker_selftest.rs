@@ -8,7 +8,7 @@ use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use imbulk_testkit::journal_check::{Evidence, InFlightRequest, Kill, MAY_BE_WRITING, QueueRow, SECOND};
 use imbulk_testkit::rows::{PROTECTED, ResultRow, mixed};
-use imbulk_testkit::{BenchSetup, JobFile};
+use imbulk_testkit::{JobFile, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDelete;
 
@@ -17,16 +17,16 @@ static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
     let asked = mixed(OPERATION, 300);
     let job = JobFile::new("job", OPERATION).rows(&asked).protecting(PROTECTED);
     let job = job.with("limits", "max_in_flight", 8).with("retry", "max_attempts", 40);
-    let (bench, job) = job.on(BenchSetup { latency: Duration::from_millis(5), ..BenchSetup::default() });
-    bench.faults(&["any:code=30006:0.05", "any:item=30011:0.03", "any:missing:0.03", "any:reset-after:#20,40"]);
-    let mut running = bench.start_run(&job);
-    bench.until_calls(60, &mut running);
+    let (workspace, job) = job.on(WorkspaceSetup { latency: Duration::from_millis(5), ..WorkspaceSetup::default() });
+    workspace.faults(&["any:code=30006:0.05", "any:item=30011:0.03", "any:missing:0.03", "any:reset-after:#20,40"]);
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(60, &mut running);
     running.kill();
-    let sending = InFlightRequest::read(&bench.path("imbulk.db"), &mut std::collections::HashSet::new());
+    let sending = InFlightRequest::read(&workspace.path("imbulk.db"), &mut std::collections::HashSet::new());
     assert!(!sending.is_empty(), "it was killed with calls in flight");
-    let kills = [Kill { at: bench.now(), sending }];
-    bench.run(&job).expect(3);
-    Evidence::of(&bench, "job", OPERATION, &asked, &kills)
+    let kills = [Kill { at: workspace.now(), sending }];
+    workspace.run(&job).expect(3);
+    Evidence::of(&workspace, "job", OPERATION, &asked, &kills)
 });
 
 /// Asserts that the checker reports the changed evidence with this text.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use imbulk_testkit::requirements::{Requirement, are_met};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -28,19 +28,19 @@ fn library() -> PathBuf {
     found.next().expect("faketime comes with its library")
 }
 
-/// A bench that starts the program with a clock that reads its offset from a file.
+/// A workspace that starts the program with a clock that reads its offset from a file.
 struct Clock {
-    bench: Bench,
+    workspace: Workspace,
 }
 
 impl Clock {
-    fn new(setup: BenchSetup, offset: i64) -> Self {
-        let mut bench = Bench::with(setup);
-        bench.set_env("LD_PRELOAD", library().to_str().expect("text"));
-        bench.set_env("FAKETIME_TIMESTAMP_FILE", bench.path("clock").to_str().expect("text"));
-        bench.set_env("FAKETIME_NO_CACHE", "1");
-        bench.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        let clock = Self { bench };
+    fn new(setup: WorkspaceSetup, offset: i64) -> Self {
+        let mut workspace = Workspace::with(setup);
+        workspace.set_env("LD_PRELOAD", library().to_str().expect("text"));
+        workspace.set_env("FAKETIME_TIMESTAMP_FILE", workspace.path("clock").to_str().expect("text"));
+        workspace.set_env("FAKETIME_NO_CACHE", "1");
+        workspace.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let clock = Self { workspace };
         clock.set(offset);
         clock
     }
@@ -48,16 +48,17 @@ impl Clock {
     /// Sets the offset of the clock in seconds.
     fn set(&self, offset: i64) {
         // The file is replaced as a whole, because it can be read at any moment.
-        self.bench.write("clock.new", format!("{offset:+}"));
-        std::fs::rename(self.bench.path("clock.new"), self.bench.path("clock")).expect("the folder can be written to");
+        self.workspace.write("clock.new", format!("{offset:+}"));
+        std::fs::rename(self.workspace.path("clock.new"), self.workspace.path("clock"))
+            .expect("the folder can be written to");
     }
 
     /// Runs the job. After every `every` calls the clock is set to the next of these offsets.
     fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (ProgramOutput, Duration) {
         let begun = Instant::now();
-        let mut running = self.bench.start_run(job);
+        let mut running = self.workspace.start_run(job);
         for offset in offsets {
-            self.bench.until_calls(self.bench.report().calls + every, &mut running);
+            self.workspace.until_calls(self.workspace.report().calls + every, &mut running);
             self.set(*offset);
         }
         (running.wait(), begun.elapsed())
@@ -71,9 +72,9 @@ fn job(rows: usize, cap: u32) -> (JobFile, Vec<InputRow>) {
     (job.with("limits", "calls_per_second", cap).with("retry", "max_attempts", 40), asked)
 }
 
-fn capped(cap: u32) -> BenchSetup {
+fn capped(cap: u32) -> WorkspaceSetup {
     let caps = Caps::default().with_app(cap).with(Command::FriendDeleteAll, cap);
-    BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() }
+    WorkspaceSetup { caps, latency: Duration::from_millis(10), ..WorkspaceSetup::default() }
 }
 
 /// A run with retries, quarantines and a cap. Its clock is set to these offsets one after the other.
@@ -83,14 +84,14 @@ fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
     let (job, asked) = job(700, CAP);
     let faults =
         ["any:code=30006:0.05", "any:silence-after:#50,100", "any:reset-after:#200,300,400", "any:garbage:0.02"];
-    clock.bench.faults(&faults);
-    let (output, took) = clock.run(&job.write(&clock.bench), 40, offsets);
+    clock.workspace.faults(&faults);
+    let (output, took) = clock.run(&job.write(&clock.workspace), 40, offsets);
     assert!([0, 3].contains(&output.code), "{output:#?}");
-    let results = clock.bench.results("job");
-    let report = clock.bench.report();
+    let results = clock.workspace.results("job");
+    let report = clock.workspace.report();
     let resends = report.faults.values().sum();
-    ResultsCheck { resends, ..ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results) }
-        .check(&clock.bench);
+    ResultsCheck { resends, ..ResultsCheck::clean(&clock.workspace, Command::FriendDeleteAll, &asked, &results) }
+        .check(&clock.workspace);
     assert_eq!((report.usersig_failures, report.throttled), (0, 0), "{report:#?}");
     let finished = results.iter().map(|row| row.finished_at.parse().unwrap_or_else(|e| panic!("{e}: {row:?}")));
     (finished.collect(), took)
@@ -126,21 +127,21 @@ fn a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_wit
     }
     let clock = Clock::new(capped(CAP), 0);
     let (job, asked) = job(400, CAP);
-    let job = job.write(&clock.bench);
+    let job = job.write(&clock.workspace);
     let (output, _) = clock.run(&job, 50, &[-3 * DAY]);
     output.expect(4).says("check the clock of this machine");
-    let report = clock.bench.report();
+    let report = clock.workspace.report();
     // The calls in flight when the first and the second signature were refused.
     assert!((2..u64::from(CAP) / 2).contains(&report.usersig_failures), "{report:#?}");
-    let results = clock.bench.results("job");
+    let results = clock.workspace.results("job");
     assert!(tally(&results)["pending"] > 200, "{:?}", tally(&results));
-    let early = ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
-    ResultsCheck { completion: Completion::Partial, ..early }.check(&clock.bench);
+    let early = ResultsCheck::clean(&clock.workspace, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&clock.workspace);
     clock.set(0);
-    let output = clock.bench.run(&job);
+    let output = clock.workspace.run(&job);
     assert!([0, 3].contains(&output.code), "{output:#?}");
-    let results = clock.bench.results("job");
-    ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
+    let results = clock.workspace.results("job");
+    ResultsCheck::clean(&clock.workspace, Command::FriendDeleteAll, &asked, &results).check(&clock.workspace);
 }
 
 #[test]
@@ -152,11 +153,11 @@ fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() 
     // Every signature of 24 h is valid for its last four seconds only.
     let clock = Clock::new(capped(CAP), -(DAY - 4));
     let (job, asked) = job(480, CAP);
-    let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
+    let (output, _) = clock.run(&job.write(&clock.workspace), 0, &[]);
     assert!([0, 3].contains(&output.code), "{output:#?}");
-    let results = clock.bench.results("job");
-    ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
-    let refused = clock.bench.report().usersig_failures;
+    let results = clock.workspace.results("job");
+    ResultsCheck::clean(&clock.workspace, Command::FriendDeleteAll, &asked, &results).check(&clock.workspace);
+    let refused = clock.workspace.report().usersig_failures;
     assert!((1..100).contains(&refused), "{refused} calls were refused");
 }
 
@@ -166,13 +167,13 @@ fn until_six(offsets: &[i64]) -> ProgramOutput {
     const CAP: u32 = 100;
     let mut clock = Clock::new(capped(CAP), 0);
     let (job, asked) = job(400, CAP);
-    clock.bench.set_env("TZ", &zone_in_which_it_is(12 * HOUR));
-    let job = job.with("stop", "until", "\"06:00\"").write(&clock.bench);
+    clock.workspace.set_env("TZ", &zone_in_which_it_is(12 * HOUR));
+    let job = job.with("stop", "until", "\"06:00\"").write(&clock.workspace);
     let (output, _) = clock.run(&job, 60, offsets);
-    let results = clock.bench.results("job");
+    let results = clock.workspace.results("job");
     let end = if output.code == 5 { Completion::Partial } else { Completion::Complete };
-    let case = ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
-    ResultsCheck { completion: end, ..case }.check(&clock.bench);
+    let case = ResultsCheck::clean(&clock.workspace, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: end, ..case }.check(&clock.workspace);
     output
 }
 
@@ -211,18 +212,18 @@ fn a_run_over_midnight_has_the_calls_of_both_days() {
     let per_day = 100;
     let clock = Clock::new(capped(200), 0);
     let (job, _) = job(150, 200);
-    let job = job.with("limits", "calls_per_day", per_day).write(&clock.bench);
+    let job = job.with("limits", "calls_per_day", per_day).write(&clock.workspace);
     // Over the night in the middle of the run, and not again.
     let (output, _) = clock.run(&job, 60, &[DAY]);
     output.expect(0);
-    assert_eq!(clock.bench.report().calls, 150);
+    assert_eq!(clock.workspace.report().calls, 150);
     // On the second day at least 50 calls were sent, and at most 90.
-    let again = clock.bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]);
+    let again = clock.workspace.imbulk(&["run", &job, "--execute", "--yes", "--again"]);
     again.expect(5).says("limits.calls_per_day: the 100 calls of this day are used up; the next day begins");
-    let calls = clock.bench.report().calls;
+    let calls = clock.workspace.report().calls;
     assert!((160..=200).contains(&calls), "{calls}");
     clock.set(2 * DAY);
-    clock.bench.run(&job).expect(5);
-    assert_eq!(clock.bench.report().calls, calls + per_day);
-    let _gone = std::fs::remove_file(clock.bench.ledger());
+    clock.workspace.run(&job).expect(5);
+    assert_eq!(clock.workspace.report().calls, calls + per_day);
+    let _gone = std::fs::remove_file(clock.workspace.ledger());
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use imbulk_testkit::requirements::{Requirement, are_met};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
+use imbulk_testkit::{JobFile, RunningProgram, Workspace, WorkspaceSetup};
 
 /// The cap in calls per second. A fifth of it is prepared ahead, and the limit of these tests is a tenth of it, so the
 /// two cannot be confused.
@@ -21,16 +21,16 @@ const PROMPT: Duration = Duration::from_millis(100);
 const STOPS: usize = 5;
 
 /// Calls take 40 to 80 ms, so that some are always in flight.
-fn slow() -> BenchSetup {
+fn slow() -> WorkspaceSetup {
     let caps = Caps::default().with_app(CAP).with(Command::FriendDeleteAll, CAP);
-    BenchSetup { caps, latency: Duration::from_millis(40), ..BenchSetup::default() }
+    WorkspaceSetup { caps, latency: Duration::from_millis(40), ..WorkspaceSetup::default() }
 }
 
-fn slow_bench(rows: usize) -> (Bench, String, Vec<InputRow>) {
+fn slow_workspace(rows: usize) -> (Workspace, String, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
     let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("limits", "calls_per_second", CAP);
-    let (bench, job) = job.with("retry", "max_attempts", 40).on(slow());
-    (bench, job, asked)
+    let (workspace, job) = job.with("retry", "max_attempts", 40).on(slow());
+    (workspace, job, asked)
 }
 
 /// The number of calls after a signal, and the time from the signal to the last of them.
@@ -41,17 +41,17 @@ struct Late {
 }
 
 /// Sends the signal, and watches the sandbox until the program has ended.
-fn late_calls(bench: &Bench, running: &mut RunningProgram, signal: Signal) -> Late {
-    let before = bench.report().calls;
+fn late_calls(workspace: &Workspace, running: &mut RunningProgram, signal: Signal) -> Late {
+    let before = workspace.report().calls;
     let begun = Instant::now();
     running.signal(signal);
     let mut late = Late { last: Duration::ZERO, calls: 0 };
     while running.is_alive() && begun.elapsed() < Duration::from_secs(20) {
-        let calls = bench.report().calls - before;
+        let calls = workspace.report().calls - before;
         if calls > late.calls {
             late = Late { last: begun.elapsed(), calls };
         }
-        bench.nap();
+        workspace.nap();
     }
     late
 }
@@ -68,100 +68,100 @@ fn is_prompt(late: &mut [Late]) -> bool {
 
 #[test]
 fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_lost() {
-    let (bench, job, asked) = slow_bench(1500);
+    let (workspace, job, asked) = slow_workspace(1500);
     let mut late = Vec::new();
     for stop in 0..STOPS as u64 {
-        let mut running = bench.start_run(&job);
-        bench.until_calls(bench.report().calls + 60, &mut running);
+        let mut running = workspace.start_run(&job);
+        workspace.until_calls(workspace.report().calls + 60, &mut running);
         let signal = if stop % 2 == 0 { Signal::TERM } else { Signal::INT };
-        late.push(late_calls(&bench, &mut running, signal));
+        late.push(late_calls(&workspace, &mut running, signal));
         running.wait().expect(5).says("signal");
     }
-    let results = bench.results("job");
+    let results = workspace.results("job");
     // The program waited for the calls in flight: no row is in doubt, and every row that arrived has its outcome.
-    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    ResultsCheck { completion: Completion::Partial, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..case }.check(&workspace);
     let pending = tally(&results)["pending"] as u64;
-    assert_eq!(bench.report().items_received, 1500 - pending);
+    assert_eq!(workspace.report().items_received, 1500 - pending);
     assert!(is_prompt(&mut late));
     // The same measurement must detect a program that does not stop. Here the program receives no signal.
     let mut deaf = Vec::new();
     for _ in 0..3 {
-        let mut running = bench.start_run(&job);
-        bench.until_calls(bench.report().calls + 20, &mut running);
-        deaf.push(unheard(&bench));
+        let mut running = workspace.start_run(&job);
+        workspace.until_calls(workspace.report().calls + 20, &mut running);
+        deaf.push(unheard(&workspace));
         running.signal(Signal::TERM);
         running.wait().expect(5);
     }
     assert!(!is_prompt(&mut deaf), "the ruler measures nothing: {deaf:?}");
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results).check(&workspace);
 }
 
 /// The calls that arrive in three times the time when no signal was sent.
-fn unheard(bench: &Bench) -> Late {
-    let before = bench.report().calls;
+fn unheard(workspace: &Workspace) -> Late {
+    let before = workspace.report().calls;
     let begun = Instant::now();
     while begun.elapsed() < 3 * PROMPT {
-        bench.nap();
+        workspace.nap();
     }
-    Late { last: begun.elapsed(), calls: bench.report().calls - before }
+    Late { last: begun.elapsed(), calls: workspace.report().calls - before }
 }
 
 #[test]
 fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_until_the_next_run() {
-    let (bench, job, asked) = slow_bench(300);
-    bench.faults(&["any:silence-after:0.2"]);
+    let (workspace, job, asked) = slow_workspace(300);
+    workspace.faults(&["any:silence-after:0.2"]);
     let left = |signals: usize| {
-        let mut running = bench.start_run(&job);
-        bench.until_calls(bench.report().calls + 50, &mut running);
+        let mut running = workspace.start_run(&job);
+        workspace.until_calls(workspace.report().calls + 50, &mut running);
         let begun = Instant::now();
         for _ in 0..signals {
             running.signal(Signal::TERM);
             // Two signals at one moment count as one. This one arrives after the run has started to drain.
             let drains = Instant::now();
             while running.is_alive() && drains.elapsed() < 3 * PROMPT {
-                bench.nap();
+                workspace.nap();
             }
         }
         (running.wait().expect(5), begun.elapsed())
     };
     let (output, drained) = left(1);
     output.says("signal");
-    let before = bench.report().faults.values().sum::<u64>();
+    let before = workspace.report().faults.values().sum::<u64>();
     let (output, cut_off) = left(2);
     output.says("interrupted twice");
     eprintln!("drained in {drained:?}, left in {cut_off:?}");
     assert!(drained > cut_off * 3, "drained in {drained:?}, left in {cut_off:?}");
-    let silent = bench.report().faults.values().sum::<u64>();
+    let silent = workspace.report().faults.values().sum::<u64>();
     assert!(silent > before, "some call was under way");
-    bench.faults(&[]);
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    workspace.faults(&[]);
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    let case = ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results);
     // The calls that got no answer, and those that were cut off: the calls in flight in 80 ms at this rate, and some
     // more.
-    ResultsCheck { resends: silent + 30, ..case }.check(&bench);
+    ResultsCheck { resends: silent + 30, ..case }.check(&workspace);
 }
 
 #[test]
 fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the_new_file() {
     let asked = plain(Command::AccountDelete, 40_000);
-    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
+    let (workspace, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).in_a_workspace();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut running = bench.start_run(&job);
-        while running.is_alive() && !(bench.path("imbulk.db-journal").exists() && is_listening(&running)) {
-            bench.nap();
+        let mut running = workspace.start_run(&job);
+        while running.is_alive() && !(workspace.path("imbulk.db-journal").exists() && is_listening(&running)) {
+            workspace.nap();
         }
         running.signal(signal);
         running.wait().expect(5).says("run the same command to resume");
-        assert_eq!(bench.report().calls, 0, "it had not begun to send");
+        assert_eq!(workspace.report().calls, 0, "it had not begun to send");
     }
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
-    stop_writing(&bench);
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results).check(&workspace);
+    stop_writing(&workspace);
 }
 
 /// Whether the program already handles both signals. Before that, a signal ends it as it ends any program, and nothing
@@ -173,22 +173,22 @@ fn is_listening(running: &RunningProgram) -> bool {
 }
 
 /// Stops the writing of results at eight moments.
-fn stop_writing(bench: &Bench) {
+fn stop_writing(workspace: &Workspace) {
     let write = ["results", "job", "--output", "out.csv"];
     let begun = Instant::now();
-    bench.imbulk(&write).expect(0);
-    let (whole, took) = (std::fs::read(bench.path("out.csv")).expect("results"), begun.elapsed());
+    workspace.imbulk(&write).expect(0);
+    let (whole, took) = (std::fs::read(workspace.path("out.csv")).expect("results"), begun.elapsed());
     let mut cut_short = 0;
     for eighth in 0..8 {
-        bench.write("out.csv", "old");
-        let running = bench.start(&write, b"");
+        workspace.write("out.csv", "old");
+        let running = workspace.start(&write, b"");
         let begun = Instant::now();
         while begun.elapsed() < took * eighth / 8 {
-            bench.nap();
+            workspace.nap();
         }
         running.signal(Signal::TERM);
         cut_short += usize::from(running.wait().code != 0);
-        let found = std::fs::read(bench.path("out.csv")).expect("a file");
+        let found = std::fs::read(workspace.path("out.csv")).expect("a file");
         assert!(found == b"old" || found == whole, "{} bytes of {}", found.len(), whole.len());
     }
     assert!(cut_short > 0, "no signal came in time");
@@ -235,35 +235,35 @@ fn loopback(state: &str) {
 
 fn cut_off() {
     loopback("up");
-    let (bench, job, asked) = slow_bench(1000);
-    let mut running = bench.start_run(&job);
-    bench.until_calls(300, &mut running);
+    let (workspace, job, asked) = slow_workspace(1000);
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(300, &mut running);
     loopback("down");
     let begun = Instant::now();
-    let mut last = (bench.report().calls, Duration::ZERO);
+    let mut last = (workspace.report().calls, Duration::ZERO);
     while begun.elapsed() < outage() {
         assert!(running.is_alive(), "it gave up after {:?}", begun.elapsed());
-        let calls = bench.report().calls;
+        let calls = workspace.report().calls;
         if calls > last.0 {
             last = (calls, begun.elapsed());
         }
-        bench.nap();
+        workspace.nap();
     }
     let (calls, at) = last;
     assert!((300..900).contains(&calls) && at < Duration::from_secs(2), "the network was not down: {last:?}");
     loopback("up");
     let up = Instant::now();
-    while running.is_alive() && bench.report().calls == calls {
-        bench.nap();
+    while running.is_alive() && workspace.report().calls == calls {
+        workspace.nap();
     }
     let first = up.elapsed();
     running.wait().expect(0);
-    let results = bench.results("job");
-    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    let results = workspace.results("job");
+    let case = ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results);
     // The calls in flight when the network went down (about 16 at 200 calls per second and 80 ms), and the calls on
     // connections that were dead.
-    ResultsCheck { resends: 200, ..case }.check(&bench);
-    let again = bench.report().items_received - 1000;
+    ResultsCheck { resends: 200, ..case }.check(&workspace);
+    let again = workspace.report().items_received - 1000;
     assert!(results.iter().all(|row| row.outcome != "failed"), "{:?}", tally(&results));
     eprintln!("down for {:?}, first call {first:?} after it was up, {again} items came in again", outage());
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use imbulk_testkit::rows::{InputRow, ResultRow, plain, tally};
 use imbulk_testkit::scripted_server::{ScriptedResponse, ScriptedServer};
-use imbulk_testkit::{Bench, JobFile, PATIENCE};
+use imbulk_testkit::{JobFile, PATIENCE, Workspace};
 
 fn say(body: &Value) -> ScriptedResponse {
     ScriptedResponse::Body(body.to_string())
@@ -27,7 +27,7 @@ fn no(code: i64) -> ScriptedResponse {
 }
 
 struct Played {
-    bench: Bench,
+    workspace: Workspace,
     server: ScriptedServer,
     job: String,
 }
@@ -45,19 +45,19 @@ impl Played {
         let job = job.rows(&asked).with("limits", "max_in_flight", 1);
         let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
         let job = if both { job.both() } else { job };
-        let (bench, job) = job.on_a_bench();
-        Self { bench, server, job }
+        let (workspace, job) = job.in_a_workspace();
+        Self { workspace, server, job }
     }
 
     /// Finishes the run and shows every row as `outcome code`.
     #[track_caller]
     fn run(&self, exit: i32) -> Vec<String> {
-        self.bench.run(&self.job).expect(exit);
+        self.workspace.run(&self.job).expect(exit);
         self.rows().iter().map(short).collect()
     }
 
     fn rows(&self) -> Vec<ResultRow> {
-        self.bench.results("job")
+        self.workspace.results("job")
     }
 }
 
@@ -202,7 +202,7 @@ fn codes_that_an_item_met_are_shown_for_a_success_too() {
 #[test]
 fn a_halt_names_the_code_that_was_received() {
     let played = Played::new(Command::AccountDelete, false, &["ann"], vec![no(70052)]);
-    let output = played.bench.run(&played.job).expect(4);
+    let output = played.workspace.run(&played.job).expect(4);
     assert!(output.stdout.contains("code 70052: ") && !output.stdout.contains("70001"), "{output:?}");
 }
 
@@ -210,11 +210,11 @@ fn a_halt_names_the_code_that_was_received() {
 fn codes_that_an_item_met_survive_a_kill_and_are_read_afterwards() {
     let answers = vec![no(31706), ScriptedResponse::Silence];
     let played = Played::new(Command::FriendDelete, false, &["ann"], answers);
-    let mut running = played.bench.start(&["run", &played.job, "--execute", "--yes"], b"");
+    let mut running = played.workspace.start(&["run", &played.job, "--execute", "--yes"], b"");
     let begun = Instant::now();
     while played.server.calls() < 2 && running.is_alive() {
         assert!(begun.elapsed() < PATIENCE, "only {} calls", played.server.calls());
-        played.bench.nap();
+        played.workspace.nap();
     }
     let _killed = running.kill();
     played.server.go_on_with(vec![items(0, &[("ann", 31704)])]);
@@ -228,7 +228,7 @@ fn codes_that_an_item_met_survive_a_retry_which_counts_them() {
     let first = items(0, &[("ann", 31706), ("bea", 30002), ("cid", 31706)]);
     let played = Played::with(job, Command::FriendDelete, false, &["ann", "bea", "cid"], vec![first]);
     assert_eq!(played.run(3), ["failed 31706", "failed 30002", "failed 31706"]);
-    let retry = played.bench.imbulk(&["retry", "job"]).expect(0);
+    let retry = played.workspace.imbulk(&["retry", "job"]).expect(0);
     for line in ["3 rows are pending again", "failed, code 30002: 1", "failed, code 31706: 2"] {
         assert!(retry.stdout.contains(line), "{retry:?}");
     }
@@ -236,7 +236,7 @@ fn codes_that_an_item_met_survive_a_retry_which_counts_them() {
     played.server.go_on_with(vec![gone.clone()]);
     assert_eq!(played.run(3), ["in_doubt 31704", "already_done 31704", "in_doubt 31704"]);
     assert!(played.rows()[0].reason.contains("before: 31706;"), "{:?}", played.rows());
-    let retry = played.bench.imbulk(&["retry", "job", "--outcome", "in_doubt", "--code", "31704"]).expect(0);
+    let retry = played.workspace.imbulk(&["retry", "job", "--outcome", "in_doubt", "--code", "31704"]).expect(0);
     assert!(retry.stdout.contains("in_doubt, code 31704: 2"), "{retry:?}");
     assert_eq!(played.run(3), ["in_doubt 31704", "already_done 31704", "in_doubt 31704"], "it proves no more now");
 }
@@ -305,19 +305,19 @@ fn no_row_claims_what_is_not_so(operation: Command, both: bool) {
     let job =
         JobFile::new("job", operation).rows(&asked).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
     let job = if both { job.both() } else { job };
-    let (bench, job) = job.on_a_bench();
-    bench.faults(PARTS);
-    let output = bench.run(&job);
+    let (workspace, job) = job.in_a_workspace();
+    workspace.faults(PARTS);
+    let output = workspace.run(&job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");
-    let rows = bench.results("job");
+    let rows = workspace.results("job");
     let claims: Vec<&ResultRow> =
         rows.iter().filter(|row| matches!(row.outcome.as_str(), "succeeded" | "already_done")).collect();
-    let wrong: Vec<&&ResultRow> = bench.world(|world| {
-        let borne_out = |row: &&&ResultRow| is_borne_out(world, &bench.pristine, operation, both, row);
+    let wrong: Vec<&&ResultRow> = workspace.world(|world| {
+        let borne_out = |row: &&&ResultRow| is_borne_out(world, &workspace.pristine, operation, both, row);
         claims.iter().filter(|row| !borne_out(row)).collect()
     });
     assert!(wrong.is_empty(), "{} claims are not so, the first: {:?}", wrong.len(), wrong[0]);
-    let played = bench.report().faults;
+    let played = workspace.report().faults;
     let partial: u64 = played.iter().filter(|(kind, _)| kind.starts_with("partial")).map(|(_, times)| times).sum();
     assert!(partial > 20 && claims.len() > 100, "{partial} partial effects, {} claims: {played:?}", claims.len());
     assert_eq!(tally(&rows).values().sum::<usize>(), asked.len());

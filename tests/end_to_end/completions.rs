@@ -5,64 +5,65 @@ use std::process::Command as Process;
 use imbulk_sandbox::Command;
 use imbulk_testkit::process::program;
 use imbulk_testkit::rows::plain;
-use imbulk_testkit::{Bench, JobFile};
+use imbulk_testkit::{JobFile, Workspace};
 
-/// A bench with a finished run of job `job`, and the id of the run.
-fn with_a_run() -> (Bench, String) {
-    let (bench, job) = JobFile::new("job", Command::FriendDelete).rows(&plain(Command::FriendDelete, 5)).on_a_bench();
-    bench.run(&job);
-    let status = bench.imbulk(&["status", "--json"]).expect(0);
+/// A workspace with a finished run of job `job`, and the id of the run.
+fn with_a_run() -> (Workspace, String) {
+    let (workspace, job) =
+        JobFile::new("job", Command::FriendDelete).rows(&plain(Command::FriendDelete, 5)).in_a_workspace();
+    workspace.run(&job);
+    let status = workspace.imbulk(&["status", "--json"]).expect(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
     let id = status["runs"][0]["run"].as_str().expect("an id").to_owned();
-    (bench, id)
+    (workspace, id)
 }
 
 /// What bash is offered for the last word of a command line.
-fn offered(bench: &mut Bench, words: &[&str]) -> Vec<String> {
-    bench.set_env("IMBULK_COMPLETE", "bash");
-    bench.set_env("_CLAP_IFS", "\n");
-    bench.set_env("_CLAP_COMPLETE_INDEX", &words.len().to_string());
+fn offered(workspace: &mut Workspace, words: &[&str]) -> Vec<String> {
+    workspace.set_env("IMBULK_COMPLETE", "bash");
+    workspace.set_env("_CLAP_IFS", "\n");
+    workspace.set_env("_CLAP_COMPLETE_INDEX", &words.len().to_string());
     let mut arguments = vec!["--", "imbulk"];
     arguments.extend(words);
-    let output = bench.imbulk(&arguments).expect(0);
-    bench.unset_env("IMBULK_COMPLETE");
+    let output = workspace.imbulk(&arguments).expect(0);
+    workspace.unset_env("IMBULK_COMPLETE");
     assert_eq!(output.stderr, "", "a message would be written into the line of the user");
     output.stdout.lines().map(ToOwned::to_owned).collect()
 }
 
 #[test]
 fn names_targets_and_outcomes_of_the_queue_are_completed() {
-    let (mut bench, id) = with_a_run();
+    let (mut workspace, id) = with_a_run();
     for command in ["results", "retry", "status"] {
-        assert_eq!(offered(&mut bench, &[command, "j"]), ["job"], "{command}");
-        assert_eq!(offered(&mut bench, &[command, &id[..6]]), [id.as_str()], "{command}");
+        assert_eq!(offered(&mut workspace, &[command, "j"]), ["job"], "{command}");
+        assert_eq!(offered(&mut workspace, &[command, &id[..6]]), [id.as_str()], "{command}");
     }
-    let empty = offered(&mut bench, &["results", ""]);
+    let empty = offered(&mut workspace, &["results", ""]);
     assert!(empty.contains(&"job".to_owned()) && !empty.contains(&id), "{empty:?}");
-    assert_eq!(offered(&mut bench, &["results", "job", "--outcome", "failed,in"]), ["failed,in_doubt"]);
-    let targets = offered(&mut bench, &["results", "job", "--target", ""]);
+    assert_eq!(offered(&mut workspace, &["results", "job", "--outcome", "failed,in"]), ["failed,in_doubt"]);
+    let targets = offered(&mut workspace, &["results", "job", "--target", ""]);
     assert_eq!(targets.len(), 1, "{targets:?}");
-    assert_eq!(bench.imbulk(&["results", "job", "--target", &targets[0]]).expect(0).stdout.lines().count(), 6);
-    assert_eq!(offered(&mut bench, &["resu"]), ["results"]);
+    assert_eq!(workspace.imbulk(&["results", "job", "--target", &targets[0]]).expect(0).stdout.lines().count(), 6);
+    assert_eq!(offered(&mut workspace, &["resu"]), ["results"]);
 }
 
 #[test]
 fn without_a_usable_queue_nothing_is_offered_created_or_said() {
-    let mut bench = Bench::new();
-    assert_eq!(offered(&mut bench, &["results", "j"]), [""; 0]);
-    assert!(!bench.path("imbulk.db").exists());
-    bench.write("imbulk.db", "no queue");
-    assert_eq!(offered(&mut bench, &["results", "j"]), [""; 0]);
-    bench.set_env("IMBULK_SDKAPPID", "no app");
-    assert_eq!(offered(&mut bench, &["results", "j"]), [""; 0]);
-    bench.set_env("IMBULK_COMPLETE", "no-such-shell");
-    let output = bench.imbulk(&["--", "imbulk", "results", "j"]).expect(0);
+    let mut workspace = Workspace::new();
+    assert_eq!(offered(&mut workspace, &["results", "j"]), [""; 0]);
+    assert!(!workspace.path("imbulk.db").exists());
+    workspace.write("imbulk.db", "no queue");
+    assert_eq!(offered(&mut workspace, &["results", "j"]), [""; 0]);
+    workspace.set_env("IMBULK_SDKAPPID", "no app");
+    assert_eq!(offered(&mut workspace, &["results", "j"]), [""; 0]);
+    workspace.set_env("IMBULK_COMPLETE", "no-such-shell");
+    let output = workspace.imbulk(&["--", "imbulk", "results", "j"]).expect(0);
     assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
 fn the_script_of_bash_completes_a_job_name() {
-    let (bench, _) = with_a_run();
+    let (workspace, _) = with_a_run();
     let script = r#"
         source <("$PROGRAM" completions bash)
         imbulk() { "$PROGRAM" "$@"; }
@@ -72,7 +73,7 @@ fn the_script_of_bash_completes_a_job_name() {
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
     let mut bash = Process::new("bash");
-    bash.args(["-c", script]).env("PROGRAM", program()).env("IMBULK_QUEUE", bench.path("imbulk.db"));
+    bash.args(["-c", script]).env("PROGRAM", program()).env("IMBULK_QUEUE", workspace.path("imbulk.db"));
     let output = bash.output().expect("bash");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "job\n", "{output:?}");
 }

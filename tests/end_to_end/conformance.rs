@@ -6,20 +6,20 @@ use std::process::{Child, Command as Process, Stdio};
 
 use imbulk_sandbox::{Caps, Command};
 use imbulk_testkit::rows::plain;
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 use serde_json::{Value, json};
 
 /// Whether the calls across a second arrive in time depends on the machine.
 const MAY_BE_UNKNOWN: &str = "rate.second";
 
-/// A bench with a job, whose sandbox has the published limits.
-fn bench() -> Bench {
-    let setup = BenchSetup { caps: Caps::default(), ..BenchSetup::default() };
+/// A workspace with a job, whose sandbox has the published limits.
+fn workspace() -> Workspace {
+    let setup = WorkspaceSetup { caps: Caps::default(), ..WorkspaceSetup::default() };
     JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 3)).on(setup).0
 }
 
-fn profile_of(bench: &Bench) -> (ProgramOutput, Value) {
-    let output = bench.imbulk(&["doctor", "job.toml", "--conformance"]);
+fn profile_of(workspace: &Workspace) -> (ProgramOutput, Value) {
+    let output = workspace.imbulk(&["doctor", "job.toml", "--conformance"]);
     let profile = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:#?}"));
     (output, profile)
 }
@@ -33,21 +33,21 @@ fn differences(profile: &Value) -> BTreeMap<String, String> {
 
 #[test]
 fn the_sandbox_is_as_expected_and_no_test_account_is_left() {
-    let bench = bench();
-    let (output, profile) = profile_of(&bench);
+    let workspace = workspace();
+    let (output, profile) = profile_of(&workspace);
     assert_eq!(output.code, 0, "{output:#?}");
     assert_eq!(profile["differences"], json!([]));
     for (key, value) in profile["values"].as_object().expect("an object") {
         assert!(value.is_string() || key == MAY_BE_UNKNOWN, "{key}: {output:#?}");
     }
     let calls = profile["calls"].as_u64().expect("a number");
-    let report = bench.report();
+    let report = workspace.report();
     assert_eq!(report.calls, calls + 1, "before, `doctor` looks the admin up");
     assert!(calls <= 300 && report.worst_second <= 200 && report.overlaps == 0, "{report:#?}");
     let prefix = output.stderr.split_whitespace().find(|word| word.starts_with("imbulk-check-")).expect("a prefix");
     for short in ["a", "h", "A", "p0", "p104", "n0", "n100"] {
         let name = format!("{prefix}{short}");
-        assert!(!bench.world(|world| world.account_exists(&name)), "{name} is left");
+        assert!(!workspace.world(|world| world.account_exists(&name)), "{name} is left");
     }
 }
 
@@ -89,17 +89,18 @@ const BEHAVIOUR: [(&str, &str); 8] = [
 
 /// Starts a sandbox with these deviations, and measures its profile.
 fn planted(deviations: &[(&str, &str)]) -> (ProgramOutput, Value) {
-    let mut bench = bench();
+    let mut workspace = workspace();
     let values: BTreeMap<&str, &str> = deviations.iter().copied().collect();
-    bench.write("profile.json", json!({ "values": values }).to_string());
+    workspace.write("profile.json", json!({ "values": values }).to_string());
     let mut command = Process::new(imbulk_testkit::program());
     command.args(["sandbox", "--listen", "127.0.0.1:0", "--profile", "profile.json"]);
-    let sandbox = command.env_clear().current_dir(bench.folder()).stdout(Stdio::piped()).spawn().expect("a sandbox");
+    let sandbox =
+        command.env_clear().current_dir(workspace.folder()).stdout(Stdio::piped()).spawn().expect("a sandbox");
     let mut endpoint = String::new();
     let mut sandbox = Killed(sandbox);
     BufReader::new(sandbox.0.stdout.as_mut().expect("a pipe")).read_line(&mut endpoint).expect("a line");
-    bench.set_env("IMBULK_ENDPOINT", endpoint.trim());
-    profile_of(&bench)
+    workspace.set_env("IMBULK_ENDPOINT", endpoint.trim());
+    profile_of(&workspace)
 }
 
 /// A process that ends with the test, also if the test fails.
@@ -141,9 +142,9 @@ fn each_planted_behaviour_is_reported() {
 
 #[test]
 fn a_sandbox_names_what_it_cannot_imitate_and_refuses_what_is_no_profile() {
-    let bench = bench();
-    bench.write("wrong.json", json!({ "values": { "answer.item_order": "sorted" } }).to_string());
-    let refused = bench.imbulk(&["sandbox", "--listen", "127.0.0.1:0", "--profile", "wrong.json"]);
+    let workspace = workspace();
+    workspace.write("wrong.json", json!({ "values": { "answer.item_order": "sorted" } }).to_string());
+    let refused = workspace.imbulk(&["sandbox", "--listen", "127.0.0.1:0", "--profile", "wrong.json"]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("wrong.json: `answer.item_order` cannot be \"sorted\""), "{}", refused.stderr);
     let (output, _) = planted(&[("friend_delete.no_friend", "0"), ("unheard.of", "1")]);
@@ -152,27 +153,27 @@ fn a_sandbox_names_what_it_cannot_imitate_and_refuses_what_is_no_profile() {
 
 #[test]
 fn an_app_that_allows_no_deletion_gets_no_account() {
-    let bench = bench();
-    bench.faults(&["account_delete:code=71000:1"]);
-    let output = bench.imbulk(&["doctor", "job.toml", "--conformance"]);
+    let workspace = workspace();
+    workspace.faults(&["account_delete:code=71000:1"]);
+    let output = workspace.imbulk(&["doctor", "job.toml", "--conformance"]);
     assert_eq!(output.code, 4, "{output:#?}");
     assert!(output.stderr.contains("cannot be deleted: code 71000"), "{}", output.stderr);
-    assert_eq!(bench.report().commands[&Command::AccountImport].calls, 0);
+    assert_eq!(workspace.report().commands[&Command::AccountImport].calls, 0);
 }
 
 #[test]
 fn an_import_that_fails_half_way_leaves_no_account() {
     for fault in ["multiaccount_import:code=70398:#2", "multiaccount_import:item=70398:#2"] {
-        let bench = bench();
-        bench.faults(&[fault]);
-        let output = bench.imbulk(&["doctor", "job.toml", "--conformance"]);
+        let workspace = workspace();
+        workspace.faults(&[fault]);
+        let output = workspace.imbulk(&["doctor", "job.toml", "--conformance"]);
         assert_eq!(output.code, 4, "{fault}: {output:#?}");
         assert!(output.stderr.contains("the test accounts cannot be created"), "{fault}: {}", output.stderr);
-        assert_eq!(bench.report().commands[&Command::AccountImport].calls, 2);
+        assert_eq!(workspace.report().commands[&Command::AccountImport].calls, 2);
         let prefix = output.stderr.split_whitespace().find(|word| word.starts_with("imbulk-check-")).expect("a prefix");
         for short in ["a", "p0", "p104"] {
             let name = format!("{prefix}{short}");
-            assert!(!bench.world(|world| world.account_exists(&name)), "{fault}: {name} is left");
+            assert!(!workspace.world(|world| world.account_exists(&name)), "{fault}: {name} is left");
         }
     }
 }

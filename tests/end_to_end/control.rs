@@ -6,20 +6,21 @@ use imbulk_sandbox::{Caps, Command};
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, csv, plain};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput, RunningProgram};
+use imbulk_testkit::{JobFile, ProgramOutput, RunningProgram, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const CAP: u32 = 200;
 
 /// A job of this number of rows at the published rate. Calls take 10 to 20 ms.
-fn prepared(rows: usize) -> (Bench, Vec<InputRow>) {
+fn prepared(rows: usize) -> (Workspace, Vec<InputRow>) {
     let caps = Caps::default().with_app(CAP).with(OPERATION, CAP);
-    let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() });
+    let workspace =
+        Workspace::with(WorkspaceSetup { caps, latency: Duration::from_millis(10), ..WorkspaceSetup::default() });
     let asked = plain(OPERATION, rows);
-    bench.write("job.csv", csv(OPERATION, &asked));
-    bench.write("keep.txt", PROTECTED);
-    job("job").write(&bench);
-    (bench, asked)
+    workspace.write("job.csv", csv(OPERATION, &asked));
+    workspace.write("keep.txt", PROTECTED);
+    job("job").write(&workspace);
+    (workspace, asked)
 }
 
 fn job(name: &str) -> JobFile {
@@ -30,14 +31,14 @@ fn job(name: &str) -> JobFile {
         .with("guard", "protected", "\"keep.txt\"")
 }
 
-fn start(bench: &Bench) -> RunningProgram {
-    bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
+fn start(workspace: &Workspace) -> RunningProgram {
+    workspace.start(&["run", "job.toml", "--execute", "--yes"], b"")
 }
 
 /// Runs `imbulk ctl job …`, which answers within a second, apart from the time that a busy machine needs to start it.
-fn ctl(bench: &Bench, instruction: &str) -> ProgramOutput {
+fn ctl(workspace: &Workspace, instruction: &str) -> ProgramOutput {
     let begun = Instant::now();
-    let output = bench.imbulk(&[&["ctl", "job"], &instruction.split(' ').collect::<Vec<_>>()[..]].concat());
+    let output = workspace.imbulk(&[&["ctl", "job"], &instruction.split(' ').collect::<Vec<_>>()[..]].concat());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     output
 }
@@ -55,103 +56,105 @@ fn number_after(text: &str, mark: &str) -> u64 {
 }
 
 /// Fails if more than `in_flight` calls begin after an answer, within half a second and more.
-fn assert_no_call_begins(bench: &Bench, in_flight: u64) {
-    let before = bench.report().calls;
+fn assert_no_call_begins(workspace: &Workspace, in_flight: u64) {
+    let before = workspace.report().calls;
     for _ in 0..500 {
-        bench.nap();
+        workspace.nap();
     }
-    let begun = bench.report().calls - before;
+    let begun = workspace.report().calls - before;
     assert!(begun <= in_flight, "{begun} calls arrived after the pause, with {in_flight} in flight");
 }
 
-fn check(bench: &Bench, asked: &[InputRow]) {
-    let results = bench.results("job");
-    ResultsCheck::clean(bench, OPERATION, asked, &results).check(bench);
+fn check(workspace: &Workspace, asked: &[InputRow]) {
+    let results = workspace.results("job");
+    ResultsCheck::clean(workspace, OPERATION, asked, &results).check(workspace);
 }
 
 #[test]
 fn a_run_at_200_calls_per_second_is_paused_resumed_slowed_down_and_drained() {
-    let (bench, asked) = prepared(1_500);
-    let mut running = start(&bench);
-    bench.until_calls(50, &mut running);
-    let paused = ctl(&bench, "pause").expect(0).says("job: paused: no new calls;");
+    let (workspace, asked) = prepared(1_500);
+    let mut running = start(&workspace);
+    workspace.until_calls(50, &mut running);
+    let paused = ctl(&workspace, "pause").expect(0).says("job: paused: no new calls;");
     let in_flight = if paused.stdout.contains("no call is") { 0 } else { number_after(&paused.stdout, "; ") };
-    assert_no_call_begins(&bench, in_flight);
-    ctl(&bench, "pause").expect(0).says("it was paused before");
-    bench.imbulk(&["status", "job"]).expect(0).says("`imbulk ctl job resume` ends the pause");
-    ctl(&bench, "resume").expect(0).says("calls begin again");
-    ctl(&bench, "resume").expect(0).says("it was not paused");
-    let calls = bench.report().calls;
-    bench.until_calls(calls + 20, &mut running);
-    ctl(&bench, "rate 201").expect(2).says("limits.calls_per_second of the job allows at most 200 calls/s");
-    ctl(&bench, "rate 20").expect(0).says("200 calls/s → 20 calls/s");
-    ctl(&bench, "drain").expect(0).says("draining: no new calls");
+    assert_no_call_begins(&workspace, in_flight);
+    ctl(&workspace, "pause").expect(0).says("it was paused before");
+    workspace.imbulk(&["status", "job"]).expect(0).says("`imbulk ctl job resume` ends the pause");
+    ctl(&workspace, "resume").expect(0).says("calls begin again");
+    ctl(&workspace, "resume").expect(0).says("it was not paused");
+    let calls = workspace.report().calls;
+    workspace.until_calls(calls + 20, &mut running);
+    ctl(&workspace, "rate 201").expect(2).says("limits.calls_per_second of the job allows at most 200 calls/s");
+    ctl(&workspace, "rate 20").expect(0).says("200 calls/s → 20 calls/s");
+    ctl(&workspace, "drain").expect(0).says("draining: no new calls");
     running.wait().expect(5).says("drained, as ").says("job: rate 20, as ");
     // The rate belongs to the run.
-    let mut running = start(&bench);
-    let calls = bench.report().calls;
-    bench.until_calls(calls + 5, &mut running);
-    ctl(&bench, "rate 200").expect(0).says("20 calls/s → 200 calls/s");
+    let mut running = start(&workspace);
+    let calls = workspace.report().calls;
+    workspace.until_calls(calls + 5, &mut running);
+    ctl(&workspace, "rate 200").expect(0).says("20 calls/s → 200 calls/s");
     running.wait().expect(0);
-    check(&bench, &asked);
-    ctl(&bench, "pause").expect(2).says("is finished");
+    check(&workspace, &asked);
+    ctl(&workspace, "pause").expect(2).says("is finished");
 }
 
 #[test]
 fn a_pause_during_an_outage_holds_and_the_run_goes_on_when_the_server_works_again() {
-    let (bench, asked) = prepared(300);
-    bench.faults(&["any:http=503:1"]);
-    let mut running = start(&bench);
-    bench.until_calls(40, &mut running);
-    ctl(&bench, "pause").expect(0).says("job: paused");
-    let calls = bench.report().calls;
-    bench.faults(&[]);
-    assert_no_call_begins(&bench, CAP.into());
-    assert!(bench.report().calls < calls + 100, "the pause holds");
-    ctl(&bench, "resume").expect(0).says("calls begin again");
+    let (workspace, asked) = prepared(300);
+    workspace.faults(&["any:http=503:1"]);
+    let mut running = start(&workspace);
+    workspace.until_calls(40, &mut running);
+    ctl(&workspace, "pause").expect(0).says("job: paused");
+    let calls = workspace.report().calls;
+    workspace.faults(&[]);
+    assert_no_call_begins(&workspace, CAP.into());
+    assert!(workspace.report().calls < calls + 100, "the pause holds");
+    ctl(&workspace, "resume").expect(0).says("calls begin again");
     running.wait().expect(0);
-    let results = bench.results("job");
-    let case = ResultsCheck::clean(&bench, OPERATION, &asked, &results);
-    ResultsCheck { resends: u64::MAX, ..case }.check(&bench);
+    let results = workspace.results("job");
+    let case = ResultsCheck::clean(&workspace, OPERATION, &asked, &results);
+    ResultsCheck { resends: u64::MAX, ..case }.check(&workspace);
 }
 
 #[test]
 fn a_pause_outlives_a_kill_and_a_new_process_sends_nothing_until_resume() {
-    let (bench, asked) = prepared(400);
-    let mut running = start(&bench);
-    bench.until_calls(50, &mut running);
-    ctl(&bench, "pause").expect(0).says("job: paused");
+    let (workspace, asked) = prepared(400);
+    let mut running = start(&workspace);
+    workspace.until_calls(50, &mut running);
+    ctl(&workspace, "pause").expect(0).says("job: paused");
     running.kill();
-    let calls = bench.report().calls;
-    let plan = bench.imbulk(&["plan", "job.toml"]).expect(0).says("sends nothing until `imbulk ctl job resume`");
+    let calls = workspace.report().calls;
+    let plan = workspace.imbulk(&["plan", "job.toml"]).expect(0).says("sends nothing until `imbulk ctl job resume`");
     assert!(plan.stdout.contains("\ncontrol        run "), "{}", plan.stdout);
-    bench.run("job.toml").expect(5).says("paused by").says("hint: `imbulk ctl job resume`, then run again");
-    assert_eq!(bench.report().calls, calls);
-    ctl(&bench, "resume").expect(0).says("no process is sending this run: it is not paused for the next `imbulk run`");
-    bench.run("job.toml").expect(0);
-    let results = bench.results("job");
-    let case = ResultsCheck::clean(&bench, OPERATION, &asked, &results);
-    ResultsCheck { resends: u64::from(CAP), ..case }.check(&bench);
-    assert!(!bench.path("imbulk.db-control").exists(), "the owner has removed it");
+    workspace.run("job.toml").expect(5).says("paused by").says("hint: `imbulk ctl job resume`, then run again");
+    assert_eq!(workspace.report().calls, calls);
+    ctl(&workspace, "resume")
+        .expect(0)
+        .says("no process is sending this run: it is not paused for the next `imbulk run`");
+    workspace.run("job.toml").expect(0);
+    let results = workspace.results("job");
+    let case = ResultsCheck::clean(&workspace, OPERATION, &asked, &results);
+    ResultsCheck { resends: u64::from(CAP), ..case }.check(&workspace);
+    assert!(!workspace.path("imbulk.db-control").exists(), "the owner has removed it");
 }
 
 #[test]
 fn instructions_from_several_terminals_at_once_are_each_applied_once() {
-    let (bench, _) = prepared(3_000);
+    let (workspace, _) = prepared(3_000);
     let all = |rates: std::ops::Range<u32>| {
-        let rates = rates.map(|rate| bench.start(&["ctl", "job", "rate", &rate.to_string()], b""));
+        let rates = rates.map(|rate| workspace.start(&["ctl", "job", "rate", &rate.to_string()], b""));
         rates.collect::<Vec<_>>().into_iter().map(|running| running.wait().expect(0)).collect::<Vec<_>>()
     };
-    let mut running = start(&bench);
-    bench.until_calls(50, &mut running);
+    let mut running = start(&workspace);
+    workspace.until_calls(50, &mut running);
     let answers = all(10..16);
     // Each rate is set once, and each answer names the rate before it.
     let mut before: Vec<u64> = answers.iter().map(|answer| number_before(&answer.stdout, "calls/s →")).collect();
-    let last = number_before(&ctl(&bench, "rate 200").expect(0).stdout, "calls/s →");
+    let last = number_before(&ctl(&workspace, "rate 200").expect(0).stdout, "calls/s →");
     before.push(last);
     before.sort_unstable();
     assert_eq!(before, [10, 11, 12, 13, 14, 15, 200]);
-    ctl(&bench, "drain").expect(0);
+    ctl(&workspace, "drain").expect(0);
     running.wait().expect(5);
     for answer in all(20..26) {
         assert!(answer.stdout.contains("no process is sending this run"), "{answer:#?}");
@@ -160,79 +163,81 @@ fn instructions_from_several_terminals_at_once_are_each_applied_once() {
 
 #[test]
 fn an_instruction_while_the_first_input_is_read_takes_effect_before_the_first_call() {
-    let (bench, asked) = prepared(50);
-    job("job").with("input", "path", "\"-\"").write(&bench);
-    bench.write("reading", "");
+    let (workspace, asked) = prepared(50);
+    job("job").with("input", "path", "\"-\"").write(&workspace);
+    workspace.write("reading", "");
     let script = "(cat job.csv; while test -e reading; do sleep 0.02; done) | \"$0\" \"$@\"";
-    let running = bench.start_under(&["sh", "-c", script], &["run", "job.toml", "--execute", "--yes"], b"");
+    let running = workspace.start_under(&["sh", "-c", script], &["run", "job.toml", "--execute", "--yes"], b"");
     let begun = Instant::now();
-    while !bench.path("imbulk.db").exists() && begun.elapsed() < Duration::from_secs(30) {
-        bench.nap();
+    while !workspace.path("imbulk.db").exists() && begun.elapsed() < Duration::from_secs(30) {
+        workspace.nap();
     }
     let answer = |output: &ProgramOutput| output.stdout.contains("takes effect before the first call of the run");
-    let mut output = ctl(&bench, "pause");
+    let mut output = ctl(&workspace, "pause");
     // The process that creates the file takes a moment until it owns the queue.
     while !answer(&output) && begun.elapsed() < Duration::from_secs(30) {
-        output = ctl(&bench, "pause");
+        output = ctl(&workspace, "pause");
     }
     assert!(answer(&output.expect(0)));
-    std::fs::remove_file(bench.path("reading")).expect("it was written");
+    std::fs::remove_file(workspace.path("reading")).expect("it was written");
     // The process answers once it has loaded its input.
-    while !ctl(&bench, "pause").stdout.contains("it was paused before") && begun.elapsed() < Duration::from_mins(1) {}
-    assert_no_call_begins(&bench, 0);
-    assert_eq!(bench.report().calls, 0);
-    ctl(&bench, "resume").expect(0).says("calls begin again");
+    while !ctl(&workspace, "pause").stdout.contains("it was paused before") && begun.elapsed() < Duration::from_mins(1)
+    {
+    }
+    assert_no_call_begins(&workspace, 0);
+    assert_eq!(workspace.report().calls, 0);
+    ctl(&workspace, "resume").expect(0).says("calls begin again");
     running.wait().expect(0);
-    check(&bench, &asked);
+    check(&workspace, &asked);
 }
 
 #[test]
 fn a_run_that_is_being_loaded_is_found_by_the_name_of_its_job() {
-    let (bench, _) = prepared(1);
-    bench.run("job.toml").expect(0);
-    bench.write("large.csv", csv(OPERATION, &plain(OPERATION, 150_000)));
-    job("large").write(&bench);
-    let mut running = bench.start(&["run", "large.toml", "--execute", "--yes"], b"");
-    let calls = bench.report().calls;
-    let mut pause = bench.imbulk(&["ctl", "large", "pause"]);
+    let (workspace, _) = prepared(1);
+    workspace.run("job.toml").expect(0);
+    workspace.write("large.csv", csv(OPERATION, &plain(OPERATION, 150_000)));
+    job("large").write(&workspace);
+    let mut running = workspace.start(&["run", "large.toml", "--execute", "--yes"], b"");
+    let calls = workspace.report().calls;
+    let mut pause = workspace.imbulk(&["ctl", "large", "pause"]);
     while pause.code == 2 && running.is_alive() {
-        pause = bench.imbulk(&["ctl", "large", "pause"]);
+        pause = workspace.imbulk(&["ctl", "large", "pause"]);
     }
     pause.expect(0).says("of job large on").says(": loading");
-    while running.is_alive() && !bench.imbulk(&["ctl", "large", "pause"]).stdout.contains("it was paused before") {}
-    assert_eq!(bench.report().calls, calls, "the pause came before the first call");
-    bench.imbulk(&["ctl", "large", "drain"]).expect(0).says("no call is in flight");
+    while running.is_alive() && !workspace.imbulk(&["ctl", "large", "pause"]).stdout.contains("it was paused before") {}
+    assert_eq!(workspace.report().calls, calls, "the pause came before the first call");
+    workspace.imbulk(&["ctl", "large", "drain"]).expect(0).says("no call is in flight");
     running.wait().expect(5);
 }
 
 #[test]
 fn a_user_who_may_not_write_the_queue_may_not_control_its_runs() {
     use std::os::unix::fs::PermissionsExt;
-    let (bench, _) = prepared(5);
-    bench.imbulk(&["plan", "job.toml"]).expect(0);
-    for (path, mode) in [(bench.folder().to_owned(), 0o755), (bench.path("imbulk.db"), 0o444)] {
+    let (workspace, _) = prepared(5);
+    workspace.imbulk(&["plan", "job.toml"]).expect(0);
+    for (path, mode) in [(workspace.folder().to_owned(), 0o755), (workspace.path("imbulk.db"), 0o444)] {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("an own file");
     }
     // The permissions of a file mean nothing to root.
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     let wrapper = if rustix::process::geteuid().is_root() { &nobody[..] } else { &[] };
-    let output = bench.start_under(wrapper, &["ctl", "job", "pause"], b"").wait();
+    let output = workspace.start_under(wrapper, &["ctl", "job", "pause"], b"").wait();
     output.expect(2).says("this user may not write the queue, and so not control its runs");
-    assert!(!bench.path("imbulk.db-control").exists());
+    assert!(!workspace.path("imbulk.db-control").exists());
 }
 
 #[test]
 fn only_rate_takes_a_number() {
-    let (bench, _) = prepared(5);
-    bench.imbulk(&["plan", "job.toml"]).expect(0);
-    ctl(&bench, "rate").expect(2);
-    ctl(&bench, "rate 0").expect(2);
-    ctl(&bench, "pause 3").expect(2).says("only `rate` takes a number");
-    ctl(&bench, "rate 201")
+    let (workspace, _) = prepared(5);
+    workspace.imbulk(&["plan", "job.toml"]).expect(0);
+    ctl(&workspace, "rate").expect(2);
+    ctl(&workspace, "rate 0").expect(2);
+    ctl(&workspace, "pause 3").expect(2).says("only `rate` takes a number");
+    ctl(&workspace, "rate 201")
         .expect(2)
         .says("the published cap of friend_delete_all is 200 calls/s")
         .says("hint: name a rate");
-    ctl(&bench, "rate 3").expect(0).says("the next `imbulk run` sends at most 3 calls/s");
-    let plan = bench.imbulk(&["plan", "job.toml"]).expect(0).says("at most 3 calls/s, set with `imbulk ctl`");
+    ctl(&workspace, "rate 3").expect(0).says("the next `imbulk run` sends at most 3 calls/s");
+    let plan = workspace.imbulk(&["plan", "job.toml"]).expect(0).says("at most 3 calls/s, set with `imbulk ctl`");
     assert!(plan.stdout.contains(": 3 calls/s"), "{}", plan.stdout);
 }

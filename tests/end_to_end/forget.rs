@@ -5,27 +5,27 @@ use std::path::Path;
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::rows::{csv, plain};
-use imbulk_testkit::{Bench, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace};
 use serde_json::Value;
 
 const OPERATION: Command = Command::AccountDelete;
 const FORGET_ALL: &[&str] = &["forget", "--older-than", "0d", "--execute", "--yes"];
 
-/// A bench with a finished job of this number of rows.
-fn finished(rows: usize) -> (Bench, String) {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, rows)).on_a_bench();
-    bench.run(&job).expect(0);
-    (bench, job)
+/// A workspace with a finished job of this number of rows.
+fn finished(rows: usize) -> (Workspace, String) {
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, rows)).in_a_workspace();
+    workspace.run(&job).expect(0);
+    (workspace, job)
 }
 
-fn status(bench: &Bench, args: &[&str]) -> Value {
-    let output = bench.imbulk(&[&["status", "--json"], args].concat()).expect(0);
+fn status(workspace: &Workspace, args: &[&str]) -> Value {
+    let output = workspace.imbulk(&[&["status", "--json"], args].concat()).expect(0);
     serde_json::from_str(&output.stdout).expect("JSON")
 }
 
 /// Whether these bytes are in the queue or in a file that SQLite keeps beside it.
-fn contains(bench: &Bench, id: &str) -> bool {
-    let mut files = std::fs::read_dir(bench.folder()).expect("a folder").map(|file| file.expect("a file").path());
+fn contains(workspace: &Workspace, id: &str) -> bool {
+    let mut files = std::fs::read_dir(workspace.folder()).expect("a folder").map(|file| file.expect("a file").path());
     let is_queue = |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("imbulk.db"));
     files.any(|file| {
         is_queue(&file) && std::fs::read(file).expect("a file").windows(id.len()).any(|bytes| bytes == id.as_bytes())
@@ -39,13 +39,13 @@ fn lists(output: &ProgramOutput, text: &str) {
 
 #[test]
 fn no_byte_of_a_forgotten_run_is_left_and_the_file_is_smaller() {
-    let (bench, job) = finished(30_000);
-    let results = bench.imbulk(&["results", "job"]).expect(0).stdout;
-    let before = status(&bench, &["job"]);
-    assert!(contains(&bench, "user_00017"), "or this test is blind");
-    lists(&bench.imbulk(FORGET_ALL).expect(0), "removed: 1 run with 30,000 rows");
-    assert!(!contains(&bench, "user_00017") && !contains(&bench, "job.csv"));
-    let after = status(&bench, &["job"]);
+    let (workspace, job) = finished(30_000);
+    let results = workspace.imbulk(&["results", "job"]).expect(0).stdout;
+    let before = status(&workspace, &["job"]);
+    assert!(contains(&workspace, "user_00017"), "or this test is blind");
+    lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: 1 run with 30,000 rows");
+    assert!(!contains(&workspace, "user_00017") && !contains(&workspace, "job.csv"));
+    let after = status(&workspace, &["job"]);
     for key in ["run", "job", "target", "state", "rows", "items", "created_at", "started_at", "finished_at", "outcomes"]
     {
         assert_eq!(after[key], before[key], "{key}");
@@ -54,73 +54,76 @@ fn no_byte_of_a_forgotten_run_is_left_and_the_file_is_smaller() {
     assert!(size(&after) * 3 < size(&before), "{} and {}", size(&before), size(&after));
     let digest = blake3::hash(results.as_bytes()).to_hex().to_string();
     assert_eq!(after["forgotten"]["results_digest"], digest);
-    lists(&bench.imbulk(&["status", "job"]).expect(0), &digest);
-    lists(&bench.imbulk(&["status"]).expect(0), "forgotten");
+    lists(&workspace.imbulk(&["status", "job"]).expect(0), &digest);
+    lists(&workspace.imbulk(&["status"]).expect(0), "forgotten");
     for command in ["results", "retry"] {
-        bench.imbulk(&[command, "job"]).expect(2).says("was forgotten on 20").says("imbulk status");
+        workspace.imbulk(&[command, "job"]).expect(2).says("was forgotten on 20").says("imbulk status");
     }
-    bench.imbulk(&["forget", "--run", "job"]).expect(2).says("was forgotten on 20");
+    workspace.imbulk(&["forget", "--run", "job"]).expect(2).says("was forgotten on 20");
     // The same input is still known to be finished, and nothing of it is sent again.
-    let calls = bench.report().calls;
-    bench.run(&job).expect(0).says("this input is finished");
-    bench.imbulk(&["plan", &job]).expect(0);
-    assert_eq!(bench.report().calls, calls);
-    lists(&bench.imbulk(FORGET_ALL).expect(0), "removed: no run");
+    let calls = workspace.report().calls;
+    workspace.run(&job).expect(0).says("this input is finished");
+    workspace.imbulk(&["plan", &job]).expect(0);
+    assert_eq!(workspace.report().calls, calls);
+    lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: no run");
 }
 
 #[test]
 fn nothing_is_removed_without_execute_or_without_the_number_of_runs() {
-    let (bench, _) = finished(20);
-    let results = bench.imbulk(&["results", "job"]).expect(0).stdout;
-    let shown = bench.imbulk(&["forget", "--older-than", "0d"]).expect(0).says("--execute");
+    let (workspace, _) = finished(20);
+    let results = workspace.imbulk(&["results", "job"]).expect(0).stdout;
+    let shown = workspace.imbulk(&["forget", "--older-than", "0d"]).expect(0).says("--execute");
     lists(&shown, "to be removed: 1 run with 20 rows");
-    lists(&bench.imbulk(&["forget", "--older-than", "90d", "--execute"]).expect(0), "removed: no run");
-    let unconfirmed = bench.at_a_terminal(&["forget", "--older-than", "0d", "--execute"], "yes\n");
+    lists(&workspace.imbulk(&["forget", "--older-than", "90d", "--execute"]).expect(0), "removed: no run");
+    let unconfirmed = workspace.at_a_terminal(&["forget", "--older-than", "0d", "--execute"], "yes\n");
     assert_eq!(unconfirmed.code, 2, "{unconfirmed:#?}");
-    bench.imbulk(&["forget"]).expect(2).says("--older-than");
-    bench.imbulk(&["forget", "--older-than", "3mo"]).expect(2).says("such as 90d");
-    assert_eq!(bench.imbulk(&["results", "job"]).expect(0).stdout, results);
-    assert_eq!(bench.at_a_terminal(&["forget", "--older-than", "0d", "--execute"], "1\n").code, 0);
-    bench.imbulk(&["results", "job"]).expect(2).says("was forgotten");
+    workspace.imbulk(&["forget"]).expect(2).says("--older-than");
+    workspace.imbulk(&["forget", "--older-than", "3mo"]).expect(2).says("such as 90d");
+    assert_eq!(workspace.imbulk(&["results", "job"]).expect(0).stdout, results);
+    assert_eq!(workspace.at_a_terminal(&["forget", "--older-than", "0d", "--execute"], "1\n").code, 0);
+    workspace.imbulk(&["results", "job"]).expect(2).says("was forgotten");
 }
 
 #[test]
 fn runs_that_can_continue_are_kept_unless_they_are_named() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 300)).on_a_bench();
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", "100"]).expect(5);
-    lists(&bench.imbulk(FORGET_ALL).expect(0), "it is not finished");
-    bench.faults(&["account_delete:item=70402:#1"]);
-    bench.run(&job).expect(3);
-    let kept = bench.imbulk(FORGET_ALL).expect(0);
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 300)).in_a_workspace();
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", "100"]).expect(5);
+    lists(&workspace.imbulk(FORGET_ALL).expect(0), "it is not finished");
+    workspace.faults(&["account_delete:item=70402:#1"]);
+    workspace.run(&job).expect(3);
+    let kept = workspace.imbulk(FORGET_ALL).expect(0);
     lists(&kept, "it is the latest run, and `imbulk retry` can send");
     lists(&kept, "removed: no run");
-    bench.imbulk(&["retry", "job"]).expect(0).says("pending again");
-    bench.faults(&[]);
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
-    bench.run(&job).expect(0);
+    workspace.imbulk(&["retry", "job"]).expect(0).says("pending again");
+    workspace.faults(&[]);
+    workspace.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
+    workspace.run(&job).expect(0);
     // Both runs are finished now, and no row of them has failed.
-    lists(&bench.imbulk(FORGET_ALL).expect(0), "removed: 2 runs with 307 rows");
+    lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: 2 runs with 307 rows");
 }
 
 #[test]
 fn a_named_run_is_removed_although_it_is_unfinished_and_is_never_sent_again() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 300)).on_a_bench();
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", "100"]).expect(5);
-    lists(&bench.imbulk(&["forget", "--run", "job", "--execute", "--yes"]).expect(0), "removed: 1 run with 300 rows");
-    assert_eq!(status(&bench, &["job"])["state"], "superseded");
-    assert!(!contains(&bench, "user_00250"));
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(2).says("no unfinished run");
-    bench.imbulk(&["plan", &job]).expect(0).says("300 rows");
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 300)).in_a_workspace();
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", "100"]).expect(5);
+    lists(
+        &workspace.imbulk(&["forget", "--run", "job", "--execute", "--yes"]).expect(0),
+        "removed: 1 run with 300 rows",
+    );
+    assert_eq!(status(&workspace, &["job"])["state"], "superseded");
+    assert!(!contains(&workspace, "user_00250"));
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(2).says("no unfinished run");
+    workspace.imbulk(&["plan", &job]).expect(0).says("300 rows");
 }
 
 #[test]
 fn a_queue_with_an_owner_is_not_changed() {
-    let (bench, job) = finished(20);
-    let lock = std::fs::File::open(bench.path("imbulk.db")).expect("a queue");
+    let (workspace, job) = finished(20);
+    let lock = std::fs::File::open(workspace.path("imbulk.db")).expect("a queue");
     lock.lock().expect("a free queue");
-    bench.imbulk(FORGET_ALL).expect(6).says("owns the queue");
-    bench.imbulk(&["forget", "--older-than", "0d"]).expect(0);
+    workspace.imbulk(FORGET_ALL).expect(6).says("owns the queue");
+    workspace.imbulk(&["forget", "--older-than", "0d"]).expect(0);
     drop(lock);
-    bench.imbulk(&["results", "job"]).expect(0);
-    bench.run(&job).expect(0);
+    workspace.imbulk(&["results", "job"]).expect(0);
+    workspace.run(&job).expect(0);
 }

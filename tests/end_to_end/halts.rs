@@ -7,30 +7,31 @@ use imbulk_sandbox::Command;
 
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, csv, operations, plain, tally};
-use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE};
+use imbulk_testkit::{ADMIN, APP, JobFile, KEY, PATIENCE, Workspace};
 
 /// A job with one call in flight, so that the calls before a stop are known.
-fn one_by_one(operation: Command, rows: usize) -> (Bench, String, Vec<InputRow>) {
+fn one_by_one(operation: Command, rows: usize) -> (Workspace, String, Vec<InputRow>) {
     let asked = plain(operation, rows);
-    let (bench, job) = JobFile::new("job", operation).rows(&asked).with("limits", "max_in_flight", 1).on_a_bench();
-    (bench, job, asked)
+    let (workspace, job) =
+        JobFile::new("job", operation).rows(&asked).with("limits", "max_in_flight", 1).in_a_workspace();
+    (workspace, job, asked)
 }
 
 fn halted_by(operation: Command, code: u32, fault: &str, calls: u64) {
-    let (bench, job, asked) = one_by_one(operation, 700);
-    bench.faults(&[fault]);
-    bench.run(&job).expect(4).says(&code.to_string());
-    assert_eq!(bench.report().calls, calls, "{fault}: nothing is sent after it");
-    let results = bench.results("job");
-    let early = ResultsCheck::clean(&bench, operation, &asked, &results);
-    ResultsCheck { completion: Completion::Partial, ..early }.check(&bench);
+    let (workspace, job, asked) = one_by_one(operation, 700);
+    workspace.faults(&[fault]);
+    workspace.run(&job).expect(4).says(&code.to_string());
+    assert_eq!(workspace.report().calls, calls, "{fault}: nothing is sent after it");
+    let results = workspace.results("job");
+    let early = ResultsCheck::clean(&workspace, operation, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&workspace);
     assert!(tally(&results)["pending"] > 100);
-    bench.run(&job).expect(4);
-    bench.faults(&[]);
-    let done = bench.run(&job);
+    workspace.run(&job).expect(4);
+    workspace.faults(&[]);
+    let done = workspace.run(&job);
     assert!([0, 3].contains(&done.code), "{done:#?}");
-    let results = bench.results("job");
-    ResultsCheck { resends: 3000, ..ResultsCheck::clean(&bench, operation, &asked, &results) }.check(&bench);
+    let results = workspace.results("job");
+    ResultsCheck { resends: 3000, ..ResultsCheck::clean(&workspace, operation, &asked, &results) }.check(&workspace);
     assert!(!tally(&results).contains_key("pending"));
 }
 
@@ -66,26 +67,27 @@ fn a_page_of_a_gateway_instead_of_the_api_halts() {
 fn more_items_than_max_items_are_not_sent_until_the_guard_is_raised() {
     let asked = plain(Command::AccountDelete, 300);
     let job = |most: u32| JobFile::new("job", Command::AccountDelete).with("guard", "max_items", most);
-    let (bench, file) = job(299).rows(&asked).on_a_bench();
-    bench.run(&file).expect(4).says("max_items");
-    assert_eq!(bench.report().calls, 0);
-    bench.run(&job(300).write(&bench)).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    let (workspace, file) = job(299).rows(&asked).in_a_workspace();
+    workspace.run(&file).expect(4).says("max_items");
+    assert_eq!(workspace.report().calls, 0);
+    workspace.run(&job(300).write(&workspace)).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results).check(&workspace);
 }
 
 #[test]
 fn an_input_many_times_the_usual_size_is_not_sent() {
     let asked = plain(Command::AccountDelete, 2000);
-    let (bench, job) = JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").on_a_bench();
+    let (workspace, job) =
+        JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").in_a_workspace();
     for night in 0..3 {
-        bench.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
-        bench.run(&job).expect(0);
+        workspace.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
+        workspace.run(&job).expect(0);
     }
-    let calls = bench.report().calls;
-    bench.write("job.csv", csv(Command::AccountDelete, &asked[300..]));
-    bench.run(&job).expect(4).says("max_change");
-    assert_eq!(bench.report().calls, calls);
+    let calls = workspace.report().calls;
+    workspace.write("job.csv", csv(Command::AccountDelete, &asked[300..]));
+    workspace.run(&job).expect(4).says("max_change");
+    assert_eq!(workspace.report().calls, calls);
 }
 
 #[test]
@@ -96,32 +98,32 @@ fn the_fuse_halts_a_run_in_which_too_much_fails() {
         .with("limits", "max_in_flight", 1)
         .with("stop", "failed_share", "0.1")
         .with("stop", "after_items", 500);
-    let (bench, job) = job.on_a_bench();
-    bench.faults(&["account_delete:item=70402:0.2"]);
-    bench.run(&job).expect(4).says("fuse");
-    assert_eq!(bench.report().calls, 5);
-    let results = bench.results("job");
-    let early = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
-    ResultsCheck { completion: Completion::Partial, refusals: &[70402], ..early }.check(&bench);
+    let (workspace, job) = job.in_a_workspace();
+    workspace.faults(&["account_delete:item=70402:0.2"]);
+    workspace.run(&job).expect(4).says("fuse");
+    assert_eq!(workspace.report().calls, 5);
+    let results = workspace.results("job");
+    let early = ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, refusals: &[70402], ..early }.check(&workspace);
 }
 
 #[test]
 fn at_the_time_of_until_the_session_drains_and_the_next_one_continues() {
     let asked = plain(Command::FriendDeleteAll, 400);
-    let (mut bench, job) = JobFile::new("job", Command::FriendDeleteAll)
+    let (mut workspace, job) = JobFile::new("job", Command::FriendDeleteAll)
         .rows(&asked)
         .with("limits", "calls_per_second", 100)
         .with("stop", "until", "\"06:00\"")
-        .on_a_bench();
-    bench.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
-    bench.run(&job).expect(5).says("until");
-    let results = bench.results("job");
-    let early = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    ResultsCheck { completion: Completion::Partial, ..early }.check(&bench);
-    bench.set_env("TZ", &zone_in_which_it_is(12 * 3600));
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+        .in_a_workspace();
+    workspace.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
+    workspace.run(&job).expect(5).says("until");
+    let results = workspace.results("job");
+    let early = ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&workspace);
+    workspace.set_env("TZ", &zone_in_which_it_is(12 * 3600));
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results).check(&workspace);
 }
 
 /// A value of `TZ` with which clocks now show this number of seconds after midnight.
@@ -135,13 +137,13 @@ pub(crate) fn zone_in_which_it_is(seconds: i64) -> String {
 
 #[test]
 fn a_usersig_that_is_refused_once_is_renewed() {
-    let (bench, job, asked) = one_by_one(Command::AccountDelete, 500);
-    bench.faults(&["any:code=70001:#3"]);
-    bench.run(&job).expect(0);
-    assert_eq!(bench.report().calls, 6);
-    let results = bench.results("job");
-    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
-    ResultsCheck { resends: 100, ..case }.check(&bench);
+    let (workspace, job, asked) = one_by_one(Command::AccountDelete, 500);
+    workspace.faults(&["any:code=70001:#3"]);
+    workspace.run(&job).expect(0);
+    assert_eq!(workspace.report().calls, 6);
+    let results = workspace.results("job");
+    let case = ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results);
+    ResultsCheck { resends: 100, ..case }.check(&workspace);
 }
 
 #[test]
@@ -151,7 +153,7 @@ fn a_usersig_that_is_always_refused_halts() {
 
 #[test]
 fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
-    let (mut bench, job, asked) = one_by_one(Command::AccountDelete, 200);
+    let (mut workspace, job, asked) = one_by_one(Command::AccountDelete, 200);
     let key = SecretKey::new(KEY.to_owned()).expect("a key");
     let identifier = imbulk::domain::request::account::UserId::new(ADMIN).expect("an id");
     let usersig = |from: i64| {
@@ -159,21 +161,21 @@ fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
         let app = APP.try_into().expect("not zero");
         sign(&key, app, &identifier, from, Duration::from_hours(24)).expose().to_owned()
     };
-    bench.unset_env("IMBULK_SECRET_KEY");
-    bench.set_env("IMBULK_USERSIG", &usersig(1_600_000_000));
-    bench.run(&job).expect(4).says("hint:").says("IMBULK_USERSIG");
-    bench.set_env("IMBULK_USERSIG", &usersig(imbulk::clock::now().as_second()));
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    workspace.unset_env("IMBULK_SECRET_KEY");
+    workspace.set_env("IMBULK_USERSIG", &usersig(1_600_000_000));
+    workspace.run(&job).expect(4).says("hint:").says("IMBULK_USERSIG");
+    workspace.set_env("IMBULK_USERSIG", &usersig(imbulk::clock::now().as_second()));
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results).check(&workspace);
 }
 
 #[test]
 fn the_key_of_another_app_halts() {
-    let (mut bench, job, _) = one_by_one(Command::AccountDelete, 200);
-    bench.set_env("IMBULK_SECRET_KEY", "the-key-of-another-app");
-    bench.run(&job).expect(4).says("70009");
-    assert_eq!(bench.report().calls, 1);
+    let (mut workspace, job, _) = one_by_one(Command::AccountDelete, 200);
+    workspace.set_env("IMBULK_SECRET_KEY", "the-key-of-another-app");
+    workspace.run(&job).expect(4).says("70009");
+    assert_eq!(workspace.report().calls, 1);
 }
 
 /// Halts after 3 s in which every call fails and few are repeated. The next run continues when the server works again.
@@ -186,14 +188,14 @@ fn halted_by_an_outage(fault: &str, says: &str) {
         .with("retry", "base_delay", "\"500ms\"")
         .with("retry", "max_delay", "\"2s\"")
         .with("stop", "outage", "\"3s\"");
-    let (bench, job) = job.on_a_bench();
-    bench.faults(&[fault]);
-    let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
+    let (workspace, job) = job.in_a_workspace();
+    workspace.faults(&[fault]);
+    let halted = workspace.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
     let (calls, stopped) = session(&halted.stdout);
     for word in ["every call failed for ", "probe", says, "hint: ", "stop.outage"] {
         assert!(stopped.contains(word), "no {word:?} in {stopped:?}");
     }
-    let results = bench.results("job");
+    let results = workspace.results("job");
     assert_eq!(tally(&results)["pending"], 400, "{fault}: nothing fails for it");
     // A row that was sent has attempts, and each is a call.
     let firsts = results.iter().filter(|row| row.attempts > 0).count() as u64;
@@ -201,12 +203,12 @@ fn halted_by_an_outage(fault: &str, says: &str) {
         stopped.split(", ").find_map(|part| part.split_once(" probe")?.0.parse::<u64>().ok()).expect("a count");
     assert!(firsts < 400 || calls > firsts, "{fault}: {calls} calls of {firsts} rows");
     assert!(calls <= firsts + 500 / 14 + probes, "{fault}: {calls} calls of {firsts} rows, {probes} probes");
-    bench.faults(&[]);
-    let done = bench.run(&job);
+    workspace.faults(&[]);
+    let done = workspace.run(&job);
     assert!([0, 3].contains(&done.code), "{done:#?}");
-    let results = bench.results("job");
-    ResultsCheck { resends: calls, ..ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results) }
-        .check(&bench);
+    let results = workspace.results("job");
+    ResultsCheck { resends: calls, ..ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results) }
+        .check(&workspace);
 }
 
 /// The calls of the job's session, and why it stopped.
@@ -241,25 +243,25 @@ fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
     let asked = plain(Command::FriendDeleteAll, 400);
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
     let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("stop", "outage", "\"3s\"");
-    let (bench, job) = job.with("app", "endpoint", format!("\"http://{nobody}\"")).on_a_bench();
-    let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
+    let (workspace, job) = job.with("app", "endpoint", format!("\"http://{nobody}\"")).in_a_workspace();
+    let halted = workspace.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
     let (calls, stopped) = session(&halted.stdout);
     assert!(stopped.contains("the endpoint could not be reached for ") && stopped.contains("hint: "), "{stopped}");
     assert!(calls <= 400 + 500 / 14 + 3, "{calls} calls");
-    let results = bench.results("job");
+    let results = workspace.results("job");
     assert!(results.iter().all(|row| row.outcome == "pending" && row.attempts == 0), "{results:#?}");
 }
 
 #[test]
 fn an_outage_that_is_waited_out_costs_no_row() {
     let asked = plain(Command::AccountDelete, 6000);
-    let (bench, job) =
-        JobFile::new("job", Command::AccountDelete).rows(&asked).with("stop", "outage", "\"never\"").on_a_bench();
-    bench.faults(&["any:code=70500:1"]);
-    let mut running = bench.start_run(&job);
+    let (workspace, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("stop", "outage", "\"never\"").in_a_workspace();
+    workspace.faults(&["any:code=70500:1"]);
+    let mut running = workspace.start_run(&job);
     let begun = std::time::Instant::now();
     loop {
-        let status = bench.imbulk(&["status", "job", "--json"]);
+        let status = workspace.imbulk(&["status", "job", "--json"]);
         let why = serde_json::from_str::<serde_json::Value>(&status.stdout).unwrap_or_default();
         if why["heartbeat"]["bottleneck"]["text"]
             .as_str()
@@ -268,13 +270,14 @@ fn an_outage_that_is_waited_out_costs_no_row() {
             break;
         }
         assert!(running.is_alive() && begun.elapsed() < PATIENCE, "{status:#?}");
-        bench.nap();
+        workspace.nap();
     }
-    let calls = bench.report().calls;
+    let calls = workspace.report().calls;
     assert!(calls <= 60 + 500 / 14 + 60, "{calls} calls of 60 requests");
-    bench.faults(&[]);
+    workspace.faults(&[]);
     running.wait().expect(0);
-    let results = bench.results("job");
+    let results = workspace.results("job");
     let resends = calls * 100;
-    ResultsCheck { resends, ..ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results) }.check(&bench);
+    ResultsCheck { resends, ..ResultsCheck::clean(&workspace, Command::AccountDelete, &asked, &results) }
+        .check(&workspace);
 }

@@ -6,25 +6,25 @@ use imbulk_sandbox::Command;
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, csv, plain, tally};
-use imbulk_testkit::{Bench, JobFile};
+use imbulk_testkit::{JobFile, Workspace};
 
 const OPERATION: Command = Command::FriendDelete;
 
 /// Runs a job over the files that `write` makes of one CSV.
 fn check(path: &str, with: &[(&'static str, &str)], asked: &[InputRow], files: &[(&str, &[u8])], stdin: &[u8]) {
-    let bench = Bench::new();
-    files.iter().for_each(|(name, bytes)| bench.write(name, bytes));
+    let workspace = Workspace::new();
+    files.iter().for_each(|(name, bytes)| workspace.write(name, bytes));
     let mut job = JobFile::new("job", OPERATION).with("input", "path", path);
     for (key, value) in with {
         job = job.with("input", key, value);
     }
-    let job = job.write(&bench);
-    let output = bench.imbulk_reading(&["run", &job, "--execute", "--yes"], stdin).expect(3);
-    let mut results = bench.results("job");
+    let job = job.write(&workspace);
+    let output = workspace.imbulk_reading(&["run", &job, "--execute", "--yes"], stdin).expect(3);
+    let mut results = workspace.results("job");
     assert_eq!(results.len(), asked.len(), "{output:#?}");
     // The checker counts all lines, but each of several files begins with line 1.
     (2..).zip(&mut results).for_each(|(line, row)| row.line = line);
-    ResultsCheck::clean(&bench, OPERATION, asked, &results).check(&bench);
+    ResultsCheck::clean(&workspace, OPERATION, asked, &results).check(&workspace);
     assert!(tally(&results)["succeeded"] > asked.len() / 2);
 }
 

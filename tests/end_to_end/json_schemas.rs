@@ -7,22 +7,22 @@ use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use imbulk_testkit::rows::{InputRow, plain};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 
 /// The schema that `imbulk schema NAME` prints.
-fn schema(bench: &Bench, name: &str) -> Validator {
-    let schema = bench.imbulk(&["schema", name]).expect(0).stdout;
+fn schema(workspace: &Workspace, name: &str) -> Validator {
+    let schema = workspace.imbulk(&["schema", name]).expect(0).stdout;
     let schema = serde_json::from_str(&schema).expect("JSON");
     jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
 }
 
 /// The JSON that a command printed, which its schema accepts.
 #[track_caller]
-fn accepted(bench: &Bench, name: &str, output: &ProgramOutput) -> Value {
+fn accepted(workspace: &Workspace, name: &str, output: &ProgramOutput) -> Value {
     let json: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:#?}"));
-    let errors: Vec<String> = schema(bench, name).iter_errors(&json).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = schema(workspace, name).iter_errors(&json).map(|error| error.to_string()).collect();
     assert_eq!(errors, [""; 0], "{name}: {json:#}");
     assert!(!has_empty_text(&json), "null is written for what is not known: {json:#}");
     json
@@ -39,35 +39,35 @@ fn has_empty_text(json: &Value) -> bool {
 
 /// The status of the job `job` and of the queue, and the state of the job's run.
 #[track_caller]
-fn state(bench: &Bench) -> String {
-    let overview = accepted(bench, "status", &bench.imbulk(&["status", "--json"]).expect(0));
+fn state(workspace: &Workspace) -> String {
+    let overview = accepted(workspace, "status", &workspace.imbulk(&["status", "--json"]).expect(0));
     assert_eq!(overview["schema"], 1);
-    let detail = accepted(bench, "status", &bench.imbulk(&["status", "job", "--json"]).expect(0));
+    let detail = accepted(workspace, "status", &workspace.imbulk(&["status", "job", "--json"]).expect(0));
     assert_eq!(detail["schema"], 1);
     detail["state"].as_str().expect("a name").to_owned()
 }
 
 /// Runs `imbulk plan job.toml --json`.
 #[track_caller]
-fn plan(bench: &Bench, code: i32) -> Value {
-    let plans = accepted(bench, "plan", &bench.imbulk(&["plan", "job.toml", "--json"]).expect(code));
+fn plan(workspace: &Workspace, code: i32) -> Value {
+    let plans = accepted(workspace, "plan", &workspace.imbulk(&["plan", "job.toml", "--json"]).expect(code));
     assert_eq!(plans[0]["schema"], 1);
     plans
 }
 
 /// Runs `imbulk run job.toml --execute --json` with more arguments.
 #[track_caller]
-fn run(bench: &Bench, args: &[&str], code: i32) -> Value {
+fn run(workspace: &Workspace, args: &[&str], code: i32) -> Value {
     let args = [&["run", "job.toml", "--execute", "--yes", "--json"], args].concat();
-    let summaries = accepted(bench, "run", &bench.imbulk(&args).expect(code));
+    let summaries = accepted(workspace, "run", &workspace.imbulk(&args).expect(code));
     assert!(summaries.as_array().expect("a list").iter().all(|summary| summary["schema"] == 1));
     summaries
 }
 
 #[track_caller]
-fn retry(bench: &Bench, args: &[&str]) -> Value {
+fn retry(workspace: &Workspace, args: &[&str]) -> Value {
     let args = [&["retry", "job", "--json"], args].concat();
-    let report = accepted(bench, "retry", &bench.imbulk(&args).expect(0));
+    let report = accepted(workspace, "retry", &workspace.imbulk(&args).expect(0));
     assert_eq!(report["schema"], 1);
     report
 }
@@ -83,67 +83,67 @@ fn rows(number: usize) -> Vec<InputRow> {
     rows
 }
 
-fn bench_of(rows: &[InputRow]) -> Bench {
-    job().rows(rows).on(BenchSetup::default()).0
+fn workspace_of(rows: &[InputRow]) -> Workspace {
+    job().rows(rows).on(WorkspaceSetup::default()).0
 }
 
 #[test]
 fn the_schemas_accept_a_run_from_its_plan_to_its_last_retry() {
-    let bench = bench_of(&rows(30));
-    let plans = plan(&bench, 0);
+    let workspace = workspace_of(&rows(30));
+    let plans = plan(&workspace, 0);
     assert_eq!((plans[0]["plan_id"].is_string(), &plans[0]["conditions"]["since_last_plan"]), (true, &Value::Null));
-    plan(&bench, 0);
-    accepted(&bench, "plan", &bench.imbulk(&["run", "job.toml", "--json"]).expect(0));
-    assert_eq!(state(&bench), "planned");
-    run(&bench, &["--limit", "5"], 5);
-    assert_eq!(state(&bench), "stopped");
-    plan(&bench, 0);
-    bench.faults(&["any:code=70402:0.5"]);
-    let summaries = run(&bench, &[], 3);
+    plan(&workspace, 0);
+    accepted(&workspace, "plan", &workspace.imbulk(&["run", "job.toml", "--json"]).expect(0));
+    assert_eq!(state(&workspace), "planned");
+    run(&workspace, &["--limit", "5"], 5);
+    assert_eq!(state(&workspace), "stopped");
+    plan(&workspace, 0);
+    workspace.faults(&["any:code=70402:0.5"]);
+    let summaries = run(&workspace, &[], 3);
     assert!(summaries[0]["outcomes"]["failed"].as_u64() > Some(0), "{summaries:#}");
-    assert_eq!(state(&bench), "finished");
-    assert_eq!(plan(&bench, 0)[0]["plan_id"], Value::Null);
-    assert_eq!(run(&bench, &[], 3), Value::Array(Vec::new()), "nothing is left to do");
-    assert_eq!(retry(&bench, &["--outcome", "in_doubt"])["rows"], 0);
-    assert!(retry(&bench, &[])["rows"].as_u64() > Some(0));
-    assert_eq!(state(&bench), "stopped");
-    bench.write("job.csv", imbulk_testkit::rows::csv(OPERATION, &rows(31)));
-    let plans = plan(&bench, 0);
+    assert_eq!(state(&workspace), "finished");
+    assert_eq!(plan(&workspace, 0)[0]["plan_id"], Value::Null);
+    assert_eq!(run(&workspace, &[], 3), Value::Array(Vec::new()), "nothing is left to do");
+    assert_eq!(retry(&workspace, &["--outcome", "in_doubt"])["rows"], 0);
+    assert!(retry(&workspace, &[])["rows"].as_u64() > Some(0));
+    assert_eq!(state(&workspace), "stopped");
+    workspace.write("job.csv", imbulk_testkit::rows::csv(OPERATION, &rows(31)));
+    let plans = plan(&workspace, 0);
     assert_eq!(plans[0]["conditions"]["continues"].as_array().map(Vec::len), Some(1), "{plans:#}");
-    bench.faults(&[]);
-    run(&bench, &["--again"], 3);
-    let overview = accepted(&bench, "status", &bench.imbulk(&["status", "--json"]).expect(0));
+    workspace.faults(&[]);
+    run(&workspace, &["--again"], 3);
+    let overview = accepted(&workspace, "status", &workspace.imbulk(&["status", "--json"]).expect(0));
     assert_eq!(overview["runs"][0]["state"], "superseded");
 }
 
 #[test]
 fn the_schemas_accept_runs_that_are_refused_or_halted() {
-    let bench = bench_of(&rows(2_000));
-    job().with("guard", "min_items", 5_000).with("guard", "max_change", 2).write(&bench);
-    let refused = plan(&bench, 4);
+    let workspace = workspace_of(&rows(2_000));
+    job().with("guard", "min_items", 5_000).with("guard", "max_change", 2).write(&workspace);
+    let refused = plan(&workspace, 4);
     assert_eq!(refused[0]["conditions"]["guards"][0]["allows"], false, "{refused:#}");
-    assert_eq!(run(&bench, &[], 4), Value::Array(Vec::new()));
-    assert_eq!(state(&bench), "planned");
-    bench.faults(&["any:code=70402:1"]);
-    job().with("guard", "canary", 20).write(&bench);
-    let summaries = run(&bench, &[], 4);
+    assert_eq!(run(&workspace, &[], 4), Value::Array(Vec::new()));
+    assert_eq!(state(&workspace), "planned");
+    workspace.faults(&["any:code=70402:1"]);
+    job().with("guard", "canary", 20).write(&workspace);
+    let summaries = run(&workspace, &[], 4);
     assert_eq!(summaries[0]["state"], "halted");
-    assert_eq!(state(&bench), "halted");
-    job().without("app", "sdkappid").with("stop", "window", "\"00:00-23:59\"").write(&bench);
-    plan(&bench, 4);
+    assert_eq!(state(&workspace), "halted");
+    job().without("app", "sdkappid").with("stop", "window", "\"00:00-23:59\"").write(&workspace);
+    plan(&workspace, 4);
 }
 
 #[test]
 fn the_schemas_accept_a_run_while_it_is_sent_and_after_a_kill() {
-    let bench = bench_of(&rows(20_000));
-    job().with("limits", "calls_per_second", 50).write(&bench);
-    let mut running = bench.start_run("job.toml");
-    bench.until_calls(10, &mut running);
-    assert_eq!(state(&bench), "sending");
-    bench.imbulk(&["ctl", "job", "pause"]).expect(0);
-    assert_eq!(state(&bench), "sending");
+    let workspace = workspace_of(&rows(20_000));
+    job().with("limits", "calls_per_second", 50).write(&workspace);
+    let mut running = workspace.start_run("job.toml");
+    workspace.until_calls(10, &mut running);
+    assert_eq!(state(&workspace), "sending");
+    workspace.imbulk(&["ctl", "job", "pause"]).expect(0);
+    assert_eq!(state(&workspace), "sending");
     running.kill();
-    assert_eq!(state(&bench), "interrupted");
+    assert_eq!(state(&workspace), "interrupted");
 }
 
 /// Every object of a value except those in `sample_body`, which is the API's own: pointers to them.
@@ -167,18 +167,18 @@ fn object<'a>(value: &'a mut Value, pointer: &str) -> &'a mut Map<String, Value>
 
 #[test]
 fn the_schemas_refuse_a_key_that_is_new_and_a_key_that_is_missing() {
-    let bench = bench_of(&rows(30));
-    bench.faults(&["any:code=70402:0.5"]);
-    let plans = plan(&bench, 0);
-    let summaries = run(&bench, &[], 3);
-    let detail = accepted(&bench, "status", &bench.imbulk(&["status", "job", "--json"]).expect(0));
-    let overview = accepted(&bench, "status", &bench.imbulk(&["status", "--json"]).expect(0));
-    let retried = retry(&bench, &[]);
+    let workspace = workspace_of(&rows(30));
+    workspace.faults(&["any:code=70402:0.5"]);
+    let plans = plan(&workspace, 0);
+    let summaries = run(&workspace, &[], 3);
+    let detail = accepted(&workspace, "status", &workspace.imbulk(&["status", "job", "--json"]).expect(0));
+    let overview = accepted(&workspace, "status", &workspace.imbulk(&["status", "--json"]).expect(0));
+    let retried = retry(&workspace, &[]);
     let mut changed = BTreeSet::new();
     for (name, json) in
         [("plan", plans), ("run", summaries), ("status", detail), ("status", overview), ("retry", retried)]
     {
-        let schema = schema(&bench, name);
+        let schema = schema(&workspace, name);
         let mut pointers = Vec::new();
         objects(&json, "", &mut pointers);
         for pointer in pointers {

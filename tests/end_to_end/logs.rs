@@ -8,7 +8,7 @@ use imbulk_sandbox::Command;
 use serde_json::Value;
 
 use imbulk_testkit::rows::{InputRow, csv, plain, tally};
-use imbulk_testkit::{Bench, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const LOG: &str = "nights.log";
@@ -69,29 +69,30 @@ struct Known {
 }
 
 /// Plays thirty nights as cron does: no terminal, one queue, one log.
-fn play(bench: &Bench, format: &str) -> Vec<Known> {
+fn play(workspace: &Workspace, format: &str) -> Vec<Known> {
     let job = JobFile::new("night", OPERATION)
         .with("guard", "max_items", 50)
         .with("retry", "base_delay", "\"300ms\"")
         .with("retry", "max_delay", "\"1s\"")
         .with("stop", "outage", "\"1s\"")
-        .write(bench);
+        .write(workspace);
     let mut nights = Vec::new();
     for number in 0..30 {
         let night = Night::of(number);
         // The night after an outage finds the same input.
         if number == 0 || Night::of(number - 1) != Night::Outage {
-            bench.write("night.csv", csv(OPERATION, &input(number, night)));
+            workspace.write("night.csv", csv(OPERATION, &input(number, night)));
         }
-        bench.faults(&night.fault().into_iter().collect::<Vec<_>>());
+        workspace.faults(&night.fault().into_iter().collect::<Vec<_>>());
         let begun = Instant::now();
-        let output = bench.imbulk(&["run", &job, "--execute", "--log-file", LOG, "--log-format", format]);
+        let output = workspace.imbulk(&["run", &job, "--execute", "--log-file", LOG, "--log-format", format]);
         let milliseconds = begun.elapsed().as_millis();
         let outcomes = match night {
             Night::Refused => BTreeMap::new(),
-            _sent => {
-                tally(&bench.results("night")).iter().map(|(name, rows)| ((*name).to_owned(), *rows as u64)).collect()
-            }
+            _sent => tally(&workspace.results("night"))
+                .iter()
+                .map(|(name, rows)| ((*name).to_owned(), *rows as u64))
+                .collect(),
         };
         nights.push(Known { night, exit_code: output.code, outcomes, milliseconds });
     }
@@ -123,9 +124,9 @@ fn facts_of_text(line: &str) -> Facts {
 /// What the log alone says of the nights is what happened.
 #[track_caller]
 fn the_log_alone_tells(format: &str, facts: fn(&str) -> Facts) {
-    let bench = Bench::new();
-    let known = play(&bench, format);
-    let log = std::fs::read_to_string(bench.path(LOG)).expect("a log file");
+    let workspace = Workspace::new();
+    let known = play(&workspace, format);
+    let log = std::fs::read_to_string(workspace.path(LOG)).expect("a log file");
     let lines: Vec<Facts> = log.lines().map(facts).collect();
     let nights: Vec<&[Facts]> =
         lines.split_inclusive(|line| line.get("event").is_some_and(|event| event == "end")).collect();
@@ -172,8 +173,8 @@ fn the_log_of_thirty_nights_in_text_says_of_each_what_happened() {
     the_log_alone_tells("text", facts_of_text);
 }
 
-fn small(bench: &Bench) -> String {
-    JobFile::new("job", OPERATION).rows(&plain(OPERATION, 3)).write(bench)
+fn small(workspace: &Workspace) -> String {
+    JobFile::new("job", OPERATION).rows(&plain(OPERATION, 3)).write(workspace)
 }
 
 /// The lines of the log on standard error, by event.
@@ -184,9 +185,9 @@ fn events(output: &ProgramOutput) -> Vec<String> {
 
 #[test]
 fn without_a_terminal_standard_error_has_the_start_and_the_end_and_with_v_all_events() {
-    let bench = Bench::new();
-    let job = small(&bench);
-    let run = |more: &[&str]| bench.imbulk(&[&["run", &job, "--execute", "--again"], more].concat()).expect(0);
+    let workspace = Workspace::new();
+    let job = small(&workspace);
+    let run = |more: &[&str]| workspace.imbulk(&[&["run", &job, "--execute", "--again"], more].concat()).expect(0);
     assert_eq!(events(&run(&[])), ["start", "end"]);
     let all = ["phase", "phase", "guard", "start", "phase", "phase", "phase", "phase", "end"];
     assert_eq!(events(&run(&["-v"])), all);
@@ -203,46 +204,46 @@ fn without_a_terminal_standard_error_has_the_start_and_the_end_and_with_v_all_ev
         assert!(["request", "code", "duration_ms"].iter().all(|fact| call.contains_key(*fact)), "{call:?}");
     }
     assert_eq!(events(&run(&["-vv", "--log-file", "a.log"])), ["start", "end"], "-vv asks for the file");
-    assert!(std::fs::read_to_string(bench.path("a.log")).expect("a file").contains(" event=call "));
+    assert!(std::fs::read_to_string(workspace.path("a.log")).expect("a file").contains(" event=call "));
 }
 
 #[test]
 fn on_a_terminal_start_and_end_are_left_to_the_display_and_the_summary() {
-    let bench = Bench::new();
-    let job = small(&bench);
-    let output = bench.at_a_terminal(&["run", &job, "--execute", "--yes"], "");
+    let workspace = Workspace::new();
+    let job = small(&workspace);
+    let output = workspace.at_a_terminal(&["run", &job, "--execute", "--yes"], "");
     assert_eq!(events(&output), Vec::<String>::new(), "{output:#?}");
 }
 
 #[test]
 fn the_log_file_is_appended_to_and_only_its_owner_may_read_it() {
-    let bench = Bench::new();
-    let job = small(&bench);
+    let workspace = Workspace::new();
+    let job = small(&workspace);
     for _night in 0..2 {
-        bench.imbulk(&["run", &job, "--execute", "--again", "--log-file", LOG]).expect(0);
+        workspace.imbulk(&["run", &job, "--execute", "--again", "--log-file", LOG]).expect(0);
     }
-    let log = std::fs::read_to_string(bench.path(LOG)).expect("a file");
+    let log = std::fs::read_to_string(workspace.path(LOG)).expect("a file");
     assert_eq!(log.lines().filter(|line| line.contains(" event=end ")).count(), 2, "{log}");
     assert!(log.contains("note: created the queue"), "messages are in the log as well: {log}");
-    let mode = std::fs::metadata(bench.path(LOG)).expect("a file").permissions().mode();
+    let mode = std::fs::metadata(workspace.path(LOG)).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
 fn a_log_file_that_cannot_be_opened_is_a_usage_error() {
-    let bench = Bench::new();
-    let job = small(&bench);
-    let run = |file: &str| bench.imbulk(&["run", &job, "--execute", "--log-file", file]).expect(2);
+    let workspace = Workspace::new();
+    let job = small(&workspace);
+    let run = |file: &str| workspace.imbulk(&["run", &job, "--execute", "--log-file", file]).expect(2);
     run("nowhere/night.log").says("error: --log-file nowhere/night.log: No such file").says("hint: create its folder");
     run(".").says("hint: name a file in this folder");
-    assert_eq!(bench.report().calls, 0);
+    assert_eq!(workspace.report().calls, 0);
 }
 
 #[test]
 fn a_log_that_cannot_be_written_is_dropped_and_counted_and_the_run_goes_on() {
-    let bench = Bench::new();
-    let job = small(&bench);
-    let output = bench.imbulk(&["run", &job, "--execute", "-vv", "--log-file", "/dev/full"]).expect(0);
+    let workspace = Workspace::new();
+    let job = small(&workspace);
+    let output = workspace.imbulk(&["run", &job, "--execute", "-vv", "--log-file", "/dev/full"]).expect(0);
     let output = output.says("/dev/full: ").says("lines of the log could not be written and were dropped");
     assert_eq!(events(&output), ["start", "end"]);
 }

@@ -6,7 +6,7 @@ use imbulk_sandbox::{Command, World};
 
 use imbulk_testkit::journal_check::Evidence;
 use imbulk_testkit::rows::{InputRow, ResultRow, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, PATIENCE};
+use imbulk_testkit::{JobFile, PATIENCE, Workspace, WorkspaceSetup};
 
 /// The command that looks up the items of an operation.
 fn lookup_of(operation: Command) -> Command {
@@ -14,7 +14,7 @@ fn lookup_of(operation: Command) -> Command {
 }
 
 struct Played {
-    bench: Bench,
+    workspace: Workspace,
     job: String,
     asked: Vec<InputRow>,
     operation: Command,
@@ -31,17 +31,18 @@ impl Played {
             Command::AccountDelete => || World::open_with_missing(7, 0.05, 0.0),
             _ => || World::open_with_missing(7, 0.0, 0.3),
         };
-        let (bench, job) = if both { job.both() } else { job }.on(BenchSetup { world, ..BenchSetup::default() });
-        bench.faults(faults);
-        Self { bench, job, asked, operation, both }
+        let (workspace, job) =
+            if both { job.both() } else { job }.on(WorkspaceSetup { world, ..WorkspaceSetup::default() });
+        workspace.faults(faults);
+        Self { workspace, job, asked, operation, both }
     }
 
     fn lookups(&self) -> u64 {
-        self.bench.report().commands[&lookup_of(self.operation)].calls
+        self.workspace.report().commands[&lookup_of(self.operation)].calls
     }
 
     fn rows(&self) -> Vec<ResultRow> {
-        self.bench.results("job")
+        self.workspace.results("job")
     }
 
     /// Compares each outcome with the tables of the sandbox.
@@ -49,16 +50,16 @@ impl Played {
     fn check(&self) {
         let rows = self.rows();
         for row in &rows {
-            let gone = self.bench.world(|world| self.is_gone(world, row));
+            let gone = self.workspace.world(|world| self.is_gone(world, row));
             let right = match row.outcome.as_str() {
                 "succeeded" => gone,
-                "already_done" => gone && self.is_gone(&self.bench.pristine, row),
+                "already_done" => gone && self.is_gone(&self.workspace.pristine, row),
                 "failed" => !gone,
                 _ => false,
             };
             assert!(right, "{:?} both {}: {row:?}, gone: {gone}", self.operation, self.both);
         }
-        Evidence::of(&self.bench, "job", self.operation, &self.asked, &[]).check();
+        Evidence::of(&self.workspace, "job", self.operation, &self.asked, &[]).check();
         assert_eq!(tally(&rows).values().sum::<usize>(), self.asked.len());
     }
 
@@ -74,10 +75,10 @@ impl Played {
 #[track_caller]
 fn every_outcome_agrees_with_the_tables(operation: Command, both: bool, faults: &[&str]) {
     let played = Played::new(operation, both, 600, faults);
-    let output = played.bench.run(&played.job);
+    let output = played.workspace.run(&played.job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");
     played.check();
-    let faults = played.bench.report().faults;
+    let faults = played.workspace.report().faults;
     assert!(faults.values().sum::<u64>() > 40 && played.lookups() > 0, "{faults:?}, {} lookups", played.lookups());
 }
 
@@ -111,10 +112,10 @@ fn lookups_with_faults_of_their_own_claim_nothing_wrong() {
         "friend_check:http=502:0.1",
     ];
     let played = Played::new(Command::FriendDelete, true, 300, &faults);
-    let output = played.bench.run(&played.job);
+    let output = played.workspace.run(&played.job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");
     for row in played.rows().iter().filter(|row| row.outcome != "in_doubt") {
-        let gone = played.bench.world(|world| played.is_gone(world, row));
+        let gone = played.workspace.world(|world| played.is_gone(world, row));
         assert_eq!(gone, row.outcome != "failed", "{row:?}");
     }
 }
@@ -123,7 +124,7 @@ fn lookups_with_faults_of_their_own_claim_nothing_wrong() {
 fn if_the_lookups_fail_nothing_is_claimed() {
     let faults = ["account_delete:partial=30006:0.3", "account_check:code=60010:1"];
     let played = Played::new(Command::AccountDelete, false, 200, &faults);
-    played.bench.run(&played.job).expect(3);
+    played.workspace.run(&played.job).expect(3);
     let rows = played.rows();
     let in_doubt: Vec<&ResultRow> = rows.iter().filter(|row| row.outcome == "in_doubt").collect();
     assert!(in_doubt.len() > 20, "{:?}", tally(&rows));
@@ -136,20 +137,20 @@ fn if_the_lookups_fail_nothing_is_claimed() {
 fn a_run_killed_during_a_lookup_looks_up_again_and_sends_nothing_twice() {
     let faults = ["friend_check:silence:1"];
     let played = Played::new(Command::FriendDelete, true, 300, &faults);
-    let mut running = played.bench.start(&["run", &played.job, "--execute", "--yes"], b"");
+    let mut running = played.workspace.start(&["run", &played.job, "--execute", "--yes"], b"");
     let begun = Instant::now();
     while played.lookups() == 0 && running.is_alive() {
         assert!(begun.elapsed() < PATIENCE, "no lookup");
-        played.bench.nap();
+        played.workspace.nap();
     }
     let _killed = running.kill();
-    played.bench.faults(&[]);
-    let changes = |played: &Played| played.bench.report().commands[&Command::FriendDelete].items_received;
+    played.workspace.faults(&[]);
+    let changes = |played: &Played| played.workspace.report().commands[&Command::FriendDelete].items_received;
     assert!(changes(&played) > 0);
-    let output = played.bench.run(&played.job);
+    let output = played.workspace.run(&played.job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");
     for row in played.rows() {
-        let gone = played.bench.world(|world| played.is_gone(world, &row));
+        let gone = played.workspace.world(|world| played.is_gone(world, &row));
         assert!(gone && matches!(row.outcome.as_str(), "succeeded" | "already_done"), "{row:?}");
     }
     let done_before = played.rows().iter().filter(|row| row.outcome == "already_done").count();

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use imbulk_testkit::rows::{InputRow, csv, plain};
-use imbulk_testkit::{APP, Bench, JobFile};
+use imbulk_testkit::{APP, JobFile, Workspace};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const FILE: &str = "imbulk.prom";
@@ -63,8 +63,8 @@ fn sample(line: &str) -> (Sample, f64) {
 struct Metrics(BTreeMap<Sample, f64>);
 
 impl Metrics {
-    fn of(bench: &Bench) -> Self {
-        Self(parse(&std::fs::read_to_string(bench.path(FILE)).expect("a metrics file")))
+    fn of(workspace: &Workspace) -> Self {
+        Self(parse(&std::fs::read_to_string(workspace.path(FILE)).expect("a metrics file")))
     }
 
     /// The value of a metric of the job, with or without an outcome.
@@ -98,13 +98,13 @@ fn the_numbers_of_the_metrics_are_those_of_the_summary() {
     let mut rows = plain(OPERATION, 40);
     rows.push(rows[0].clone());
     rows.push(InputRow::account("").invalid());
-    let (bench, job) = job().rows(&rows).on_a_bench();
-    bench.faults(&["any:code=60007:#1", "any:code=12345:#9"]);
+    let (workspace, job) = job().rows(&rows).in_a_workspace();
+    workspace.faults(&["any:code=60007:#1", "any:code=12345:#9"]);
     let mut calls = 0.0;
     for night in 1..=2 {
-        let done = bench.imbulk(&["run", &job, "--execute", "--yes", "--again", "--json"]);
+        let done = workspace.imbulk(&["run", &job, "--execute", "--yes", "--again", "--json"]);
         let summary: Value = serde_json::from_str(&done.stdout).expect("a list of summaries");
-        let metrics = Metrics::of(&bench);
+        let metrics = Metrics::of(&workspace);
         for (outcome, count) in summary[0]["outcomes"].as_object().expect("outcomes") {
             let shown = metrics.get("imbulk_last_run_rows", Some(outcome)).expect("every outcome");
             assert_equal(shown, number(count), outcome);
@@ -121,34 +121,34 @@ fn the_numbers_of_the_metrics_are_those_of_the_summary() {
         assert_equal(metrics.value(EXIT_CODE), 3.0, "a row was rejected");
         assert_equal(metrics.value(SUCCESS), 0.0, "no command succeeded");
     }
-    let mode = std::fs::metadata(bench.path(FILE)).expect("a file").permissions().mode();
+    let mode = std::fs::metadata(workspace.path(FILE)).expect("a file").permissions().mode();
     assert_eq!(mode & 0o044, 0o044, "node_exporter is another user");
 }
 
 #[test]
 fn a_failed_night_keeps_the_time_of_the_last_success() {
-    let bench = Bench::new();
-    let job = job().with("guard", "max_items", 50).rows(&plain(OPERATION, 9)).write(&bench);
-    bench.run(&job).expect(0);
-    let good = Metrics::of(&bench);
+    let workspace = Workspace::new();
+    let job = job().with("guard", "max_items", 50).rows(&plain(OPERATION, 9)).write(&workspace);
+    workspace.run(&job).expect(0);
+    let good = Metrics::of(&workspace);
     assert_equal(good.value(SUCCESS), good.value(LAST_RUN), "a success");
 
-    bench.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
-    bench.run(&job).expect(4);
-    let refused = Metrics::of(&bench);
+    workspace.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
+    workspace.run(&job).expect(4);
+    let refused = Metrics::of(&workspace);
     assert_equal(refused.value(EXIT_CODE), 4.0, "the guard refuses");
     assert_equal(refused.value(SUCCESS), good.value(SUCCESS), "the earlier success");
     assert!(refused.value(LAST_RUN) > good.value(LAST_RUN));
     assert_eq!(refused.get("imbulk_last_run_rows", Some("succeeded")), None, "nothing was sent");
 
-    bench.write("night.csv", "id\nx\n");
-    bench.run(&job).expect(2);
-    assert_equal(Metrics::of(&bench).value(EXIT_CODE), 2.0, "the input has no such column");
-    assert_equal(Metrics::of(&bench).value(SUCCESS), good.value(SUCCESS), "the earlier success");
+    workspace.write("night.csv", "id\nx\n");
+    workspace.run(&job).expect(2);
+    assert_equal(Metrics::of(&workspace).value(EXIT_CODE), 2.0, "the input has no such column");
+    assert_equal(Metrics::of(&workspace).value(SUCCESS), good.value(SUCCESS), "the earlier success");
 
-    bench.write("night.csv", csv(OPERATION, &plain(OPERATION, 9)));
-    bench.run(&job).expect(0);
-    let finished_before = Metrics::of(&bench);
+    workspace.write("night.csv", csv(OPERATION, &plain(OPERATION, 9)));
+    workspace.run(&job).expect(0);
+    let finished_before = Metrics::of(&workspace);
     assert!(finished_before.value(SUCCESS) > good.value(SUCCESS), "there was nothing to do");
     let rows = |metrics: &Metrics| metrics.get("imbulk_last_run_rows", Some("succeeded"));
     assert_eq!((rows(&finished_before), rows(&good).is_some()), (rows(&good), true));
@@ -157,37 +157,40 @@ fn a_failed_night_keeps_the_time_of_the_last_success() {
 
 #[test]
 fn a_night_that_is_stopped_early_is_a_success_if_rows_got_outcomes() {
-    let (bench, job) = job().rows(&plain(OPERATION, 4000)).with("limits", "calls_per_second", 50).on_a_bench();
-    let mut running = bench.start_run(&job);
-    bench.until_calls(20, &mut running);
+    let (workspace, job) = job().rows(&plain(OPERATION, 4000)).with("limits", "calls_per_second", 50).in_a_workspace();
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(20, &mut running);
     running.signal(Signal::TERM);
     running.wait().expect(5);
-    let stopped = Metrics::of(&bench);
+    let stopped = Metrics::of(&workspace);
     assert_equal(stopped.value(EXIT_CODE), 5.0, "stopped");
     assert_equal(stopped.value(SUCCESS), stopped.value(LAST_RUN), "it got further");
-    bench.imbulk(&["ctl", "night", "pause"]).expect(0);
-    bench.run(&job).expect(5);
-    let paused = Metrics::of(&bench);
+    workspace.imbulk(&["ctl", "night", "pause"]).expect(0);
+    workspace.run(&job).expect(5);
+    let paused = Metrics::of(&workspace);
     assert_equal(paused.value(SUCCESS), stopped.value(SUCCESS), "a paused run gets no further");
     assert!(paused.value(LAST_RUN) > stopped.value(LAST_RUN));
 }
 
 #[test]
 fn a_file_that_cannot_be_written_is_a_warning_and_a_foreign_one_stays() {
-    let (bench, file) = job().rows(&plain(OPERATION, 3)).on_a_bench();
-    bench.write(FILE, "node_load1 0.5\n");
-    bench.run(&file).expect(0).says("line 1 is not a metric of imbulk").says("hint: name another file");
-    assert_eq!(std::fs::read_to_string(bench.path(FILE)).expect("a file"), "node_load1 0.5\n");
-    let missing = job().with("report", "metrics", "\"no/such/folder/x.prom\"").write(&bench);
-    bench.run(&missing).expect(0).says("report.metrics: cannot write").says("hint: the folder must exist");
-    bench.run(&job().with("report", "metrics", "\"night.csv\"").write(&bench)).expect(2).says("does not end with");
+    let (workspace, file) = job().rows(&plain(OPERATION, 3)).in_a_workspace();
+    workspace.write(FILE, "node_load1 0.5\n");
+    workspace.run(&file).expect(0).says("line 1 is not a metric of imbulk").says("hint: name another file");
+    assert_eq!(std::fs::read_to_string(workspace.path(FILE)).expect("a file"), "node_load1 0.5\n");
+    let missing = job().with("report", "metrics", "\"no/such/folder/x.prom\"").write(&workspace);
+    workspace.run(&missing).expect(0).says("report.metrics: cannot write").says("hint: the folder must exist");
+    workspace
+        .run(&job().with("report", "metrics", "\"night.csv\"").write(&workspace))
+        .expect(2)
+        .says("does not end with");
 }
 
 #[test]
 fn a_rehearsal_writes_no_metrics() {
-    let (bench, job) = job().rows(&plain(OPERATION, 3)).on_a_bench();
-    bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
-    bench.imbulk(&["plan", &job]).expect(0);
-    bench.imbulk(&["run", &job]).expect(0);
-    assert!(!bench.path(FILE).exists());
+    let (workspace, job) = job().rows(&plain(OPERATION, 3)).in_a_workspace();
+    workspace.imbulk(&["run", &job, "--sandbox"]).expect(0);
+    workspace.imbulk(&["plan", &job]).expect(0);
+    workspace.imbulk(&["run", &job]).expect(0);
+    assert!(!workspace.path(FILE).exists());
 }

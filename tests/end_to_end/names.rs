@@ -3,49 +3,49 @@
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::rows::{csv, plain, tally};
-use imbulk_testkit::{Bench, JobFile};
+use imbulk_testkit::{JobFile, Workspace};
 
 const OPERATION: Command = Command::AccountDelete;
 
-/// A bench with a job that has failed rows on a server, and was rehearsed in the sandbox afterwards.
-fn rehearsed_later() -> (Bench, String) {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 30)).on_a_bench();
-    bench.faults(&["account_delete:item=70402:#1"]);
-    bench.run(&job).expect(3);
-    bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
-    (bench, job)
+/// A workspace with a job that has failed rows on a server, and was rehearsed in the sandbox afterwards.
+fn rehearsed_later() -> (Workspace, String) {
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 30)).in_a_workspace();
+    workspace.faults(&["account_delete:item=70402:#1"]);
+    workspace.run(&job).expect(3);
+    workspace.imbulk(&["run", &job, "--sandbox"]).expect(0);
+    (workspace, job)
 }
 
 #[test]
 fn runs_on_several_targets_are_listed_and_one_must_be_chosen() {
-    let (bench, _) = rehearsed_later();
+    let (workspace, _) = rehearsed_later();
     for command in ["results", "retry", "status"] {
-        let output = bench.imbulk(&[command, "job"]).expect(2).says("several targets").says("--target");
+        let output = workspace.imbulk(&[command, "job"]).expect(2).says("several targets").says("--target");
         assert!(output.stdout.is_empty() && output.stderr.contains("on the sandbox"), "{output:#?}");
     }
-    let failed = bench.results_with(&["results", "job", "--target", "loopback"]);
+    let failed = workspace.results_with(&["results", "job", "--target", "loopback"]);
     let failed = tally(&failed)["failed"];
-    let rehearsed = bench.results_with(&["results", "job", "--target", "sandbox"]);
+    let rehearsed = workspace.results_with(&["results", "job", "--target", "sandbox"]);
     assert!(!tally(&rehearsed).contains_key("failed"));
-    bench.imbulk(&["retry", "job", "--target", "loopback"]).expect(0).says(&format!("{failed} rows"));
-    bench.imbulk(&["status", "job", "--target", "1400000009"]).expect(2).says("has no run on target 1400000009");
+    workspace.imbulk(&["retry", "job", "--target", "loopback"]).expect(0).says(&format!("{failed} rows"));
+    workspace.imbulk(&["status", "job", "--target", "1400000009"]).expect(2).says("has no run on target 1400000009");
 }
 
 #[test]
 fn the_selected_run_is_named_on_stderr_and_the_beginning_of_an_id_is_enough() {
-    let (bench, job) = rehearsed_later();
-    let status = bench.imbulk(&["status", "--json"]).expect(0);
+    let (workspace, job) = rehearsed_later();
+    let status = workspace.imbulk(&["status", "--json"]).expect(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
     let id = status["runs"][0]["run"].as_str().expect("an id");
     for name in [id, &id[..id.len() - 1]] {
-        let output = bench.imbulk(&["results", name]).expect(0);
+        let output = workspace.imbulk(&["results", name]).expect(0);
         assert!(output.stderr.contains(&format!("run {id} of job job")), "{output:#?}");
         assert!(!output.stdout.contains(id), "{output:#?}");
     }
-    bench.imbulk(&["results", "no-such-job"]).expect(2).says("job");
+    workspace.imbulk(&["results", "no-such-job"]).expect(2).says("job");
     // A later plan of other rows does not hide the last run.
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
-    bench.imbulk(&["plan", &job]).expect(0);
-    let output = bench.imbulk(&["results", "job", "--target", "loopback"]).expect(0).says("a newer plan");
+    workspace.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
+    workspace.imbulk(&["plan", &job]).expect(0);
+    let output = workspace.imbulk(&["results", "job", "--target", "loopback"]).expect(0).says("a newer plan");
     assert!(output.stderr.contains(id), "{output:#?}");
 }

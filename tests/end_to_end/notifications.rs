@@ -12,7 +12,7 @@ use rustix::process::{Pid, test_kill_process};
 use serde_json::Value;
 
 use imbulk_testkit::rows::{InputRow, csv, plain};
-use imbulk_testkit::{Bench, JobFile, KEY, ProgramOutput};
+use imbulk_testkit::{JobFile, KEY, ProgramOutput, Workspace};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 /// A part of the URL that must not be shown.
@@ -107,10 +107,10 @@ fn pinging(url: &str) -> JobFile {
 }
 
 /// A command of the user, with this script.
-fn commanding(bench: &Bench, script: &str) -> JobFile {
-    bench.write("notify.sh", format!("#!/bin/sh\n{script}\n"));
+fn commanding(workspace: &Workspace, script: &str) -> JobFile {
+    workspace.write("notify.sh", format!("#!/bin/sh\n{script}\n"));
     let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(bench.path("notify.sh"), executable).expect("our file");
+    std::fs::set_permissions(workspace.path("notify.sh"), executable).expect("our file");
     job().with("notify", "command", "[\"./notify.sh\", \"two words\", \"$HOME\"]")
 }
 
@@ -124,16 +124,16 @@ fn is_discreet(output: &ProgramOutput) {
 #[test]
 fn start_success_and_failure_are_reported_with_the_summary() {
     let service = Service::start(Reply::Status(200));
-    let (bench, job) = pinging(&service.url()).on_a_bench();
-    let done = bench.run(&job).expect(0);
+    let (workspace, job) = pinging(&service.url()).in_a_workspace();
+    let done = workspace.run(&job).expect(0);
     is_discreet(&done);
     assert!(!done.stderr.contains("notify"), "{done:?}");
     let mut rows = plain(OPERATION, 5);
     rows.push(InputRow::account("not an id \u{7}").invalid());
-    bench.write("night.csv", csv(OPERATION, &rows));
-    bench.run(&job).expect(3);
-    bench.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
-    is_discreet(&bench.run(&job).expect(4));
+    workspace.write("night.csv", csv(OPERATION, &rows));
+    workspace.run(&job).expect(3);
+    workspace.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
+    is_discreet(&workspace.run(&job).expect(4));
     let lines = ["/start", "", "/start", "/3", "/start", "/4"].map(|end| format!("POST /{TOKEN}{end}"));
     assert_eq!(service.lines(), lines);
     let [start, success, _, rejected, _, refused] = &service.requests()[..] else { unreachable!("six") };
@@ -152,8 +152,8 @@ fn a_service_that_refuses_or_fails_is_a_warning() {
     for (url, why) in
         [(format!("http://{closed}/{TOKEN}"), "refused"), (failing.url(), "the server answered with status 500")]
     {
-        let (bench, job) = pinging(&url).on_a_bench();
-        let done = bench.run(&job).expect(0).says("notify.ping: http://127.0.0.1:").says(why);
+        let (workspace, job) = pinging(&url).in_a_workspace();
+        let done = workspace.run(&job).expect(0).says("notify.ping: http://127.0.0.1:").says(why);
         is_discreet(&done.says("the exit code does not change").says("hint: check the URL"));
     }
     assert_eq!(failing.lines().len(), 4, "start and success, each once more after the first answer");
@@ -162,9 +162,9 @@ fn a_service_that_refuses_or_fails_is_a_warning() {
 #[test]
 fn a_service_that_does_not_answer_delays_the_command_by_a_limited_time() {
     let service = Service::start(Reply::Silence);
-    let (bench, job) = pinging(&service.url()).on_a_bench();
+    let (workspace, job) = pinging(&service.url()).in_a_workspace();
     let begun = Instant::now();
-    let done = bench.run(&job).expect(0).says("a notification was not done within 10 s");
+    let done = workspace.run(&job).expect(0).says("a notification was not done within 10 s");
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     is_discreet(&done);
 }
@@ -172,31 +172,31 @@ fn a_service_that_does_not_answer_delays_the_command_by_a_limited_time() {
 #[test]
 fn a_ping_goes_through_the_proxy_of_the_environment() {
     let proxy = Service::start(Reply::Status(502));
-    let (mut bench, job) = pinging(&format!("https://monitoring.invalid/{TOKEN}")).on_a_bench();
-    bench.set_env("HTTPS_PROXY", &format!("http://{}", proxy.address));
-    is_discreet(&bench.run(&job).expect(0).says("notify.ping: https://monitoring.invalid/…: through the proxy"));
+    let (mut workspace, job) = pinging(&format!("https://monitoring.invalid/{TOKEN}")).in_a_workspace();
+    workspace.set_env("HTTPS_PROXY", &format!("http://{}", proxy.address));
+    is_discreet(&workspace.run(&job).expect(0).says("notify.ping: https://monitoring.invalid/…: through the proxy"));
     assert!(!proxy.lines().is_empty());
     assert!(proxy.lines().iter().all(|line| line == "CONNECT monitoring.invalid:443"), "{:?}", proxy.lines());
 }
 
 #[test]
 fn a_command_receives_the_summary_without_a_shell_and_without_secrets() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let script = "cat > got.json; env > got.env; printf '%s\\n' \"$@\" > got.args; echo loud; exit 7";
-    let job = commanding(&bench, script).write(&bench);
-    let done = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(0);
+    let job = commanding(&workspace, script).write(&workspace);
+    let done = workspace.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(0);
     is_discreet(&done);
     let done = done.says("notify.command: `./notify.sh` ended with exit status: 7").says("hint: start it by hand");
-    let got: Value = serde_json::from_slice(&std::fs::read(bench.path("got.json")).expect("a file")).expect("JSON");
+    let got: Value = serde_json::from_slice(&std::fs::read(workspace.path("got.json")).expect("a file")).expect("JSON");
     let summaries: Value = serde_json::from_str(&done.stdout).expect("only the summaries are on stdout");
     assert_eq!((&got["summaries"], &got["exit_code"], &got["success"]), (&summaries, &0.into(), &true.into()));
     assert_eq!((&got["job"], &got["error"], &got["schema"]), (&"night".into(), &Value::Null, &1.into()));
-    assert_eq!(std::fs::read_to_string(bench.path("got.args")).expect("a file"), "two words\n$HOME\n");
-    let environment = std::fs::read_to_string(bench.path("got.env")).expect("a file");
+    assert_eq!(std::fs::read_to_string(workspace.path("got.args")).expect("a file"), "two words\n$HOME\n");
+    let environment = std::fs::read_to_string(workspace.path("got.env")).expect("a file");
     assert!(!environment.contains(KEY) && !environment.contains("IMBULK_SECRET_KEY"), "{environment}");
-    bench.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
-    bench.run(&job).expect(4);
-    let got: Value = serde_json::from_slice(&std::fs::read(bench.path("got.json")).expect("a file")).expect("JSON");
+    workspace.write("night.csv", csv(OPERATION, &plain(OPERATION, 60)));
+    workspace.run(&job).expect(4);
+    let got: Value = serde_json::from_slice(&std::fs::read(workspace.path("got.json")).expect("a file")).expect("JSON");
     assert_eq!(
         (&got["exit_code"], &got["success"], &got["summaries"]),
         (&4.into(), &false.into(), &Value::Array(vec![]))
@@ -206,16 +206,16 @@ fn a_command_receives_the_summary_without_a_shell_and_without_secrets() {
 
 #[test]
 fn a_command_that_hangs_is_killed_with_its_children() {
-    let bench = Bench::new();
-    let job = commanding(&bench, "sleep 1000 & echo $! > child; wait").write(&bench);
+    let workspace = Workspace::new();
+    let job = commanding(&workspace, "sleep 1000 & echo $! > child; wait").write(&workspace);
     let begun = Instant::now();
-    bench.run(&job).expect(0).says("a notification was not done within 10 s");
+    workspace.run(&job).expect(0).says("a notification was not done within 10 s");
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-    let child = std::fs::read_to_string(bench.path("child")).expect("a file");
+    let child = std::fs::read_to_string(workspace.path("child")).expect("a file");
     let child = child.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
     while test_kill_process(child).is_ok() && !is_defunct(child) {
         assert!(begun.elapsed() < PATIENCE * 2, "the child of the command is alive");
-        bench.nap();
+        workspace.nap();
     }
 }
 
@@ -227,21 +227,21 @@ fn is_defunct(pid: Pid) -> bool {
 
 #[test]
 fn a_command_that_cannot_be_started_is_a_warning() {
-    let (bench, file) = job().with("notify", "command", "[\"./missing.sh\"]").on_a_bench();
-    bench.run(&file).expect(0).says("notify.command: cannot start `./missing.sh`").says("hint: ");
-    let nothing = job().with("notify", "command", "[]").write(&bench);
-    bench.run(&nothing).expect(2).says("notify.command: no program is named");
-    let plain_http = pinging(&format!("http://example.com/{TOKEN}")).write(&bench);
-    let refused = bench.run(&plain_http).expect(2).says("notify.ping: is plain http to another machine");
+    let (workspace, file) = job().with("notify", "command", "[\"./missing.sh\"]").in_a_workspace();
+    workspace.run(&file).expect(0).says("notify.command: cannot start `./missing.sh`").says("hint: ");
+    let nothing = job().with("notify", "command", "[]").write(&workspace);
+    workspace.run(&nothing).expect(2).says("notify.command: no program is named");
+    let plain_http = pinging(&format!("http://example.com/{TOKEN}")).write(&workspace);
+    let refused = workspace.run(&plain_http).expect(2).says("notify.ping: is plain http to another machine");
     is_discreet(&refused.says("night.toml:"));
 }
 
 #[test]
 fn a_rehearsal_notifies_nobody() {
     let service = Service::start(Reply::Status(200));
-    let (bench, job) = pinging(&service.url()).on_a_bench();
-    bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
-    bench.imbulk(&["plan", &job]).expect(0);
-    bench.imbulk(&["run", &job]).expect(0);
+    let (workspace, job) = pinging(&service.url()).in_a_workspace();
+    workspace.imbulk(&["run", &job, "--sandbox"]).expect(0);
+    workspace.imbulk(&["plan", &job]).expect(0);
+    workspace.imbulk(&["run", &job]).expect(0);
     assert_eq!(service.requests(), []);
 }

@@ -5,20 +5,20 @@ use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, mixed, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile};
+use imbulk_testkit::{JobFile, Workspace, WorkspaceSetup};
 
 /// Runs a job with these rows to its end. Some of them are invalid or fail.
-fn run(job: JobFile, asked: &[InputRow]) -> (Bench, Vec<ResultRow>) {
-    let (bench, job) = job.rows(asked).protecting(PROTECTED).on_a_bench();
-    bench.run(&job).expect(3);
-    let results = bench.results("job");
-    (bench, results)
+fn run(job: JobFile, asked: &[InputRow]) -> (Workspace, Vec<ResultRow>) {
+    let (workspace, job) = job.rows(asked).protecting(PROTECTED).in_a_workspace();
+    workspace.run(&job).expect(3);
+    let results = workspace.results("job");
+    (workspace, results)
 }
 
 fn all_outcomes(operation: Command, outcomes: &[&str]) {
     let asked = mixed(operation, 1000);
-    let (bench, results) = run(JobFile::new("job", operation), &asked);
-    ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
+    let (workspace, results) = run(JobFile::new("job", operation), &asked);
+    ResultsCheck::clean(&workspace, operation, &asked, &results).check(&workspace);
     assert_eq!(tally(&results).into_keys().collect::<Vec<_>>(), outcomes);
 }
 
@@ -63,12 +63,12 @@ fn every_field_of_an_account_arrives_and_rows_of_one_account_are_merged() {
         InputRow::account("di").tag("Nick", json!("Di")),
         InputRow::account("di").tag("FaceUrl", json!("https://example.com/d.png")),
     ];
-    let setup = BenchSetup { world: || World::open_with_missing(7, 1.0, 0.0), ..BenchSetup::default() };
-    let (bench, job) = JobFile::new("job", Command::AccountImport).rows(&asked).on(setup);
-    bench.run(&job).expect(3);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::AccountImport, &asked, &results).check(&bench);
-    assert_eq!(bench.report().calls, 1);
+    let setup = WorkspaceSetup { world: || World::open_with_missing(7, 1.0, 0.0), ..WorkspaceSetup::default() };
+    let (workspace, job) = JobFile::new("job", Command::AccountImport).rows(&asked).on(setup);
+    workspace.run(&job).expect(3);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::AccountImport, &asked, &results).check(&workspace);
+    assert_eq!(workspace.report().calls, 1);
     assert!(results[2].reason.contains("at most 500"), "{:?}", results[2]);
 }
 
@@ -89,12 +89,12 @@ fn every_field_of_a_friend_arrives_and_the_row_without_a_source_does_not() {
         InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_Web")),
         InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_App")).tag("AddTime", json!(7)),
     ];
-    let setup = BenchSetup { world: || World::open_with_missing(7, 0.0, 1.0), ..BenchSetup::default() };
-    let (bench, job) = JobFile::new("job", Command::FriendImport).rows(&asked).on(setup);
-    bench.run(&job).expect(3);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::FriendImport, &asked, &results).check(&bench);
-    assert_eq!(bench.report().calls, 1);
+    let setup = WorkspaceSetup { world: || World::open_with_missing(7, 0.0, 1.0), ..WorkspaceSetup::default() };
+    let (workspace, job) = JobFile::new("job", Command::FriendImport).rows(&asked).on(setup);
+    workspace.run(&job).expect(3);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::FriendImport, &asked, &results).check(&workspace);
+    assert_eq!(workspace.report().calls, 1);
     assert!(results[2].reason.contains("`AddSource` is missing"), "{:?}", results[2]);
 }
 
@@ -107,18 +107,19 @@ fn a_two_way_delete_removes_both_sides_and_no_calls_overlap() {
         .collect();
     asked.push(InputRow::pair("user_39", "user_00"));
     imbulk_testkit::rows::shuffle(&mut asked, 1);
-    let (bench, results) = run(JobFile::new("job", Command::FriendDelete).both(), &asked);
-    let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results) };
-    case.check(&bench);
+    let (workspace, results) = run(JobFile::new("job", Command::FriendDelete).both(), &asked);
+    let case = ResultsCheck { both: true, ..ResultsCheck::clean(&workspace, Command::FriendDelete, &asked, &results) };
+    case.check(&workspace);
 }
 
 #[test]
 fn two_way_friend_delete_all_calls_are_sent_one_after_the_other() {
     let asked = mixed(Command::FriendDeleteAll, 150);
     let job = JobFile::new("job", Command::FriendDeleteAll).both();
-    let (bench, results) = run(job, &asked);
-    let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results) };
-    case.check(&bench);
+    let (workspace, results) = run(job, &asked);
+    let case =
+        ResultsCheck { both: true, ..ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results) };
+    case.check(&workspace);
 }
 
 #[test]
@@ -140,19 +141,19 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).invalid());
         }
     }
-    let (bench, results) = run(JobFile::new("job", Command::FriendUpdate), &asked);
-    ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
+    let (workspace, results) = run(JobFile::new("job", Command::FriendUpdate), &asked);
+    ResultsCheck::clean(&workspace, Command::FriendUpdate, &asked, &results).check(&workspace);
     assert_eq!(tally(&results)["duplicate"], 60);
 }
 
 #[test]
 fn a_thousand_friends_of_one_account_are_sent_in_one_call() {
     let asked: Vec<InputRow> = (0..2500).map(|n| InputRow::pair("user_00002", &format!("friend_{n}"))).collect();
-    let (bench, job) = JobFile::new("job", Command::FriendDelete).rows(&asked).on_a_bench();
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
-    assert_eq!(bench.report().calls, 3);
+    let (workspace, job) = JobFile::new("job", Command::FriendDelete).rows(&asked).in_a_workspace();
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::FriendDelete, &asked, &results).check(&workspace);
+    assert_eq!(workspace.report().calls, 3);
 }
 
 #[test]
@@ -163,10 +164,10 @@ fn the_caps_hold_and_are_used() {
         .rows(&asked)
         .without("limits", "calls_per_second")
         .without("limits", "app_calls_per_second");
-    let (bench, job) = job.on(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
-    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
-    assert!(bench.report().worst_second >= 100, "{:#?}", bench.report());
+    let (workspace, job) = job.on(WorkspaceSetup { caps: Caps::default(), ..WorkspaceSetup::default() });
+    workspace.run(&job).expect(0);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results).check(&workspace);
+    assert_eq!(workspace.report().throttled + workspace.report().throttled_app, 0);
+    assert!(workspace.report().worst_second >= 100, "{:#?}", workspace.report());
 }

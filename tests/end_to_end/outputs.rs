@@ -3,33 +3,33 @@
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::rows::{csv, plain, tally};
-use imbulk_testkit::{Bench, JobFile};
+use imbulk_testkit::{JobFile, Workspace};
 
-/// A bench with jobs that are good, that are wrong, and whose input is wrong.
-fn bench_with_one_job_per_case() -> Bench {
-    let bench = Bench::new();
+/// A workspace with jobs that are good, that are wrong, and whose input is wrong.
+fn workspace_with_one_job_per_case() -> Workspace {
+    let workspace = Workspace::new();
     let accounts = Command::AccountDelete;
-    bench.write("good.csv", csv(accounts, &plain(accounts, 10)));
-    bench.write("bad.csv", "UserID\nuser_1\nuser_1\nmuch_too_long_for_an_id_of_the_api\n");
-    bench.write("none.csv", "");
-    bench.write("list.txt", "much_too_long_for_an_id_of_the_api\n");
+    workspace.write("good.csv", csv(accounts, &plain(accounts, 10)));
+    workspace.write("bad.csv", "UserID\nuser_1\nuser_1\nmuch_too_long_for_an_id_of_the_api\n");
+    workspace.write("none.csv", "");
+    workspace.write("list.txt", "much_too_long_for_an_id_of_the_api\n");
     let job = |name: &str, input: &str| JobFile::new(name, accounts).with("input", "path", format!("{input:?}"));
-    job("good", "good.csv").write(&bench);
-    job("rejects", "bad.csv").write(&bench);
-    job("allowed", "bad.csv").with("input", "rejects", "\"allow\"").write(&bench);
-    job("empty", "none.csv").write(&bench);
-    job("lost", "lost.csv").write(&bench);
-    job("guarded", "good.csv").with("guard", "max_items", 1).write(&bench);
-    job("unlisted", "good.csv").with("guard", "protected", "\"lost.txt\"").write(&bench);
-    job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&bench);
-    JobFile::new("untyped", Command::FriendDelete).without_options().write(&bench);
-    JobFile::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
-    bench
+    job("good", "good.csv").write(&workspace);
+    job("rejects", "bad.csv").write(&workspace);
+    job("allowed", "bad.csv").with("input", "rejects", "\"allow\"").write(&workspace);
+    job("empty", "none.csv").write(&workspace);
+    job("lost", "lost.csv").write(&workspace);
+    job("guarded", "good.csv").with("guard", "max_items", 1).write(&workspace);
+    job("unlisted", "good.csv").with("guard", "protected", "\"lost.txt\"").write(&workspace);
+    job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&workspace);
+    JobFile::new("untyped", Command::FriendDelete).without_options().write(&workspace);
+    JobFile::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&workspace);
+    workspace
 }
 
 #[test]
 fn every_exit_code_is_what_the_contract_says() {
-    let bench = bench_with_one_job_per_case();
+    let workspace = workspace_with_one_job_per_case();
     for (args, code) in [
         ("", 2),
         ("frobnicate", 2),
@@ -68,7 +68,7 @@ fn every_exit_code_is_what_the_contract_says() {
         ("--version", 0),
         ("--help", 0),
     ] {
-        let output = bench.imbulk(&args.split_whitespace().collect::<Vec<_>>());
+        let output = workspace.imbulk(&args.split_whitespace().collect::<Vec<_>>());
         assert_eq!(output.code, code, "imbulk {args}: {output:#?}");
         if code == 2 {
             assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "imbulk {args}: {output:#?}");
@@ -78,13 +78,13 @@ fn every_exit_code_is_what_the_contract_says() {
 
 #[test]
 fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let text = JobFile::new("job", Command::AccountDelete)
-        .toml(&bench)
+        .toml(&workspace)
         .replace("calls_per_second = 5000", "calls_per_secnd = 5");
     let line = text.lines().position(|line| line.contains("secnd")).expect("a line") + 1;
-    bench.write("job.toml", text);
-    let output = bench.run("job.toml").expect(2);
+    workspace.write("job.toml", text);
+    let output = workspace.run("job.toml").expect(2);
     assert!(output.stderr.contains(&format!("job.toml:{line}: ")), "{}", output.stderr);
     assert!(output.stderr.contains("calls_per_second"), "{}", output.stderr);
     assert_eq!(output.stdout, "");
@@ -92,23 +92,23 @@ fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
 
 #[test]
 fn without_a_key_nothing_starts_and_both_ways_to_give_one_are_named() {
-    let (mut bench, job) =
-        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 10)).on_a_bench();
-    bench.unset_env("IMBULK_SECRET_KEY");
-    bench.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
-    bench.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");
+    let (mut workspace, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 10)).in_a_workspace();
+    workspace.unset_env("IMBULK_SECRET_KEY");
+    workspace.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
+    workspace.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");
     for command in [&["run", &job, "--execute", "--yes"][..], &["plan", &job]] {
-        bench.imbulk(command).expect(2).says("IMBULK_SECRET_KEY");
+        workspace.imbulk(command).expect(2).says("IMBULK_SECRET_KEY");
     }
-    assert_eq!(bench.report().calls, 0);
+    assert_eq!(workspace.report().calls, 0);
 }
 
 #[test]
 fn the_quickstart_shows_every_row_of_its_file() {
-    let mut bench = Bench::new();
-    bench.unset_env("IMBULK_SECRET_KEY");
+    let mut workspace = Workspace::new();
+    workspace.unset_env("IMBULK_SECRET_KEY");
     let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs");
-    let output = bench.imbulk(&["run", &format!("{jobs}/quickstart.toml"), "--sandbox", "--json"]).expect(3);
+    let output = workspace.imbulk(&["run", &format!("{jobs}/quickstart.toml"), "--sandbox", "--json"]).expect(3);
     assert!(output.stderr.contains(" 0 overlapping writes"), "{}", output.stderr);
     let summary: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     let outcomes = summary[0]["outcomes"].as_object().unwrap_or_else(|| panic!("{summary:#}"));
@@ -116,8 +116,8 @@ fn the_quickstart_shows_every_row_of_its_file() {
     let input = std::fs::read_to_string(format!("{jobs}/quickstart.csv")).expect("it is there");
     // One of its rows has a line feed in a cell.
     assert_eq!(sum, csv::Reader::from_reader(input.as_bytes()).into_records().count() as u64);
-    bench.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
-    let results = std::fs::read_to_string(bench.path("results.csv")).expect("it was written");
+    workspace.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
+    let results = std::fs::read_to_string(workspace.path("results.csv")).expect("it was written");
     assert_eq!(results.lines().count(), input.lines().count());
     let rows = imbulk_testkit::rows::parse(&results);
     for (outcome, rows) in tally(&rows) {

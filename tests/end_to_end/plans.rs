@@ -5,20 +5,20 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use imbulk_testkit::rows::{InputRow, csv, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
+use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 
-/// A bench with 150 rows. A signal has ended their run after some calls.
-fn stopped_by(signal: Signal) -> (Bench, String) {
-    let (bench, job) = slow_job()
+/// A workspace with 150 rows. A signal has ended their run after some calls.
+fn stopped_by(signal: Signal) -> (Workspace, String) {
+    let (workspace, job) = slow_job()
         .rows(&plain(OPERATION, 150))
-        .on(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
-    let mut running = bench.start_run(&job);
-    bench.until_calls(10, &mut running);
+        .on(WorkspaceSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(10, &mut running);
     running.signal(signal);
     running.wait().expect(5);
-    (bench, job)
+    (workspace, job)
 }
 
 fn slow_job() -> JobFile {
@@ -26,8 +26,8 @@ fn slow_job() -> JobFile {
 }
 
 /// No account is missing, so that every finished run exits with 0.
-fn everybody_exists() -> BenchSetup {
-    BenchSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..BenchSetup::default() }
+fn everybody_exists() -> WorkspaceSetup {
+    WorkspaceSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..WorkspaceSetup::default() }
 }
 
 /// Accounts that are not in the first input.
@@ -35,73 +35,73 @@ fn others(count: usize) -> Vec<InputRow> {
     (0..count).map(|n| InputRow::account(&format!("new_{n}"))).collect()
 }
 
-fn plan(bench: &Bench, job: &str, code: i32) -> Value {
-    let output = bench.imbulk(&["plan", job, "--json"]).expect(code);
+fn plan(workspace: &Workspace, job: &str, code: i32) -> Value {
+    let output = workspace.imbulk(&["plan", job, "--json"]).expect(code);
     serde_json::from_str::<Value>(&output.stdout).expect("JSON")[0].take()
 }
 
-fn plan_id(bench: &Bench, job: &str) -> String {
-    plan(bench, job, 0)["plan_id"].as_str().expect("an id").to_owned()
+fn plan_id(workspace: &Workspace, job: &str) -> String {
+    plan(workspace, job, 0)["plan_id"].as_str().expect("an id").to_owned()
 }
 
-fn run_plan(bench: &Bench, job: &str, id: &str) -> ProgramOutput {
-    bench.imbulk(&["run", job, "--execute", "--yes", "--plan", id])
+fn run_plan(workspace: &Workspace, job: &str, id: &str) -> ProgramOutput {
+    workspace.imbulk(&["run", job, "--execute", "--yes", "--plan", id])
 }
 
 /// Whether the server has received a call for any of these accounts.
-fn received(bench: &Bench, asked: &[InputRow]) -> usize {
-    bench.world(|world| asked.iter().filter(|row| world.list_counters(&row.account).received > 0).count())
+fn received(workspace: &Workspace, asked: &[InputRow]) -> usize {
+    workspace.world(|world| asked.iter().filter(|row| world.list_counters(&row.account).received > 0).count())
 }
 
 #[test]
 fn a_run_that_a_person_ended_is_not_continued_after_the_input_changed() {
-    let (bench, job) = stopped_by(Signal::INT);
-    let calls = bench.report().calls;
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let shown = plan(&bench, &job, 4);
+    let (workspace, job) = stopped_by(Signal::INT);
+    let calls = workspace.report().calls;
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&workspace, &job, 4);
     assert_eq!(shown["conditions"]["continues"][0]["ended_by"], "person", "{shown:#}");
     assert_eq!(shown["conditions"]["continues"][0]["same_input"], false);
-    bench.run(&job).expect(4).says("--resume").says("--again");
-    assert_eq!(bench.report().calls, calls);
-    assert_eq!(status(&bench)[0]["state"], "stopped");
+    workspace.run(&job).expect(4).says("--resume").says("--again");
+    assert_eq!(workspace.report().calls, calls);
+    assert_eq!(status(&workspace)[0]["state"], "stopped");
 
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
-    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
-    assert_eq!(received(&bench, &others(3)), 0, "--resume finishes the older run and nothing else");
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(2).says("no unfinished run");
-    bench.run(&job).expect(0);
-    assert_eq!(received(&bench, &others(3)), 3);
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
+    assert_eq!(received(&workspace, &plain(OPERATION, 150)), 150);
+    assert_eq!(received(&workspace, &others(3)), 0, "--resume finishes the older run and nothing else");
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(2).says("no unfinished run");
+    workspace.run(&job).expect(0);
+    assert_eq!(received(&workspace, &others(3)), 3);
 }
 
 #[test]
 fn again_supersedes_a_run_that_a_person_ended() {
-    let (bench, job) = stopped_by(Signal::INT);
-    let before = received(&bench, &plain(OPERATION, 150));
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
-    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (before, 3));
-    let states: Vec<Value> = status(&bench).iter().map(|run| run["state"].clone()).collect();
+    let (workspace, job) = stopped_by(Signal::INT);
+    let before = received(&workspace, &plain(OPERATION, 150));
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    assert_eq!((received(&workspace, &plain(OPERATION, 150)), received(&workspace, &others(3))), (before, 3));
+    let states: Vec<Value> = status(&workspace).iter().map(|run| run["state"].clone()).collect();
     assert_eq!(states, ["superseded", "finished"]);
 }
 
 #[test]
 fn an_unchanged_input_is_continued_whatever_ended_the_run() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let (bench, job) = stopped_by(signal);
-        let shown = plan(&bench, &job, 0);
+        let (workspace, job) = stopped_by(signal);
+        let shown = plan(&workspace, &job, 0);
         assert_eq!(shown["conditions"]["continues"][0]["same_input"], true, "{shown:#}");
-        bench.run(&job).expect(0);
-        assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+        workspace.run(&job).expect(0);
+        assert_eq!(received(&workspace, &plain(OPERATION, 150)), 150);
     }
 }
 
 #[test]
 fn a_plan_names_the_older_run_that_goes_first_and_its_id_covers_both() {
-    let (bench, job) = stopped_by(Signal::TERM);
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let shown = plan(&bench, &job, 0);
+    let (workspace, job) = stopped_by(Signal::TERM);
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&workspace, &job, 0);
     let older = &shown["conditions"]["continues"][0];
-    let sent = received(&bench, &plain(OPERATION, 150));
+    let sent = received(&workspace, &plain(OPERATION, 150));
     assert_eq!(older["rows_left"], 150 - sent, "{shown:#}");
     assert_eq!((&older["ended_by"], &shown["rows"]), (&"shutdown".into(), &3.into()));
     // Every request has one row, and the job allows 100 calls per second.
@@ -109,62 +109,62 @@ fn a_plan_names_the_older_run_that_goes_first_and_its_id_covers_both() {
     let left = older["requests_left"].as_u64().expect("a number");
     let takes = std::time::Duration::from_secs_f64(older["at_least_seconds"].as_f64().expect("a number"));
     assert_eq!(takes, std::time::Duration::from_millis(left * 10), "{shown:#}");
-    bench.imbulk(&["plan", &job]).expect(0).says("goes first").says("an older input");
+    workspace.imbulk(&["plan", &job]).expect(0).says("goes first").says("an older input");
     let id = shown["plan_id"].as_str().expect("an id");
-    run_plan(&bench, &job, id).expect(0);
-    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 3));
-    run_plan(&bench, &job, id).expect(4).says("nothing is left to be sent");
+    run_plan(&workspace, &job, id).expect(0);
+    assert_eq!((received(&workspace, &plain(OPERATION, 150)), received(&workspace, &others(3))), (150, 3));
+    run_plan(&workspace, &job, id).expect(4).says("nothing is left to be sent");
 }
 
 #[test]
 fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
     let job = || JobFile::new("job", OPERATION).rows(&others(5)).protecting("somebody\n");
-    let (bench, file) = job().on(everybody_exists());
-    let id = plan_id(&bench, &file);
-    assert_eq!(plan_id(&bench, &file), id, "nothing has changed");
-    run_plan(&bench, &file, "0123456789ab").expect(4).says(&id);
+    let (workspace, file) = job().on(everybody_exists());
+    let id = plan_id(&workspace, &file);
+    assert_eq!(plan_id(&workspace, &file), id, "nothing has changed");
+    run_plan(&workspace, &file, "0123456789ab").expect(4).says(&id);
 
     let refuses = |what: &str| {
-        run_plan(&bench, &file, &id).expect(4).says("nothing is sent").says(what);
-        assert_eq!(bench.report().calls, 0, "{what}");
+        run_plan(&workspace, &file, &id).expect(4).says("nothing is sent").says(what);
+        assert_eq!(workspace.report().calls, 0, "{what}");
     };
-    bench.write("job.csv", csv(OPERATION, &others(6)));
+    workspace.write("job.csv", csv(OPERATION, &others(6)));
     refuses("the input changed");
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    bench.write("keep.txt", "somebody\nnew_1\n");
+    workspace.write("job.csv", csv(OPERATION, &others(5)));
+    workspace.write("keep.txt", "somebody\nnew_1\n");
     refuses("the protected list changed");
-    bench.write("keep.txt", "somebody\n");
-    job().with("limits", "calls_per_second", 7).write(&bench);
+    workspace.write("keep.txt", "somebody\n");
+    job().with("limits", "calls_per_second", 7).write(&workspace);
     refuses("limits");
-    job().both().write(&bench);
+    job().both().write(&workspace);
     refuses("options");
-    job().with("app", "sdkappid", 1_400_000_002).write(&bench);
+    job().with("app", "sdkappid", 1_400_000_002).write(&workspace);
     refuses("what would be sent now is plan");
-    job().write(&bench);
-    run_plan(&bench, &file, &id).expect(0);
-    assert_eq!(received(&bench, &others(6)), 5);
+    job().write(&workspace);
+    run_plan(&workspace, &file, &id).expect(0);
+    assert_eq!(received(&workspace, &others(6)), 5);
 }
 
 #[test]
 fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
-    bench.imbulk(&["plan", &job]).expect(0);
-    bench.write("job.csv", csv(OPERATION, &others(6)));
-    bench.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
-    bench.write("job.csv", csv(OPERATION, &others(7)));
-    let output = bench.run(&job).expect(0);
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
+    workspace.imbulk(&["plan", &job]).expect(0);
+    workspace.write("job.csv", csv(OPERATION, &others(6)));
+    workspace.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
+    workspace.write("job.csv", csv(OPERATION, &others(7)));
+    let output = workspace.run(&job).expect(0);
     assert!(output.stderr.contains("not as planned") && output.stderr.contains("the input changed"), "{output:#?}");
-    bench.write("job.csv", csv(OPERATION, &others(8)));
-    let output = bench.run(&job).expect(0);
+    workspace.write("job.csv", csv(OPERATION, &others(8)));
+    let output = workspace.run(&job).expect(0);
     assert!(!output.stderr.contains("planned"), "no plan was shown since the last run: {output:#?}");
 }
 
 #[test]
 fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
-    bench.run(&job).expect(0);
-    bench.imbulk(&["plan", &job]).expect(0);
-    let again = bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
+    workspace.run(&job).expect(0);
+    workspace.imbulk(&["plan", &job]).expect(0);
+    let again = workspace.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
     let again = again.says("since then --again requested a new run");
     assert!(!again.stderr.contains("input changed"), "{again:#?}");
 }
@@ -172,66 +172,67 @@ fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
 #[test]
 fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
     let asked = plain(Command::AccountDelete, 250);
-    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on(everybody_exists());
-    let limited = |limit: &str| bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
+    let (workspace, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on(everybody_exists());
+    let limited = |limit: &str| workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
     let mut ended = 0;
     for (limit, code) in [("0", 5), ("7", 5), ("130", 5)] {
         limited(limit).expect(code).says("--limit");
         ended += limit.parse::<usize>().expect("a number");
-        let left = tally(&bench.results("job"))["pending"];
+        let left = tally(&workspace.results("job"))["pending"];
         assert_eq!(250 - left, ended);
-        let received = |row: &&InputRow| bench.world(|world| world.account_counters(&row.account).received > 0);
+        let received = |row: &&InputRow| workspace.world(|world| world.account_counters(&row.account).received > 0);
         assert_eq!(asked.iter().filter(received).count(), ended);
     }
-    assert_eq!(status(&bench)[0]["state"], "stopped");
+    assert_eq!(status(&workspace)[0]["state"], "stopped");
     limited("113").expect(0);
-    assert!(!tally(&bench.results("job")).contains_key("pending"));
+    assert!(!tally(&workspace.results("job")).contains_key("pending"));
 }
 
 #[test]
 fn a_planned_run_is_held_until_its_time_has_passed() {
-    let (bench, held) =
+    let (workspace, held) =
         JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "hold", "\"1h\"").on(everybody_exists());
-    bench.run(&held).expect(4).says("guard.hold");
-    bench.imbulk(&["plan", &held]).expect(4).says("guard.hold");
-    assert_eq!(bench.report().calls, 0);
-    let short = JobFile::new("job", OPERATION).with("guard", "hold", "\"1ms\"").write(&bench);
-    bench.nap();
-    bench.nap();
-    bench.run(&short).expect(0);
-    assert_eq!(received(&bench, &others(5)), 5);
+    workspace.run(&held).expect(4).says("guard.hold");
+    workspace.imbulk(&["plan", &held]).expect(4).says("guard.hold");
+    assert_eq!(workspace.report().calls, 0);
+    let short = JobFile::new("job", OPERATION).with("guard", "hold", "\"1ms\"").write(&workspace);
+    workspace.nap();
+    workspace.nap();
+    workspace.run(&short).expect(0);
+    assert_eq!(received(&workspace, &others(5)), 5);
 }
 
 #[test]
 fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
-    let (bench, job) =
+    let (workspace, job) =
         JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 30)).on(everybody_exists());
-    bench.faults(&["account_delete:item=70402:#1"]);
-    bench.run(&job).expect(3);
-    let calls = bench.report().calls;
-    bench.run(&job).expect(3).says("finished");
-    assert_eq!(bench.report().calls, calls);
+    workspace.faults(&["account_delete:item=70402:#1"]);
+    workspace.run(&job).expect(3);
+    let calls = workspace.report().calls;
+    workspace.run(&job).expect(3).says("finished");
+    assert_eq!(workspace.report().calls, calls);
 }
 
 #[test]
 fn the_plan_is_for_the_app_that_the_environment_names() {
-    let (mut bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
-    bench.set_env("IMBULK_SDKAPPID", "1400000009");
-    let shown = plan(&bench, &job, 0);
+    let (mut workspace, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
+    workspace.set_env("IMBULK_SDKAPPID", "1400000009");
+    let shown = plan(&workspace, &job, 0);
     let app = &shown["conditions"]["target"]["sdkappid"];
     assert_eq!((&app["value"], &app["source"]), (&"1400000009".into(), &"IMBULK_SDKAPPID".into()));
     assert_eq!(shown["conditions"]["target"]["admin"]["source"], "job.toml");
-    bench.unset_env("IMBULK_SECRET_KEY");
-    let refusals = plan(&bench, &job, 4)["conditions"]["refusals"].to_string();
+    workspace.unset_env("IMBULK_SECRET_KEY");
+    let refusals = plan(&workspace, &job, 4)["conditions"]["refusals"].to_string();
     assert!(refusals.contains("no credentials"), "{refusals}");
 }
 
 #[test]
 fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).protecting("somebody\n").on(everybody_exists());
-    bench.imbulk(&["plan", &job]).expect(0);
-    let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
-    assert_eq!(bench.report().calls, 0);
+    let (workspace, job) =
+        JobFile::new("job", OPERATION).rows(&others(5)).protecting("somebody\n").on(everybody_exists());
+    workspace.imbulk(&["plan", &job]).expect(0);
+    let refused = workspace.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
+    assert_eq!(workspace.report().calls, 0);
     for shown in [
         "friend_delete_all",
         "rows           5",
@@ -245,162 +246,162 @@ fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
         assert!(refused.stdout.contains(shown), "{shown}: {}", refused.stdout);
     }
     assert!(!refused.stdout.contains("--yes"), "no way around the question: {}", refused.stdout);
-    bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
-    assert_eq!(received(&bench, &others(5)), 5);
+    workspace.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert_eq!(received(&workspace, &others(5)), 5);
 }
 
 #[test]
 fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
-    let (bench, job) = stopped_by(Signal::TERM);
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let output = bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    let (workspace, job) = stopped_by(Signal::TERM);
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let output = workspace.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
     assert!(output.stdout.contains("goes first") && output.stdout.contains("rows           3"), "{}", output.stdout);
-    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 3));
+    assert_eq!((received(&workspace, &plain(OPERATION, 150)), received(&workspace, &others(3))), (150, 3));
 }
 
 #[test]
 fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
-    let (bench, job) = stopped_by(Signal::TERM);
+    let (workspace, job) = stopped_by(Signal::TERM);
     let again = ["run", &job, "--execute", "--again"];
-    let output = bench.at_a_terminal(&again, "1400000002\n").expect(2);
+    let output = workspace.at_a_terminal(&again, "1400000002\n").expect(2);
     assert!(output.stdout.contains("is given up"), "{}", output.stdout);
-    bench.at_a_terminal(&again, "1400000001\n").expect(0);
-    let states: Vec<Value> = status(&bench).iter().map(|run| run["state"].clone()).collect();
+    workspace.at_a_terminal(&again, "1400000001\n").expect(0);
+    let states: Vec<Value> = status(&workspace).iter().map(|run| run["state"].clone()).collect();
     assert_eq!(states, ["superseded", "finished"]);
 }
 
 #[test]
 fn an_again_that_was_declined_sends_nothing_later() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
-    bench.run(&job).expect(0);
-    bench.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
-    let calls = bench.report().calls;
-    bench.imbulk(&["plan", &job]).expect(0).says("this input is finished");
-    bench.run(&job).expect(0).says("finished");
-    assert_eq!(bench.report().calls, calls);
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
+    workspace.run(&job).expect(0);
+    workspace.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
+    let calls = workspace.report().calls;
+    workspace.imbulk(&["plan", &job]).expect(0).says("this input is finished");
+    workspace.run(&job).expect(0).says("finished");
+    assert_eq!(workspace.report().calls, calls);
 }
 
 #[test]
 fn two_presses_of_ctrl_c_require_a_decision_as_well() {
-    let (bench, job) = slow_job().rows(&plain(OPERATION, 150)).on(everybody_exists());
-    bench.faults(&["any:silence-after:#5"]);
-    let mut running = bench.start_run(&job);
-    bench.until_calls(5, &mut running);
+    let (workspace, job) = slow_job().rows(&plain(OPERATION, 150)).on(everybody_exists());
+    workspace.faults(&["any:silence-after:#5"]);
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(5, &mut running);
     running.signal(Signal::INT);
     // The call without a response delays the end. The cause is recorded before it.
-    while status(&bench)[0]["state"] != "stopped" {
+    while status(&workspace)[0]["state"] != "stopped" {
         assert!(running.is_alive(), "the call is not answered");
     }
     running.signal(Signal::INT);
     running.wait().expect(5).says("interrupted twice");
-    bench.faults(&[]);
-    let calls = bench.report().calls;
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    bench.run(&job).expect(4).says("Ctrl-C");
-    assert_eq!(bench.report().calls, calls);
+    workspace.faults(&[]);
+    let calls = workspace.report().calls;
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    workspace.run(&job).expect(4).says("Ctrl-C");
+    assert_eq!(workspace.report().calls, calls);
 }
 
 #[test]
 fn requests_that_were_in_flight_at_a_kill_count_against_a_limit() {
-    let (bench, job) = slow_job()
+    let (workspace, job) = slow_job()
         .rows(&plain(OPERATION, 150))
-        .on(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
-    let mut running = bench.start_run(&job);
-    bench.until_calls(10, &mut running);
+        .on(WorkspaceSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(10, &mut running);
     running.kill();
-    let calls = bench.report().calls;
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", "2"]).expect(5);
-    assert_eq!(bench.report().calls, calls + 2);
-    bench.run(&job).expect(0);
-    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+    let calls = workspace.report().calls;
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", "2"]).expect(5);
+    assert_eq!(workspace.report().calls, calls + 2);
+    workspace.run(&job).expect(0);
+    assert_eq!(received(&workspace, &plain(OPERATION, 150)), 150);
 }
 
 #[test]
 fn a_plan_checks_the_guards_for_the_older_run_too() {
-    let (bench, _) = stopped_by(Signal::TERM);
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let job = slow_job().with("guard", "max_items", 100).write(&bench);
-    let calls = bench.report().calls;
-    bench.imbulk(&["plan", &job]).expect(4).says("guard.max_items");
-    bench.run(&job).expect(4).says("guard.max_items");
-    assert_eq!(bench.report().calls, calls);
+    let (workspace, _) = stopped_by(Signal::TERM);
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let job = slow_job().with("guard", "max_items", 100).write(&workspace);
+    let calls = workspace.report().calls;
+    workspace.imbulk(&["plan", &job]).expect(4).says("guard.max_items");
+    workspace.run(&job).expect(4).says("guard.max_items");
+    assert_eq!(workspace.report().calls, calls);
 }
 
 #[test]
 fn a_plan_says_that_the_older_run_is_finished_and_the_current_input_then_refused() {
-    let (bench, _) = stopped_by(Signal::TERM);
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let job = slow_job().with("guard", "min_items", 10).write(&bench);
-    let shown = bench.imbulk(&["plan", &job]).expect(4);
+    let (workspace, _) = stopped_by(Signal::TERM);
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let job = slow_job().with("guard", "min_items", 10).write(&workspace);
+    let shown = workspace.imbulk(&["plan", &job]).expect(4);
     assert!(shown.stdout.contains("then refused: ") && shown.stdout.contains("would finish"), "{}", shown.stdout);
     // The same guards check the older run.
-    bench.run(&job).expect(4).says("guard.min_items");
-    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 0));
+    workspace.run(&job).expect(4).says("guard.min_items");
+    assert_eq!((received(&workspace, &plain(OPERATION, 150)), received(&workspace, &others(3))), (150, 0));
 }
 
 #[test]
 fn a_run_that_a_person_ended_is_not_continued_after_the_job_changed() {
-    let (bench, job) = stopped_by(Signal::INT);
-    let calls = bench.report().calls;
-    slow_job().with("limits", "calls_per_second", 90).write(&bench);
-    bench.imbulk(&["plan", &job]).expect(4).says("the input or the job changed");
-    bench.run(&job).expect(4).says("--resume");
-    assert_eq!(bench.report().calls, calls);
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
-    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+    let (workspace, job) = stopped_by(Signal::INT);
+    let calls = workspace.report().calls;
+    slow_job().with("limits", "calls_per_second", 90).write(&workspace);
+    workspace.imbulk(&["plan", &job]).expect(4).says("the input or the job changed");
+    workspace.run(&job).expect(4).says("--resume");
+    assert_eq!(workspace.report().calls, calls);
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
+    assert_eq!(received(&workspace, &plain(OPERATION, 150)), 150);
 }
 
 #[test]
 fn a_new_queue_is_announced_with_its_full_path() {
-    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
-    let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
-    let first = bench.imbulk(&["plan", &job]).expect(0);
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
+    let path = workspace.folder().canonicalize().expect("it is there").join("imbulk.db");
+    let first = workspace.imbulk(&["plan", &job]).expect(0);
     assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
-    let second = bench.imbulk(&["plan", &job]).expect(0);
+    let second = workspace.imbulk(&["plan", &job]).expect(0);
     assert!(!second.stderr.contains("created"), "{}", second.stderr);
 }
 
 #[test]
 fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
-    let (bench, job) = slow_job()
+    let (workspace, job) = slow_job()
         .rows(&plain(OPERATION, 150))
         .with("stop", "failed_share", 0.5)
         .with("stop", "after_items", 10)
         .on(everybody_exists());
-    bench.faults(&["friend_delete_all:code=30002:1"]);
-    bench.run(&job).expect(4).says("fuse");
-    bench.faults(&[]);
-    let calls = bench.report().calls;
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let shown = plan(&bench, &job, 4);
+    workspace.faults(&["friend_delete_all:code=30002:1"]);
+    workspace.run(&job).expect(4).says("fuse");
+    workspace.faults(&[]);
+    let calls = workspace.report().calls;
+    workspace.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&workspace, &job, 4);
     assert_eq!(shown["conditions"]["continues"][0]["ended_by"], "guard", "{shown:#}");
-    bench.run(&job).expect(4).says("a guard ended run");
-    assert_eq!(bench.report().calls, calls);
-    assert_eq!(status(&bench)[0]["state"], "halted");
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    workspace.run(&job).expect(4).says("a guard ended run");
+    assert_eq!(workspace.report().calls, calls);
+    assert_eq!(status(&workspace)[0]["state"], "halted");
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
 }
 
 #[test]
 fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
-    let (mut bench, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
-    bench.write("key", imbulk_testkit::KEY);
-    let path = bench.path("key").display().to_string();
+    let (mut workspace, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
+    workspace.write("key", imbulk_testkit::KEY);
+    let path = workspace.path("key").display().to_string();
     let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a file of ours");
     chmod(0o644);
-    bench.unset_env("IMBULK_SECRET_KEY");
-    bench.set_env("IMBULK_SECRET_KEY_FILE", &path);
-    bench.run(&job).expect(2).says("IMBULK_SECRET_KEY_FILE").says("chmod 600");
+    workspace.unset_env("IMBULK_SECRET_KEY");
+    workspace.set_env("IMBULK_SECRET_KEY_FILE", &path);
+    workspace.run(&job).expect(2).says("IMBULK_SECRET_KEY_FILE").says("chmod 600");
     chmod(0o600);
-    let shown = plan(&bench, &job, 0);
+    let shown = plan(&workspace, &job, 0);
     assert_eq!(shown["conditions"]["target"]["credentials"]["source"], "IMBULK_SECRET_KEY_FILE");
-    bench.run(&job).expect(0);
-    bench.imbulk(&["results", "job", "--output", "key"]).expect(2).says("the file with the secret key");
+    workspace.run(&job).expect(0);
+    workspace.imbulk(&["results", "job", "--output", "key"]).expect(2).says("the file with the secret key");
     assert_eq!(std::fs::read_to_string(&path).expect("a file of ours"), imbulk_testkit::KEY);
 }
 
-fn status(bench: &Bench) -> Vec<Value> {
-    let output = bench.imbulk(&["status", "--json"]).expect(0);
+fn status(workspace: &Workspace) -> Vec<Value> {
+    let output = workspace.imbulk(&["status", "--json"]).expect(0);
     let status: Value = serde_json::from_str(&output.stdout).expect("JSON");
     status["runs"].as_array().expect("runs").clone()
 }

@@ -4,28 +4,28 @@ use imbulk_sandbox::{Command, World};
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, mixed};
-use imbulk_testkit::{Bench, BenchSetup, JobFile};
+use imbulk_testkit::{JobFile, Workspace, WorkspaceSetup};
 
 struct FinishedRun {
-    bench: Bench,
+    workspace: Workspace,
     asked: Vec<InputRow>,
     results: Vec<ResultRow>,
 }
 
 fn finished_run(operation: Command) -> FinishedRun {
     let asked = mixed(operation, 100);
-    let (bench, job) = JobFile::new("job", operation).rows(&asked).protecting(PROTECTED).on_a_bench();
-    bench.run(&job).expect(3);
-    let results = bench.results("job");
-    ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
-    FinishedRun { bench, asked, results }
+    let (workspace, job) = JobFile::new("job", operation).rows(&asked).protecting(PROTECTED).in_a_workspace();
+    workspace.run(&job).expect(3);
+    let results = workspace.results("job");
+    ResultsCheck::clean(&workspace, operation, &asked, &results).check(&workspace);
+    FinishedRun { workspace, asked, results }
 }
 
 impl FinishedRun {
     fn complaints(&self, operation: Command, falsify: impl FnOnce(&mut ResultsCheck<'_>)) -> Vec<String> {
-        let mut case = ResultsCheck::clean(&self.bench, operation, &self.asked, &self.results);
+        let mut case = ResultsCheck::clean(&self.workspace, operation, &self.asked, &self.results);
         falsify(&mut case);
-        self.bench.world(|world| case.complaints(world))
+        self.workspace.world(|world| case.complaints(world))
     }
 
     /// The complaints if one row with this outcome is falsified.
@@ -33,8 +33,8 @@ impl FinishedRun {
         let mut results = self.results.clone();
         let row = results.iter_mut().find(|row| row.outcome == outcome);
         falsify(row.unwrap_or_else(|| panic!("no row is {outcome}")));
-        let case = ResultsCheck::clean(&self.bench, operation, &self.asked, &results);
-        self.bench.world(|world| case.complaints(world))
+        let case = ResultsCheck::clean(&self.workspace, operation, &self.asked, &results);
+        self.workspace.world(|world| case.complaints(world))
     }
 }
 
@@ -87,8 +87,8 @@ fn a_protected_row_that_was_sent_is_found() {
     assert!(found.iter().any(|wrong| wrong.contains("must not be sent, but the sandbox received it")), "{found:#?}");
     let fewer: Vec<InputRow> = run.asked.iter().filter(|row| row.account != "friend_00007").cloned().collect();
     let results: Vec<ResultRow> = run.results.iter().filter(|row| row.account != "friend_00007").cloned().collect();
-    let case = ResultsCheck::clean(&run.bench, Command::FriendDelete, &fewer, &results);
-    let found = run.bench.world(|world| case.complaints(world));
+    let case = ResultsCheck::clean(&run.workspace, Command::FriendDelete, &fewer, &results);
+    let found = run.workspace.world(|world| case.complaints(world));
     assert!(found.iter().any(|wrong| wrong.contains("of them from the input")), "{found:#?}");
 }
 
@@ -116,7 +116,7 @@ fn a_tag_that_did_not_arrive_is_found() {
 #[test]
 fn a_request_that_is_sent_again_after_an_answer_is_found() {
     let run = finished_run(Command::AccountDelete);
-    run.bench.imbulk(&["run", "job.toml", "--execute", "--yes", "--again"]).expect(3);
+    run.workspace.imbulk(&["run", "job.toml", "--execute", "--yes", "--again"]).expect(3);
     let found = run.complaints(Command::AccountDelete, |_| ());
     assert!(found.iter().any(|wrong| wrong.contains("items came in again")), "{found:#?}");
     assert!(found.iter().any(|wrong| wrong.contains("came in 2 times, but has 1 attempts")), "{found:#?}");
@@ -126,19 +126,19 @@ fn a_request_that_is_sent_again_after_an_answer_is_found() {
 fn a_two_way_success_that_the_other_row_had_is_found_unless_an_earlier_attempt_explains_it() {
     let operation = Command::FriendDelete;
     let asked = [InputRow::pair("a", "b"), InputRow::pair("b", "a"), InputRow::pair("c", "d")];
-    let (bench, job) = JobFile::new("job", operation)
+    let (workspace, job) = JobFile::new("job", operation)
         .rows(&asked)
         .both()
-        .on(BenchSetup { world: World::open, ..BenchSetup::default() });
-    bench.run(&job).expect(0);
+        .on(WorkspaceSetup { world: World::open, ..WorkspaceSetup::default() });
+    workspace.run(&job).expect(0);
     let complaints = |both, attempts| {
-        let mut results = bench.results("job");
+        let mut results = workspace.results("job");
         let second = results.iter_mut().find(|row| row.outcome == "already_done").expect("both sides were gone");
         second.outcome = "succeeded".to_owned();
         second.reason = "without a lookup".to_owned();
         second.attempts = attempts;
-        let case = ResultsCheck { both, ..ResultsCheck::clean(&bench, operation, &asked, &results) };
-        bench.world(|world| case.complaints(world)).len()
+        let case = ResultsCheck { both, ..ResultsCheck::clean(&workspace, operation, &asked, &results) };
+        workspace.world(|world| case.complaints(world)).len()
     };
     assert_eq!((complaints(true, 2), complaints(true, 1), complaints(false, 2)), (0, 1, 1));
 }

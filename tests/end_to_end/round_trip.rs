@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
-use imbulk_testkit::Bench;
+use imbulk_testkit::Workspace;
 
 const ROWS: usize = 120;
 
@@ -159,7 +159,7 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str]) {
+fn job(workspace: &Workspace, name: &str, operation: &str, path: &str, columns: &[&str]) {
     let mapped: Vec<String> = NAMES
         .iter()
         .filter(|(api, _)| columns.contains(api))
@@ -172,14 +172,14 @@ fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str])
          columns = {{ {} }}\n{options}",
         mapped.join(", ")
     );
-    bench.write(&format!("{name}.toml"), text);
+    workspace.write(&format!("{name}.toml"), text);
 }
 
 /// The ids and tags that each row asks for; none if it is rejected.
-fn asked(bench: &Bench, job: &str, shape: &InputShape) -> Vec<Option<Map<String, Value>>> {
-    let output = bench.imbulk(&["plan", &format!("{job}.toml")]);
+fn asked(workspace: &Workspace, job: &str, shape: &InputShape) -> Vec<Option<Map<String, Value>>> {
+    let output = workspace.imbulk(&["plan", &format!("{job}.toml")]);
     assert!(![1, 2].contains(&output.code), "{output:#?}");
-    let results = bench.imbulk(&["results", job, "--format", "jsonl"]).expect(0).stdout;
+    let results = workspace.imbulk(&["results", job, "--format", "jsonl"]).expect(0).stdout;
     let row = |line: &str| {
         let mut row: Map<String, Value> = serde_json::from_str(line).expect("JSON");
         let outcome = row["outcome"].clone();
@@ -190,20 +190,20 @@ fn asked(bench: &Bench, job: &str, shape: &InputShape) -> Vec<Option<Map<String,
 }
 
 fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let mut rng = SmallRng::seed_from_u64(seed);
     let rows: Vec<_> = (0..ROWS).map(|_| row(operation, &mut rng)).collect();
     let shape = operation::by_name(operation).expect("an operation").shape;
     let mut columns: Vec<&str> = shape.columns().collect();
     columns.extend(shape.fields.fields.iter().map(field_name));
-    bench.write(&format!("rows.{input}"), file(&rows, input));
-    job(&bench, "first", operation, &format!("rows.{input}"), &columns);
-    job(&bench, "again", operation, &format!("again.{results}"), &columns);
-    let first = asked(&bench, "first", &shape);
+    workspace.write(&format!("rows.{input}"), file(&rows, input));
+    job(&workspace, "first", operation, &format!("rows.{input}"), &columns);
+    job(&workspace, "again", operation, &format!("again.{results}"), &columns);
+    let first = asked(&workspace, "first", &shape);
     assert_eq!(first.len(), ROWS);
     assert!(first.iter().flatten().count() > ROWS / 8, "many rows are good");
-    bench.imbulk(&["results", "first", "--format", results, "--output", &format!("again.{results}")]).expect(0);
-    let again = asked(&bench, "again", &shape);
+    workspace.imbulk(&["results", "first", "--format", results, "--output", &format!("again.{results}")]).expect(0);
+    let again = asked(&workspace, "again", &shape);
     for (number, (first, again)) in first.iter().zip(&again).enumerate() {
         assert_eq!(first, again, "{operation}, {input} → {results}, seed {seed}, row {number}: {:?}", rows[number]);
     }
@@ -223,8 +223,8 @@ fn results_are_the_same_input_for_every_operation_and_format() {
 
 #[test]
 fn rejected_rows_are_rejected_again_also_where_unusual_ids_are_allowed() {
-    let bench = Bench::new();
-    bench.write(
+    let workspace = Workspace::new();
+    workspace.write(
         "rows.jsonl",
         "{\"From_Account\":\"a\",\"To_Account\":7}\n\
          {\"From_Account\":\"a\",\"To_Account\":\"b\",\"DeleteType\":\"x\"}\n\
@@ -236,10 +236,10 @@ fn rejected_rows_are_rejected_again_also_where_unusual_ids_are_allowed() {
         "name = \"first\"\noperation = \"friend_delete\"\n{options}[input]\npath = \"rows.jsonl\"\n\
          unusual_ids = \"allow\"\n"
     );
-    bench.write("first.toml", &text);
-    bench.write("again.toml", text.replace("first", "again").replace("rows.jsonl", "again.csv"));
-    let first = asked(&bench, "first", &shape);
-    bench.imbulk(&["results", "first", "--output", "again.csv"]).expect(0);
+    workspace.write("first.toml", &text);
+    workspace.write("again.toml", text.replace("first", "again").replace("rows.jsonl", "again.csv"));
+    let first = asked(&workspace, "first", &shape);
+    workspace.imbulk(&["results", "first", "--output", "again.csv"]).expect(0);
     assert_eq!((&first[..2], first.len()), (&[None, None][..], 3));
-    assert_eq!(asked(&bench, "again", &shape), first);
+    assert_eq!(asked(&workspace, "again", &shape), first);
 }

@@ -12,7 +12,7 @@ use imbulk_sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
 use imbulk_testkit::rows::plain;
-use imbulk_testkit::{APP, Bench, JobFile};
+use imbulk_testkit::{APP, JobFile, Workspace};
 
 /// An endpoint that counts its connections.
 fn counting_endpoint() -> (String, Arc<AtomicU32>) {
@@ -94,10 +94,10 @@ fn choices(command: &clap::Command) -> Vec<Vec<String>> {
 #[test]
 fn nothing_is_sent_without_execute_whatever_the_arguments() {
     let (endpoint, connections) = counting_endpoint();
-    let (mut bench, _) =
-        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).on_a_bench();
-    bench.set_env("IMBULK_ENDPOINT", &endpoint);
-    bench.write("profile.json", r#"{ "values": {} }"#);
+    let (mut workspace, _) =
+        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).in_a_workspace();
+    workspace.set_env("IMBULK_ENDPOINT", &endpoint);
+    workspace.write("profile.json", r#"{ "values": {} }"#);
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;
@@ -108,9 +108,9 @@ fn nothing_is_sent_without_execute_whatever_the_arguments() {
         for args in choices(command) {
             let has = |flag: &str| args.iter().any(|arg| arg == flag);
             if args[0] == "sandbox" {
-                serve_and_stop(&bench, &args);
+                serve_and_stop(&workspace, &args);
             } else if !has("--execute") || has("--sandbox") {
-                let output = bench.imbulk(&args.iter().map(String::as_str).collect::<Vec<_>>());
+                let output = workspace.imbulk(&args.iter().map(String::as_str).collect::<Vec<_>>());
                 assert!(matches!(output.code, 0 | 2 | 3), "{args:?}: {output:#?}");
             }
             assert_eq!(connections.load(Ordering::SeqCst), 0, "{args:?} called the endpoint");
@@ -118,10 +118,10 @@ fn nothing_is_sent_without_execute_whatever_the_arguments() {
         }
     }
     assert!(tried > 150, "only {tried}");
-    let mut running = bench.start(&["run", "job.toml", "--execute"], b"");
+    let mut running = workspace.start(&["run", "job.toml", "--execute"], b"");
     while connections.load(Ordering::SeqCst) == 0 {
         assert!(running.is_alive(), "with --execute it must call, or this test is blind");
-        bench.nap();
+        workspace.nap();
     }
     let address = endpoint.trim_start_matches("http://").replace(':', "-");
     let ledger = format!("/tmp/imbulk-{address}-{APP}.slots");
@@ -133,10 +133,10 @@ fn nothing_is_sent_without_execute_whatever_the_arguments() {
 }
 
 /// `imbulk sandbox` serves until a signal stops it.
-fn serve_and_stop(bench: &Bench, args: &[String]) {
+fn serve_and_stop(workspace: &Workspace, args: &[String]) {
     let listen: &[&str] = if args.iter().any(|arg| arg == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
     let mut command = Process::new(imbulk_testkit::program());
-    command.args(args).args(listen).env_clear().current_dir(bench.folder());
+    command.args(args).args(listen).env_clear().current_dir(workspace.folder());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");

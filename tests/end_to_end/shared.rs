@@ -9,7 +9,7 @@ use imbulk_sandbox::{Caps, Command, Report};
 use rustix::process::{Pid, Signal, kill_process};
 
 use imbulk_testkit::rows::plain;
-use imbulk_testkit::{ADMIN, APP, Bench, BenchSetup, JobFile, KEY, PATIENCE, RunningProgram};
+use imbulk_testkit::{ADMIN, APP, JobFile, KEY, PATIENCE, RunningProgram, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const CAP: u32 = 200;
@@ -21,11 +21,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(bench: &Bench) -> Self {
+    fn start(workspace: &Workspace) -> Self {
         let mut command = Process::new(imbulk_testkit::program());
         let app = APP.to_string();
         command.args(["sandbox", "--listen", "127.0.0.1:0", "--sdkappid", &app, "--identifier", ADMIN]);
-        command.env_clear().env("IMBULK_SECRET_KEY", KEY).current_dir(bench.folder());
+        command.env_clear().env("IMBULK_SECRET_KEY", KEY).current_dir(workspace.folder());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
@@ -48,11 +48,11 @@ impl Server {
         serde_json::from_str(body).expect("a report")
     }
 
-    fn until_calls(&self, calls: u64, bench: &Bench) {
+    fn until_calls(&self, calls: u64, workspace: &Workspace) {
         let begun = Instant::now();
         while self.report().calls < calls {
             assert!(begun.elapsed() < PATIENCE, "only {} of {calls} calls", self.report().calls);
-            bench.nap();
+            workspace.nap();
         }
     }
 }
@@ -69,118 +69,122 @@ impl Drop for Server {
 }
 
 /// Each run has another command, so that the calls show which run sends them.
-fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
+fn job(workspace: &Workspace, name: &str, endpoint: &str) -> String {
     let operation = if name == "one" { OPERATION } else { Command::FriendDelete };
     JobFile::new(name, operation)
         .rows(&plain(operation, 20_000))
         .with("limits", "calls_per_second", CAP)
         .with("limits", "app_calls_per_second", CAP)
         .with("app", "endpoint", format!("{endpoint:?}"))
-        .write(bench)
+        .write(workspace)
 }
 
-fn start(bench: &Bench, name: &str, endpoint: &str) -> RunningProgram {
-    let (job, queue) = (job(bench, name, endpoint), format!("{name}.db"));
-    bench.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b"")
+fn start(workspace: &Workspace, name: &str, endpoint: &str) -> RunningProgram {
+    let (job, queue) = (job(workspace, name, endpoint), format!("{name}.db"));
+    workspace.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b"")
 }
 
-fn bench() -> Bench {
-    Bench::with(BenchSetup { caps: Caps::default().with_app(CAP), ..BenchSetup::default() })
+fn workspace() -> Workspace {
+    Workspace::with(WorkspaceSetup { caps: Caps::default().with_app(CAP), ..WorkspaceSetup::default() })
 }
 
 /// Longer than the time-out of a call: calls are abandoned, but stay in the server's sockets.
 #[test]
 fn a_stalled_server_finds_no_more_calls_than_the_cap_when_it_continues() {
-    let bench = bench();
-    let server = Server::start(&bench);
+    let workspace = workspace();
+    let server = Server::start(&workspace);
     let endpoint = format!("http://{}", server.address);
-    let running = ["one", "other"].map(|name| start(&bench, name, &endpoint));
-    server.until_calls(500, &bench);
+    let running = ["one", "other"].map(|name| start(&workspace, name, &endpoint));
+    server.until_calls(500, &workspace);
     server.signal(Signal::STOP);
     let stopped = Instant::now();
     while stopped.elapsed() < Duration::from_millis(6500) {
-        bench.nap();
+        workspace.nap();
     }
     server.signal(Signal::CONT);
     let calls = server.report().calls;
-    server.until_calls(calls + 400, &bench);
+    server.until_calls(calls + 400, &workspace);
     drop(running);
     let report = server.report();
     assert!(report.worst_second <= CAP as usize, "{} in one second", report.worst_second);
 }
 
 /// Damages the ledger of a run. All processes that use it stop and name the cause.
-fn stopped_by(change: fn(&Bench), what: &str) {
-    let bench = bench();
-    let mut running = ["one", "other"].map(|name| start(&bench, name, &bench.endpoint()));
-    bench.until_calls(100, &mut running[0]);
+fn stopped_by(change: fn(&Workspace), what: &str) {
+    let workspace = workspace();
+    let mut running = ["one", "other"].map(|name| start(&workspace, name, &workspace.endpoint()));
+    workspace.until_calls(100, &mut running[0]);
     let begun = Instant::now();
-    while ![OPERATION, Command::FriendDelete].iter().all(|one| bench.journal().iter().any(|call| call.command == *one))
+    while ![OPERATION, Command::FriendDelete]
+        .iter()
+        .all(|one| workspace.journal().iter().any(|call| call.command == *one))
     {
         assert!(begun.elapsed() < PATIENCE, "one of them sends nothing");
-        bench.nap();
+        workspace.nap();
     }
-    change(&bench);
+    change(&workspace);
     for running in running {
         running.wait().expect(1).says(what).says("have an outcome in the queue").says("hint: ");
     }
     for ending in ["old", "new", "second"] {
-        let _gone = std::fs::remove_file(bench.ledger().with_extension(ending));
+        let _gone = std::fs::remove_file(workspace.ledger().with_extension(ending));
     }
 }
 
 #[test]
 fn a_ledger_that_is_removed_stops_all_its_users() {
-    stopped_by(|bench| std::fs::remove_file(bench.ledger()).expect("it is there"), "was removed while in use");
+    stopped_by(|workspace| std::fs::remove_file(workspace.ledger()).expect("it is there"), "was removed while in use");
 }
 
 #[test]
 fn a_ledger_that_is_renamed_stops_all_its_users() {
-    let rename = |bench: &Bench| std::fs::rename(bench.ledger(), bench.ledger().with_extension("old")).expect("there");
+    let rename = |workspace: &Workspace| {
+        std::fs::rename(workspace.ledger(), workspace.ledger().with_extension("old")).expect("there");
+    };
     stopped_by(rename, "was renamed while in use");
 }
 
 #[test]
 fn a_ledger_that_is_replaced_stops_all_its_users() {
-    let replace = |bench: &Bench| {
-        let new = bench.ledger().with_extension("new");
-        std::fs::copy(bench.ledger(), &new).expect("it is there");
-        std::fs::rename(new, bench.ledger()).expect("it is there");
+    let replace = |workspace: &Workspace| {
+        let new = workspace.ledger().with_extension("new");
+        std::fs::copy(workspace.ledger(), &new).expect("it is there");
+        std::fs::rename(new, workspace.ledger()).expect("it is there");
     };
     stopped_by(replace, "was replaced while in use");
 }
 
 #[test]
 fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
-    let bench = bench();
+    let workspace = workspace();
     let job = JobFile::new("few", OPERATION)
         .rows(&plain(OPERATION, 5))
-        .with("app", "endpoint", format!("{:?}", bench.endpoint()))
-        .write(&bench);
-    let mut running = start(&bench, "one", &bench.endpoint());
-    bench.until_calls(50, &mut running);
-    let few = bench.imbulk(&["--queue", "few.db", "run", &job, "--execute", "--yes"]);
+        .with("app", "endpoint", format!("{:?}", workspace.endpoint()))
+        .write(&workspace);
+    let mut running = start(&workspace, "one", &workspace.endpoint());
+    workspace.until_calls(50, &mut running);
+    let few = workspace.imbulk(&["--queue", "few.db", "run", &job, "--execute", "--yes"]);
     assert!([0, 3].contains(&few.code), "{few:#?}");
-    assert!(bench.ledger().exists(), "another run uses it");
+    assert!(workspace.ledger().exists(), "another run uses it");
     running.signal(Signal::TERM);
     running.wait().expect(5);
-    assert!(!bench.ledger().exists() && !bench.ledger().with_extension("slots.users").exists());
+    assert!(!workspace.ledger().exists() && !workspace.ledger().with_extension("slots.users").exists());
 }
 
 #[test]
 fn a_locked_ledger_is_reported_and_a_signal_still_stops_the_run() {
-    let bench = bench();
-    let mut running = start(&bench, "one", &bench.endpoint());
-    bench.until_calls(100, &mut running);
-    let ledger = std::fs::File::open(bench.ledger()).expect("it is there");
+    let workspace = workspace();
+    let mut running = start(&workspace, "one", &workspace.endpoint());
+    workspace.until_calls(100, &mut running);
+    let ledger = std::fs::File::open(workspace.ledger()).expect("it is there");
     ledger.lock().expect("it is let go of in a moment");
     let begun = Instant::now();
     // The message follows after a second, in a pipe that is read at the end.
     while begun.elapsed() < Duration::from_secs(3) {
-        bench.nap();
+        workspace.nap();
     }
-    let calls = bench.report().calls;
+    let calls = workspace.report().calls;
     running.signal(Signal::TERM);
-    running.wait().expect(5).says("another process holds the lock").says(&bench.ledger().display().to_string());
-    assert!(bench.report().calls <= calls, "nothing is sent without the lock");
+    running.wait().expect(5).says("another process holds the lock").says(&workspace.ledger().display().to_string());
+    assert!(workspace.report().calls <= calls, "nothing is sent without the lock");
 }

@@ -25,16 +25,16 @@ fn lines(socket: &UnixDatagram) -> Vec<String> {
 #[test]
 fn a_service_reports_that_it_is_ready_what_it_does_and_that_it_stops() {
     let job = JobFile::new("night", OPERATION).rows(&plain(OPERATION, 4000)).with("limits", "calls_per_second", 50);
-    let (mut bench, job) = job.on_a_bench();
-    let socket = UnixDatagram::bind(bench.path("notify")).expect("a socket");
+    let (mut workspace, job) = job.in_a_workspace();
+    let socket = UnixDatagram::bind(workspace.path("notify")).expect("a socket");
     socket.set_nonblocking(true).expect("our socket");
-    bench.set_env("NOTIFY_SOCKET", bench.path("notify").to_str().expect("a path"));
-    bench.set_env("WATCHDOG_USEC", "400000");
-    let mut running = bench.start_run(&job);
-    bench.until_calls(10, &mut running);
+    workspace.set_env("NOTIFY_SOCKET", workspace.path("notify").to_str().expect("a path"));
+    workspace.set_env("WATCHDOG_USEC", "400000");
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(10, &mut running);
     // Then the reports of the load are read, and what follows is from the loop that sends.
     let mut all = lines(&socket);
-    bench.imbulk(&["ctl", "night", "pause"]).expect(0);
+    workspace.imbulk(&["ctl", "night", "pause"]).expect(0);
     until(&socket, &mut all, "WATCHDOG=1", 4);
     running.signal(Signal::TERM);
     running.wait().expect(5);
@@ -59,11 +59,11 @@ fn until(socket: &UnixDatagram, all: &mut Vec<String>, line: &str, times: usize)
 #[test]
 fn a_refused_night_is_ready_before_it_ends() {
     let job = JobFile::new("night", OPERATION).rows(&plain(OPERATION, 4)).with("guard", "max_items", 1);
-    let (mut bench, job) = job.on_a_bench();
-    let socket = UnixDatagram::bind(bench.path("notify")).expect("a socket");
+    let (mut workspace, job) = job.in_a_workspace();
+    let socket = UnixDatagram::bind(workspace.path("notify")).expect("a socket");
     socket.set_nonblocking(true).expect("our socket");
-    bench.set_env("NOTIFY_SOCKET", bench.path("notify").to_str().expect("a path"));
-    bench.run(&job).expect(4);
+    workspace.set_env("NOTIFY_SOCKET", workspace.path("notify").to_str().expect("a path"));
+    workspace.run(&job).expect(4);
     let all = lines(&socket);
     assert_eq!(all.first().map(String::as_str), Some("READY=1"), "{all:?}");
     assert!(all.iter().any(|line| line == "STOPPING=1"), "{all:?}");

@@ -7,23 +7,23 @@ use rstest::rstest;
 
 use imbulk_testkit::rows::plain;
 use imbulk_testkit::terminal::{AtTerminal, CTRL_C, screens};
-use imbulk_testkit::{Bench, BenchSetup, JobFile, PATIENCE};
+use imbulk_testkit::{JobFile, PATIENCE, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const CAP: u32 = 200;
 const RUN: [&str; 4] = ["run", "job.toml", "--execute", "--yes"];
 
 /// A job of this number of rows at 200 calls/s, each of which takes 20 to 40 ms.
-fn bench(rows: usize) -> Bench {
-    bench_with(rows, Duration::from_millis(20))
+fn workspace(rows: usize) -> Workspace {
+    workspace_with(rows, Duration::from_millis(20))
 }
 
-fn bench_with(rows: usize, latency: Duration) -> Bench {
+fn workspace_with(rows: usize, latency: Duration) -> Workspace {
     let caps = Caps::default().with_app(CAP).with(OPERATION, CAP);
-    let mut bench = Bench::with(BenchSetup { caps, latency, ..BenchSetup::default() });
-    bench.set_env("TERM", "xterm-256color");
-    job().rows(&plain(OPERATION, rows)).write(&bench);
-    bench
+    let mut workspace = Workspace::with(WorkspaceSetup { caps, latency, ..WorkspaceSetup::default() });
+    workspace.set_env("TERM", "xterm-256color");
+    job().rows(&plain(OPERATION, rows)).write(&workspace);
+    workspace
 }
 
 fn job() -> JobFile {
@@ -59,8 +59,8 @@ fn is_calm(received: &str, columns: u16) {
 #[case(80)]
 #[case(120)]
 fn the_progress_is_three_calm_lines(#[case] columns: u16) {
-    let bench = bench(400);
-    let (code, received) = bench.start_at_a_terminal(&RUN, columns).wait();
+    let workspace = workspace(400);
+    let (code, received) = workspace.start_at_a_terminal(&RUN, columns).wait();
     assert_eq!(code, Some(0), "{received}");
     is_calm(&received, columns);
     let shows_rate = |screen: &String| {
@@ -79,11 +79,11 @@ fn a_change_of_the_state_is_shown_above_the_bar_and_moves_nothing(
     #[case] text: &str,
     #[values(60, 80)] columns: u16,
 ) {
-    let bench = bench(1_000);
-    bench.faults(faults);
-    let mut running = bench.start_at_a_terminal(&RUN, columns);
+    let workspace = workspace(1_000);
+    workspace.faults(faults);
+    let mut running = workspace.start_at_a_terminal(&RUN, columns);
     running.until(text);
-    bench.faults(&[]);
+    workspace.faults(&[]);
     running.types(CTRL_C);
     let (code, received) = running.wait();
     assert!(code.is_some(), "{received}");
@@ -92,10 +92,10 @@ fn a_change_of_the_state_is_shown_above_the_bar_and_moves_nothing(
 
 #[test]
 fn a_pause_is_shown_and_moves_nothing() {
-    let bench = bench(1_000);
-    let mut running = bench.start_at_a_terminal(&RUN, 80);
+    let workspace = workspace(1_000);
+    let mut running = workspace.start_at_a_terminal(&RUN, 80);
     running.until(" calls/s");
-    bench.imbulk(&["ctl", "job", "pause"]).expect(0);
+    workspace.imbulk(&["ctl", "job", "pause"]).expect(0);
     running.until("paused");
     running.types(CTRL_C);
     let (code, received) = running.wait();
@@ -104,11 +104,11 @@ fn a_pause_is_shown_and_moves_nothing() {
 }
 
 /// Waits until calls are in flight.
-fn until_in_flight(bench: &Bench) {
+fn until_in_flight(workspace: &Workspace) {
     let begun = Instant::now();
-    while bench.report().calls < 5 {
+    while workspace.report().calls < 5 {
         assert!(begun.elapsed() < PATIENCE, "no calls");
-        bench.nap();
+        workspace.nap();
     }
 }
 
@@ -124,9 +124,9 @@ fn in_sequence(received: &str, texts: &[&str]) {
 
 #[test]
 fn ctrl_c_is_acknowledged_with_what_is_waited_for_before_the_calls_end() {
-    let bench = bench_with(1_000, Duration::from_secs(2));
-    let mut running = bench.start_at_a_terminal(&RUN, 80);
-    until_in_flight(&bench);
+    let workspace = workspace_with(1_000, Duration::from_secs(2));
+    let mut running = workspace.start_at_a_terminal(&RUN, 80);
+    until_in_flight(&workspace);
     running.types(CTRL_C);
     let (code, received) = running.wait();
     assert_eq!(code, Some(5), "{received}");
@@ -137,9 +137,9 @@ fn ctrl_c_is_acknowledged_with_what_is_waited_for_before_the_calls_end() {
 
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
-    let bench = bench_with(1_000, Duration::from_secs(20));
-    let mut running = bench.start_at_a_terminal(&RUN, 80);
-    until_in_flight(&bench);
+    let workspace = workspace_with(1_000, Duration::from_secs(20));
+    let mut running = workspace.start_at_a_terminal(&RUN, 80);
+    until_in_flight(&workspace);
     running.types(CTRL_C);
     running.until("Ctrl-C again ends at once");
     running.types(CTRL_C);
@@ -150,9 +150,9 @@ fn a_second_ctrl_c_ends_at_once() {
 
 #[test]
 fn a_dumb_terminal_receives_no_escape_sequence() {
-    let mut bench = bench(100);
-    bench.set_env("TERM", "dumb");
-    let (code, received) = bench.start_at_a_terminal(&RUN, 80).wait();
+    let mut workspace = workspace(100);
+    workspace.set_env("TERM", "dumb");
+    let (code, received) = workspace.start_at_a_terminal(&RUN, 80).wait();
     assert_eq!(code, Some(0), "{received}");
     assert!(!received.contains('\u{1b}'), "{received:?}");
     assert!(received.contains("run started") && received.contains("run ended"), "{received:?}");
@@ -166,13 +166,13 @@ fn sets_attributes(received: &str) -> bool {
 
 #[test]
 fn no_color_is_obeyed() {
-    let mut bench = bench(100);
+    let mut workspace = workspace(100);
     let logged: Vec<&str> = RUN.iter().copied().chain(["-v"]).collect();
-    let received = |bench: &Bench, args: &[&str]| AtTerminal::wait(bench.start_at_a_terminal(args, 80)).1;
-    assert!(sets_attributes(&received(&bench, &logged)), "the log has colours");
-    bench.set_env("NO_COLOR", "1");
+    let received = |workspace: &Workspace, args: &[&str]| AtTerminal::wait(workspace.start_at_a_terminal(args, 80)).1;
+    assert!(sets_attributes(&received(&workspace, &logged)), "the log has colours");
+    workspace.set_env("NO_COLOR", "1");
     for args in [&[RUN.as_slice(), &["--again", "-v"]].concat()[..], &["--help"], &["run", "no-such.toml"]] {
-        let received = received(&bench, args);
+        let received = received(&workspace, args);
         assert!(!sets_attributes(&received), "{args:?}: {received:?}");
     }
 }

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use imbulk_testkit::Bench;
+use imbulk_testkit::Workspace;
 use imbulk_testkit::earlier_queue::{JOBS, VERSIONS, fixture_text};
 use imbulk_testkit::rows::{ResultRow, parse, tally};
 use serde_json::Value;
 
-/// A bench with the queue and the jobs of a version.
-fn restored(version: &str) -> Bench {
-    let mut bench = Bench::new();
-    bench.restore(version);
-    let endpoint = bench.endpoint();
-    bench.set_env("IMBULK_ENDPOINT", &endpoint);
-    bench
+/// A workspace with the queue and the jobs of a version.
+fn restored(version: &str) -> Workspace {
+    let mut workspace = Workspace::new();
+    workspace.restore(version);
+    let endpoint = workspace.endpoint();
+    workspace.set_env("IMBULK_ENDPOINT", &endpoint);
+    workspace
 }
 
 fn runs(status: &str) -> Vec<Value> {
@@ -26,15 +26,15 @@ fn printed(version: &str, job: &str) -> Vec<ResultRow> {
     parse(&fixture_text(&format!("{version}/{job}.csv")))
 }
 
-fn send(bench: &Bench, job: &str, code: i32) -> String {
-    bench.imbulk(&["run", &format!("{job}.toml"), "--execute", "--yes"]).expect(code).stderr
+fn send(workspace: &Workspace, job: &str, code: i32) -> String {
+    workspace.imbulk(&["run", &format!("{job}.toml"), "--execute", "--yes"]).expect(code).stderr
 }
 
 #[test]
 fn results_and_status_are_those_that_the_earlier_version_printed() {
     for version in VERSIONS {
-        let bench = restored(version);
-        let status = runs(&bench.imbulk(&["status", "--json"]).expect(0).stdout);
+        let workspace = restored(version);
+        let status = runs(&workspace.imbulk(&["status", "--json"]).expect(0).stdout);
         let earlier = runs(&fixture_text(&format!("{version}/status.json")));
         assert_eq!(status.len(), earlier.len());
         for (now, earlier) in status.iter().zip(&earlier) {
@@ -43,7 +43,7 @@ fn results_and_status_are_those_that_the_earlier_version_printed() {
             }
         }
         for job in JOBS {
-            assert_eq!(bench.results(job), printed(version, job), "{version}: {job}");
+            assert_eq!(workspace.results(job), printed(version, job), "{version}: {job}");
         }
         let states: Vec<&Value> = status.iter().map(|run| &run["state"]).collect();
         assert_eq!(states, ["finished", "finished", "finished", "interrupted", "stopped", "planned"], "{version}");
@@ -53,23 +53,23 @@ fn results_and_status_are_those_that_the_earlier_version_printed() {
 #[test]
 fn finished_runs_stay_finished_and_nothing_of_them_is_sent_again() {
     for version in VERSIONS {
-        let bench = restored(version);
+        let workspace = restored(version);
         for (job, code) in [("unfriend", 3), ("profiles", 3), ("purge", 0)] {
-            assert!(send(&bench, job, code).contains("this input is finished"), "{version}: {job}");
+            assert!(send(&workspace, job, code).contains("this input is finished"), "{version}: {job}");
         }
-        assert_eq!(bench.report().calls, 0, "{version}");
-        assert_eq!(runs(&bench.imbulk(&["status", "--json"]).expect(0).stdout).len(), JOBS.len(), "{version}");
+        assert_eq!(workspace.report().calls, 0, "{version}");
+        assert_eq!(runs(&workspace.imbulk(&["status", "--json"]).expect(0).stdout).len(), JOBS.len(), "{version}");
     }
 }
 
 #[test]
 fn unfinished_runs_are_finished_and_keep_the_outcomes_that_they_had() {
     for version in VERSIONS {
-        let bench = restored(version);
+        let workspace = restored(version);
         for job in ["leavers", "stopped", "later"] {
-            let output = bench.imbulk(&["run", &format!("{job}.toml"), "--execute", "--yes"]);
+            let output = workspace.imbulk(&["run", &format!("{job}.toml"), "--execute", "--yes"]);
             assert!(matches!(output.code, 0 | 3), "{version}: {job}: {output:#?}");
-            let (before, after) = (printed(version, job), bench.results(job));
+            let (before, after) = (printed(version, job), workspace.results(job));
             assert_eq!(before.len(), after.len());
             assert!(!tally(&after).contains_key("pending"), "{version}: {job}");
             for (before, after) in before.iter().zip(&after).filter(|(before, _)| before.outcome != "pending") {
@@ -77,23 +77,23 @@ fn unfinished_runs_are_finished_and_keep_the_outcomes_that_they_had() {
             }
         }
         let sent: BTreeMap<_, usize> = [("leavers", 41), ("stopped", 60), ("later", 2)].into();
-        let calls = bench.report().calls;
+        let calls = workspace.report().calls;
         assert!(calls > 0 && calls < sent.values().sum::<usize>() as u64, "{version}: {calls}");
-        assert_eq!(runs(&bench.imbulk(&["status", "--json"]).expect(0).stdout).len(), JOBS.len(), "{version}");
+        assert_eq!(runs(&workspace.imbulk(&["status", "--json"]).expect(0).stdout).len(), JOBS.len(), "{version}");
     }
 }
 
 #[test]
 fn failed_rows_of_an_earlier_version_can_be_sent_again() {
     for version in VERSIONS {
-        let bench = restored(version);
+        let workspace = restored(version);
         let failed = tally(&printed(version, "unfriend"))["failed"];
-        bench.imbulk(&["retry", "unfriend"]).expect(0).says(&format!("{failed} rows are pending again"));
+        workspace.imbulk(&["retry", "unfriend"]).expect(0).says(&format!("{failed} rows are pending again"));
         let in_doubt = tally(&printed(version, "unfriend"))["in_doubt"];
         let retry = ["retry", "unfriend", "--outcome", "in_doubt"];
-        bench.imbulk(&retry).expect(0).says(&format!("{in_doubt} rows are pending again"));
-        assert!(matches!(bench.imbulk(&["run", "unfriend.toml", "--execute", "--yes"]).code, 0 | 3));
-        let after = bench.results("unfriend");
+        workspace.imbulk(&retry).expect(0).says(&format!("{in_doubt} rows are pending again"));
+        assert!(matches!(workspace.imbulk(&["run", "unfriend.toml", "--execute", "--yes"]).code, 0 | 3));
+        let after = workspace.results("unfriend");
         assert!(!tally(&after).contains_key("pending"), "{version}");
     }
 }

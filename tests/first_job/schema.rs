@@ -1,7 +1,7 @@
 //! `imbulk schema job`: the schema accepts what the program accepts, and refuses mistakes.
 
 use imbulk::settings::job_schema;
-use imbulk_testkit::Bench;
+use imbulk_testkit::Workspace;
 use serde_json::Value;
 
 /// What the schema says against a job file.
@@ -67,14 +67,14 @@ fn the_schema_refuses_wrong_keys_and_values() {
 
 #[test]
 fn the_command_prints_the_schema_and_init_writes_the_same() {
-    let bench = Bench::new();
-    let printed = bench.imbulk(&["schema", "job"]).expect(0).stdout;
+    let workspace = Workspace::new();
+    let printed = workspace.imbulk(&["schema", "job"]).expect(0).stdout;
     let printed: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(printed, job_schema());
-    bench.imbulk(&["init", "job", "--operation", "friend_update"]).expect(0);
-    let written = std::fs::read_to_string(bench.path("imbulk-job.schema.json")).expect("it was written");
+    workspace.imbulk(&["init", "job", "--operation", "friend_update"]).expect(0);
+    let written = std::fs::read_to_string(workspace.path("imbulk-job.schema.json")).expect("it was written");
     assert_eq!(serde_json::from_str::<Value>(&written).expect("JSON"), printed);
-    let job = std::fs::read_to_string(bench.path("job.toml")).expect("it was written");
+    let job = std::fs::read_to_string(workspace.path("job.toml")).expect("it was written");
     assert!(job.starts_with("#:schema ./imbulk-job.schema.json\n"), "editors look at the first line: {job}");
-    bench.imbulk(&["schema", "jobs"]).expect(2);
+    workspace.imbulk(&["schema", "jobs"]).expect(2);
 }

@@ -6,33 +6,33 @@ use super::{job, mib, plan, send};
 use crate::inputs::{self, Kind};
 use crate::measure::{self, share};
 use crate::server::{Manner, Seen, Server};
-use crate::{Bench, Fallible};
+use crate::{Benchmark, Fallible};
 
 /// Of the app, and of most commands.
 const CAP: u32 = 200;
 
-pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
+pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     // A minute and some seconds.
-    let calls = bench.rows(13_000);
+    let calls = benchmark.rows(13_000);
     let friends = (Kind::FullFriends, calls * 1000);
     let accounts = (Kind::Accounts, calls * 100);
-    for round in 0..bench.rounds(2) {
-        at_cap(bench, "friend_delete", friends, round)?;
-        at_cap(bench, "account_delete", accounts, round)?;
+    for round in 0..benchmark.rounds(2) {
+        at_cap(benchmark, "friend_delete", friends, round)?;
+        at_cap(benchmark, "account_delete", accounts, round)?;
     }
     Ok(())
 }
 
-fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: u32) -> Fallible<()> {
-    let input = inputs::csv(&bench.work, kind, rows)?;
+fn at_cap(benchmark: &mut Benchmark, operation: &str, (kind, rows): (Kind, u64), round: u32) -> Fallible<()> {
+    let input = inputs::csv(&benchmark.work, kind, rows)?;
     let mut server = Server::start(Manner::Sandbox { cap: CAP, latency: Duration::ZERO, slow: 0.0 })?;
-    let job = job(bench, operation, &input, &server.endpoint, CAP)?;
-    let queue = bench.new_queue("cap.db");
-    plan(bench, &queue, &job)?;
+    let job = job(benchmark, operation, &input, &server.endpoint, CAP)?;
+    let queue = benchmark.new_queue("cap.db");
+    plan(benchmark, &queue, &job)?;
     let before = server.cpu()?;
-    let mut command = bench.imbulk(&queue);
+    let mut command = benchmark.imbulk(&queue);
     command.arg("run").arg(&job).args(["--execute", "--yes"]);
-    let log = bench.path("run");
+    let log = benchmark.path("run");
     // One log line per call, because the cap leaves time for it.
     let logs = operation == "friend_delete";
     if logs {
@@ -43,9 +43,9 @@ fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: 
     let place = |measure| ("cap", operation, "imbulk", measure);
     if logs {
         let allowed = calls_that_slots_allow(&std::fs::read_to_string(log.with_extension("err"))?)?;
-        bench.measurements.add(place("share_of_slots"), round, seen.rate() / allowed);
+        benchmark.measurements.add(place("share_of_slots"), round, seen.rate() / allowed);
     }
-    let Bench { measurements, .. } = bench;
+    let Benchmark { measurements, .. } = benchmark;
     let beside = server.cpu()?.saturating_sub(before);
     measurements.add(place("server_core"), round, share(beside, seen.span()));
     measurements.add(place("share_of_cap"), round, share_of_cap(&seen));
@@ -58,22 +58,22 @@ fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: 
     Ok(())
 }
 
-pub(crate) fn latency(bench: &mut Bench) -> Fallible<()> {
+pub(crate) fn latency(benchmark: &mut Benchmark) -> Fallible<()> {
     // A minute: the first seconds of a run hold each slot for longer, until the round trips have proved steady.
-    let calls = bench.rows(12_000);
-    let input = inputs::csv(&bench.work, Kind::Accounts, calls * 100)?;
+    let calls = benchmark.rows(12_000);
+    let input = inputs::csv(&benchmark.work, Kind::Accounts, calls * 100)?;
     for (case, milliseconds, slow) in
         [("20 ms", 20, 0.0), ("100 ms", 100, 0.0), ("500 ms", 500, 0.0), ("slow", 20, 0.01)]
     {
         let latency = Duration::from_millis(milliseconds);
         let mut server = Server::start(Manner::Sandbox { cap: CAP, latency, slow })?;
-        let job = job(bench, "account_delete", &input, &server.endpoint, CAP)?;
-        let queue = bench.new_queue("latency.db");
-        plan(bench, &queue, &job)?;
-        let used = send(bench, &queue, &job)?;
+        let job = job(benchmark, "account_delete", &input, &server.endpoint, CAP)?;
+        let queue = benchmark.new_queue("latency.db");
+        plan(benchmark, &queue, &job)?;
+        let used = send(benchmark, &queue, &job)?;
         let seen = server.seen()?;
         let place = |measure| ("latency", case, "imbulk", measure);
-        let Bench { measurements, .. } = bench;
+        let Benchmark { measurements, .. } = benchmark;
         measurements.add(place("share_of_cap"), 0, share_of_cap(&seen));
         if let Some(rate) = seen.later_rate() {
             measurements.add(place("later_share_of_cap"), 0, rate / f64::from(CAP));

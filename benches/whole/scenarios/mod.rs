@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 use crate::inputs::Job;
 use crate::measure::Usage;
-use crate::{Bench, Fallible};
+use crate::{Benchmark, Fallible};
 
 /// Something that can be named on the command line.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    pub(crate) run: fn(&mut Bench) -> Fallible<()>,
+    pub(crate) run: fn(&mut Benchmark) -> Fallible<()>,
     /// Whether it runs without being named.
     usual: bool,
 }
@@ -38,7 +38,7 @@ const ALL: [Scenario; 8] = [
     },
 ];
 
-const fn scenario(name: &'static str, what: &'static str, run: fn(&mut Bench) -> Fallible<()>) -> Scenario {
+const fn scenario(name: &'static str, what: &'static str, run: fn(&mut Benchmark) -> Fallible<()>) -> Scenario {
     Scenario { name, what, run, usual: true }
 }
 
@@ -58,22 +58,22 @@ const NO_CAP: u32 = 65_536;
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// Loads a job into a queue.
-fn plan(bench: &Bench, queue: &Path, job: &Path) -> Fallible<Usage> {
-    let mut command = bench.imbulk(queue);
+fn plan(benchmark: &Benchmark, queue: &Path, job: &Path) -> Fallible<Usage> {
+    let mut command = benchmark.imbulk(queue);
     command.arg("plan").arg(job);
-    crate::measure::run(command, &bench.path("plan"), &[0])
+    crate::measure::run(command, &benchmark.path("plan"), &[0])
 }
 
 /// Writes a job file for a server.
-fn job(bench: &Bench, operation: &str, input: &Path, endpoint: &str, cap: u32) -> Fallible<PathBuf> {
-    Job { name: "job", operation, input, endpoint, sides: "both", cap }.write(&bench.scratch)
+fn job(benchmark: &Benchmark, operation: &str, input: &Path, endpoint: &str, cap: u32) -> Fallible<PathBuf> {
+    Job { name: "job", operation, input, endpoint, sides: "both", cap }.write(&benchmark.scratch)
 }
 
 /// Sends a loaded job to its end.
-fn send(bench: &Bench, queue: &Path, job: &Path) -> Fallible<Usage> {
-    let mut command = bench.imbulk(queue);
+fn send(benchmark: &Benchmark, queue: &Path, job: &Path) -> Fallible<Usage> {
+    let mut command = benchmark.imbulk(queue);
     command.arg("run").arg(job).args(["--execute", "--yes"]);
-    crate::measure::run(command, &bench.path("run"), &[0])
+    crate::measure::run(command, &benchmark.path("run"), &[0])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure")]

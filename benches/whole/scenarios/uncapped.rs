@@ -10,81 +10,81 @@ use crate::inputs::{self, Kind};
 use crate::measure::{self, Usage, share};
 use crate::peers::{self, Script};
 use crate::server::{Manner, Seen, Server};
-use crate::{Bench, Fallible};
+use crate::{Benchmark, Fallible};
 
 const CURL: &str = "parallel + curl";
 /// Too slow for all the rows; its figures are of each item.
 const CURL_CALLS: usize = 500;
 
-pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
+pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     let mut server = Server::start(Manner::Fast)?;
-    let accounts = inputs::csv(&bench.work, Kind::Accounts, bench.rows(2_000_000))?;
-    let friends = inputs::csv(&bench.work, Kind::FullFriends, bench.rows(4_000_000))?;
-    let script = Script::prepared(&bench.work)?;
+    let accounts = inputs::csv(&benchmark.work, Kind::Accounts, benchmark.rows(2_000_000))?;
+    let friends = inputs::csv(&benchmark.work, Kind::FullFriends, benchmark.rows(4_000_000))?;
+    let script = Script::prepared(&benchmark.work)?;
     let with_curl = peers::installed("parallel") && peers::installed("curl");
     if !with_curl {
         println!("  absent: GNU parallel or curl");
     }
     // It sends a row a call, not a hundred: it could only show that batches are better than none.
     println!("  {}: qsv fetchpost", if peers::installed("qsv") { "a row a call, so not measured" } else { "absent" });
-    for round in 0..bench.rounds(5) {
-        ours(bench, &mut server, ("accounts", "account_delete"), &accounts, round)?;
-        asyncio(bench, &mut server, &script, &accounts, round)?;
-        bare(bench, &mut server, &accounts, round)?;
-        ours(bench, &mut server, ("friends", "friend_delete"), &friends, round)?;
+    for round in 0..benchmark.rounds(5) {
+        ours(benchmark, &mut server, ("accounts", "account_delete"), &accounts, round)?;
+        asyncio(benchmark, &mut server, &script, &accounts, round)?;
+        bare(benchmark, &mut server, &accounts, round)?;
+        ours(benchmark, &mut server, ("friends", "friend_delete"), &friends, round)?;
         if with_curl {
-            let command = peers::parallel_curl(&server.endpoint, &accounts, CURL_CALLS, &bench.scratch)?;
-            peer(bench, &mut server, CURL, command, round)?;
+            let command = peers::parallel_curl(&server.endpoint, &accounts, CURL_CALLS, &benchmark.scratch)?;
+            peer(benchmark, &mut server, CURL, command, round)?;
         }
     }
     Ok(())
 }
 
 fn ours(
-    bench: &mut Bench,
+    benchmark: &mut Benchmark,
     server: &mut Server,
     (case, operation): (&str, &str),
     input: &Path,
     round: u32,
 ) -> Fallible<()> {
-    let job = job(bench, operation, input, &server.endpoint, NO_CAP)?;
-    let queue = bench.new_queue("uncapped.db");
-    let loaded = plan(bench, &queue, &job)?;
+    let job = job(benchmark, operation, input, &server.endpoint, NO_CAP)?;
+    let queue = benchmark.new_queue("uncapped.db");
+    let loaded = plan(benchmark, &queue, &job)?;
     server.forget()?;
     let before = server.cpu()?;
-    let used = send(bench, &queue, &job)?;
+    let used = send(benchmark, &queue, &job)?;
     let beside = server.cpu()?.saturating_sub(before);
     let seen = server.seen()?;
     all_arrived(&seen, input)?;
-    note(bench, (case, "imbulk"), round, (used, &seen, beside));
+    note(benchmark, (case, "imbulk"), round, (used, &seen, beside));
     if case == "accounts" {
-        let export = super::results::export(bench, &queue)?;
+        let export = super::results::export(benchmark, &queue)?;
         let wall = loaded.wall + used.wall + export.wall;
         let cpu = loaded.cpu + used.cpu + export.cpu;
-        whole_job(bench, "imbulk", round, (wall, cpu));
+        whole_job(benchmark, "imbulk", round, (wall, cpu));
     }
     Ok(())
 }
 
-fn asyncio(bench: &mut Bench, server: &mut Server, script: &Script, input: &Path, round: u32) -> Fallible<()> {
-    let command = script.command(&server.endpoint, input, &bench.path("asyncio.csv"));
-    let used = peer(bench, server, "asyncio", command, round)?;
+fn asyncio(benchmark: &mut Benchmark, server: &mut Server, script: &Script, input: &Path, round: u32) -> Fallible<()> {
+    let command = script.command(&server.endpoint, input, &benchmark.path("asyncio.csv"));
+    let used = peer(benchmark, server, "asyncio", command, round)?;
     all_arrived(&server.seen()?, input)?;
-    all_done(&bench.path("asyncio.csv"), input)?;
-    whole_job(bench, "asyncio", round, (used.wall, used.cpu));
+    all_done(&benchmark.path("asyncio.csv"), input)?;
+    whole_job(benchmark, "asyncio", round, (used.wall, used.cpu));
     Ok(())
 }
 
 /// This program itself, as a client with nothing behind it.
-fn bare(bench: &mut Bench, server: &mut Server, input: &Path, round: u32) -> Fallible<()> {
+fn bare(benchmark: &mut Benchmark, server: &mut Server, input: &Path, round: u32) -> Fallible<()> {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command.arg("bare").arg(&server.endpoint).arg(input);
-    peer(bench, server, "bare reqwest", command, round)?;
+    peer(benchmark, server, "bare reqwest", command, round)?;
     all_arrived(&server.seen()?, input)
 }
 
 fn peer(
-    bench: &mut Bench,
+    benchmark: &mut Benchmark,
     server: &mut Server,
     who: &str,
     command: std::process::Command,
@@ -92,10 +92,10 @@ fn peer(
 ) -> Fallible<Usage> {
     server.forget()?;
     let before = server.cpu()?;
-    let used = measure::run(command, &bench.path("peer"), &[0])?;
+    let used = measure::run(command, &benchmark.path("peer"), &[0])?;
     let beside = server.cpu()?.saturating_sub(before);
     let seen = server.seen()?;
-    note(bench, ("accounts", who), round, (used, &seen, beside));
+    note(benchmark, ("accounts", who), round, (used, &seen, beside));
     Ok(used)
 }
 
@@ -118,15 +118,20 @@ fn lines(path: &Path) -> Fallible<u64> {
 }
 
 /// From the input file to the results file.
-fn whole_job(bench: &mut Bench, who: &str, round: u32, (wall, cpu): (Duration, Duration)) {
-    bench.measurements.add(("uncapped", "whole job", who, "wall_s"), round, wall.as_secs_f64());
-    bench.measurements.add(("uncapped", "whole job", who, "cpu_s"), round, cpu.as_secs_f64());
+fn whole_job(benchmark: &mut Benchmark, who: &str, round: u32, (wall, cpu): (Duration, Duration)) {
+    benchmark.measurements.add(("uncapped", "whole job", who, "wall_s"), round, wall.as_secs_f64());
+    benchmark.measurements.add(("uncapped", "whole job", who, "cpu_s"), round, cpu.as_secs_f64());
 }
 
-fn note(bench: &mut Bench, (case, who): (&str, &str), round: u32, (used, seen, beside): (Usage, &Seen, Duration)) {
+fn note(
+    benchmark: &mut Benchmark,
+    (case, who): (&str, &str),
+    round: u32,
+    (used, seen, beside): (Usage, &Seen, Duration),
+) {
     let place = |measure| ("uncapped", case, who, measure);
     let per = |count: u64| used.cpu.as_secs_f64() * 1e6 / number(count);
-    let Bench { measurements, .. } = bench;
+    let Benchmark { measurements, .. } = benchmark;
     measurements.add(place("items_per_s"), round, seen.items_rate());
     measurements.add(place("calls_per_s"), round, seen.rate());
     measurements.add(place("cpu_us_per_item"), round, per(seen.items));

@@ -6,8 +6,8 @@ use std::fmt::{Display, Write as _};
 use imbulk_sandbox::Command;
 
 use crate::app::{ADMIN, APP, FAST};
-use crate::bench::{Bench, BenchSetup};
 use crate::rows::{self, InputRow};
+use crate::workspace::{Workspace, WorkspaceSetup};
 
 /// A job file, with its input. Its caps are high, its delays short and its guards wide unless a test changes them.
 pub struct JobFile {
@@ -113,27 +113,27 @@ impl JobFile {
         self.with("guard", "protected", "\"keep.txt\"")
     }
 
-    /// Writes the file on a new bench that fits its operation. Returns the bench and the name of the file.
-    pub fn on_a_bench(&self) -> (Bench, String) {
-        self.on(BenchSetup::of(self.operation))
+    /// Writes the file on a new workspace that fits its operation. Returns the workspace and the name of the file.
+    pub fn in_a_workspace(&self) -> (Workspace, String) {
+        self.on(WorkspaceSetup::of(self.operation))
     }
 
-    /// Writes the file on a new bench with this setup. Returns the bench and the name of the file.
-    pub fn on(&self, setup: BenchSetup) -> (Bench, String) {
-        let bench = Bench::with(setup);
-        let file = self.write(&bench);
-        (bench, file)
+    /// Writes the file on a new workspace with this setup. Returns the workspace and the name of the file.
+    pub fn on(&self, setup: WorkspaceSetup) -> (Workspace, String) {
+        let workspace = Workspace::with(setup);
+        let file = self.write(&workspace);
+        (workspace, file)
     }
 
     /// The text of the file.
-    pub fn toml(&self, bench: &Bench) -> String {
+    pub fn toml(&self, workspace: &Workspace) -> String {
         let mut text = format!("name = {:?}\noperation = {:?}\n", self.name, operation(self.operation));
         for (section, keys) in &self.sections {
             if !section.is_empty() {
                 let _ = writeln!(text, "\n[{section}]");
             }
             if *section == "app" && !keys.contains_key("endpoint") && !keys.contains_key("region") {
-                let _ = writeln!(text, "endpoint = {:?}", bench.endpoint());
+                let _ = writeln!(text, "endpoint = {:?}", workspace.endpoint());
             }
             for (key, value) in keys {
                 let _ = writeln!(text, "{key} = {value}");
@@ -143,14 +143,14 @@ impl JobFile {
     }
 
     /// Writes the file, and the input and the protected list if they were given. Returns the name of the file.
-    pub fn write(&self, bench: &Bench) -> String {
+    pub fn write(&self, workspace: &Workspace) -> String {
         let file = format!("{}.toml", self.name);
-        bench.write(&file, self.toml(bench));
+        workspace.write(&file, self.toml(workspace));
         if let Some(rows) = &self.rows {
-            bench.write(&format!("{}.csv", self.name), rows::csv(self.operation, rows));
+            workspace.write(&format!("{}.csv", self.name), rows::csv(self.operation, rows));
         }
         if let Some(list) = &self.protected {
-            bench.write("keep.txt", list);
+            workspace.write("keep.txt", list);
         }
         file
     }

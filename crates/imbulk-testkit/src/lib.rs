@@ -1,10 +1,9 @@
-//! What the test programs of imbulk share: a bench for the real binary, rows, servers, and two checkers.
+//! What the test programs of imbulk share: a workspace for the real binary, rows, servers, and two checkers.
 //!
 //! [`results_check`] compares the results of a run with the accounts and friend lists of the sandbox afterwards.
 //! [`journal_check`] compares the sandbox's journal of calls with the queue and with the results.
 
 pub mod app;
-pub mod bench;
 pub mod earlier_queue;
 pub mod http;
 pub mod job_file;
@@ -17,8 +16,9 @@ pub mod rows;
 pub mod scripted_server;
 pub mod terminal;
 pub mod tls;
+pub mod workspace;
 
 pub use app::{ADMIN, APP, FAST, KEY};
-pub use bench::{Bench, BenchSetup};
 pub use job_file::JobFile;
 pub use process::{PATIENCE, ProgramOutput, RunningProgram, program};
+pub use workspace::{Workspace, WorkspaceSetup};

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk_sandbox::{Command, ItemCounters, Report, World};
 
-use crate::bench::Bench;
 use crate::rows::{InputRow, ItemKind, ResultRow, Tags, Validity, item_kind};
+use crate::workspace::Workspace;
 
 /// Codes that mean that the wanted state existed before; the last one only for friend_delete_all.
 pub const ALREADY: [i64; 3] = [70107, 31704, 30003];
@@ -75,16 +75,21 @@ struct Item<'a> {
 
 impl<'a> ResultsCheck<'a> {
     /// A complete run without injected faults.
-    pub fn clean(bench: &'a Bench, operation: Command, asked: &'a [InputRow], results: &'a [ResultRow]) -> Self {
+    pub fn clean(
+        workspace: &'a Workspace,
+        operation: Command,
+        asked: &'a [InputRow],
+        results: &'a [ResultRow],
+    ) -> Self {
         Self {
             operation,
             both: false,
             asked,
             results,
             protected: crate::rows::protected(),
-            before: &bench.pristine,
-            report: bench.report(),
-            caps: (bench.caps.of(operation), bench.caps.app()),
+            before: &workspace.pristine,
+            report: workspace.report(),
+            caps: (workspace.caps.of(operation), workspace.caps.app()),
             completion: Completion::Complete,
             refusals: &[],
             in_doubt: InDoubt::Never,
@@ -95,8 +100,8 @@ impl<'a> ResultsCheck<'a> {
 
     /// Fails with the differences.
     #[track_caller]
-    pub fn check(&self, bench: &Bench) {
-        let wrong = bench.world(|world| self.complaints(world));
+    pub fn check(&self, workspace: &Workspace) {
+        let wrong = workspace.world(|world| self.complaints(world));
         let shown: Vec<_> = wrong.iter().take(20).collect();
         assert!(wrong.is_empty(), "{} complaints, the first: {shown:#?}\n{:#?}", wrong.len(), self.report);
     }

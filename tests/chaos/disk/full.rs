@@ -10,7 +10,7 @@ use crate::power::mount_namespace::MountNamespace;
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{self, InputRow, ResultRow, plain};
-use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
+use imbulk_testkit::{FAST, JobFile, ProgramOutput, RunningProgram, Workspace, WorkspaceSetup};
 
 const NEEDS: &[Requirement] =
     &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("nsenter"), Requirement::Tool("mount")];
@@ -20,7 +20,7 @@ const ITEMS: u64 = 100;
 
 /// A run whose queue is on a small disk.
 struct Small {
-    bench: Bench,
+    workspace: Workspace,
     namespace: MountNamespace,
     job: String,
     asked: Vec<InputRow>,
@@ -34,22 +34,22 @@ fn empty_world() -> World {
 impl Small {
     fn new(operation: Command, asked: Vec<InputRow>, size: &str) -> Self {
         let caps = Caps::default().with_app(FAST).with(operation, FAST);
-        let setup = BenchSetup { world: empty_world, caps, latency: Duration::from_millis(3), seed: 1 };
-        let mut bench = Bench::with(setup);
+        let setup = WorkspaceSetup { world: empty_world, caps, latency: Duration::from_millis(3), seed: 1 };
+        let mut workspace = Workspace::with(setup);
         let mut namespace = MountNamespace::new();
-        let disk = bench.path("disk");
+        let disk = workspace.path("disk");
         namespace.sh(&format!("mkdir {0} && mount -t tmpfs -o size={size} none {0}", disk.display()));
-        bench.set_env("IMBULK_QUEUE", &disk.join("imbulk.db").display().to_string());
+        workspace.set_env("IMBULK_QUEUE", &disk.join("imbulk.db").display().to_string());
         let job = JobFile::new("job", operation)
             .rows(&asked)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("stop", "failed_share", "1.0")
-            .write(&bench);
-        Self { bench, namespace, job, asked }
+            .write(&workspace);
+        Self { workspace, namespace, job, asked }
     }
 
     fn disk(&self) -> PathBuf {
-        self.bench.path("disk")
+        self.workspace.path("disk")
     }
 
     fn start(&self, args: &[&str]) -> RunningProgram {
@@ -57,9 +57,9 @@ impl Small {
     }
 
     fn start_under(&self, wrapper: &[&str], args: &[&str]) -> RunningProgram {
-        let enter = self.namespace.enter(self.bench.folder());
+        let enter = self.namespace.enter(self.workspace.folder());
         let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
-        self.bench.start_under(&wrapper, args, b"")
+        self.workspace.start_under(&wrapper, args, b"")
     }
 
     fn run(&self) -> ProgramOutput {
@@ -90,8 +90,8 @@ impl Small {
     #[track_caller]
     fn check(&self, resends: u64) {
         let results = self.results();
-        let case = ResultsCheck::clean(&self.bench, Command::AccountDelete, &self.asked, &results);
-        ResultsCheck { resends, protected: Vec::new(), ..case }.check(&self.bench);
+        let case = ResultsCheck::clean(&self.workspace, Command::AccountDelete, &self.asked, &results);
+        ResultsCheck { resends, protected: Vec::new(), ..case }.check(&self.workspace);
     }
 }
 
@@ -113,7 +113,7 @@ fn a_disk_that_is_full_while_loading_sends_nothing_and_the_next_run_loads_again(
     }
     let mut small = accounts(60_000, "700k");
     tells(small.run().says("full"), 1, &small.disk().join("imbulk.db"));
-    assert_eq!(small.bench.report().calls, 0);
+    assert_eq!(small.workspace.report().calls, 0);
     small.resize("64m");
     small.run().expect(0);
     small.check(0);
@@ -135,7 +135,7 @@ fn a_disk_that_is_full_while_rows_are_spilled_sends_nothing_and_leaves_no_file()
     small.start(&["results", "job"]).wait().expect(2);
     small.resize("300m");
     small.start(&plan).wait().expect(0).says("50,000");
-    assert_eq!(small.bench.report().calls, 0);
+    assert_eq!(small.workspace.report().calls, 0);
 }
 
 #[test]
@@ -170,15 +170,15 @@ fn a_disk_that_another_process_fills_costs_no_more_than_repetitions() {
     }
     let mut small = accounts(40_000, "32m");
     let mut running = small.start(&["run", &small.job, "--execute", "--yes"]);
-    small.bench.until_calls(20, &mut running);
+    small.workspace.until_calls(20, &mut running);
     small.fill();
     let output = running.wait().says(&small.disk().join("imbulk.db").display().to_string()).says("are free");
     // Either the check of the disk comes first, or a commit that fails.
     assert!([1, 4].contains(&output.code), "{output:#?}");
-    let calls = small.bench.report().calls;
+    let calls = small.workspace.report().calls;
     let again = small.run().says("are free");
     assert!([1, 4].contains(&again.code), "{again:#?}");
-    assert_eq!(small.bench.report().calls, calls, "nothing is sent that can't be recorded");
+    assert_eq!(small.workspace.report().calls, calls, "nothing is sent that can't be recorded");
     small.free();
     small.run().expect(0);
     small.check(IN_FLIGHT * ITEMS);

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{self, InputRow, ResultRow, plain};
-use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput};
+use imbulk_testkit::{FAST, JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 const NEEDS: &[Requirement] = &[Requirement::Tool("strace")];
 /// The system calls on these files that can fail, including reads.
@@ -48,7 +48,7 @@ struct Point {
 
 /// A small run in which a system call fails.
 struct Stage {
-    bench: Bench,
+    workspace: Workspace,
     job: String,
     asked: Vec<InputRow>,
 }
@@ -57,18 +57,18 @@ impl Stage {
     fn new() -> Self {
         let caps = Caps::default().with_app(FAST).with(Command::FriendDelete, FAST);
         let asked = plain(Command::FriendDelete, ROWS);
-        let (bench, job) = JobFile::new("job", Command::FriendDelete)
+        let (workspace, job) = JobFile::new("job", Command::FriendDelete)
             .rows(&asked)
             .with("limits", "max_in_flight", IN_FLIGHT)
-            .on(BenchSetup { caps, latency: Duration::from_millis(3), ..BenchSetup::default() });
-        Self { bench, job, asked }
+            .on(WorkspaceSetup { caps, latency: Duration::from_millis(3), ..WorkspaceSetup::default() });
+        Self { workspace, job, asked }
     }
 
     fn paths(&self, files: Files) -> Vec<String> {
-        let queue = ["", "-wal", "-shm"].map(|end| self.bench.path(&format!("imbulk.db{end}")));
+        let queue = ["", "-wal", "-shm"].map(|end| self.workspace.path(&format!("imbulk.db{end}")));
         let paths = match files {
             Files::Queue => queue.to_vec(),
-            Files::Ledger => vec![self.bench.ledger()],
+            Files::Ledger => vec![self.workspace.ledger()],
         };
         paths.into_iter().map(|path| path.display().to_string()).collect()
     }
@@ -79,17 +79,17 @@ impl Stage {
         let files = files.iter().flat_map(|file| ["-P", file]);
         let wrapper: Vec<&str> =
             ["strace", "-f", "-qq"].into_iter().chain(files).chain(options.iter().copied()).collect();
-        self.bench.start_under(&wrapper, &["run", &self.job, "--execute", "--yes"], b"").wait()
+        self.workspace.start_under(&wrapper, &["run", &self.job, "--execute", "--yes"], b"").wait()
     }
 
     /// Every row and its outcome. Empty before the input is loaded.
     fn results(&self) -> Vec<ResultRow> {
-        let output = self.bench.imbulk(&["results", "job"]);
+        let output = self.workspace.imbulk(&["results", "job"]);
         if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
     }
 
     fn case<'a>(&'a self, results: &'a [ResultRow]) -> ResultsCheck<'a> {
-        let case = ResultsCheck::clean(&self.bench, Command::FriendDelete, &self.asked, results);
+        let case = ResultsCheck::clean(&self.workspace, Command::FriendDelete, &self.asked, results);
         ResultsCheck { protected: Vec::new(), resends: IN_FLIGHT * ITEMS, ..case }
     }
 
@@ -97,7 +97,7 @@ impl Stage {
     fn sending(&self) -> BTreeSet<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
         runtime.block_on(async {
-            let options = SqliteConnectOptions::new().filename(self.bench.path("imbulk.db"));
+            let options = SqliteConnectOptions::new().filename(self.workspace.path("imbulk.db"));
             let mut queue = options.connect().await.expect("a queue");
             let found: Vec<(String,)> = sqlx::query_as(
                 "SELECT from_account FROM request JOIN payload ON payload.request = request.id WHERE state = 'sending'",
@@ -115,7 +115,7 @@ impl Stage {
         let sending = self.sending();
         for row in results.iter().filter(|row| row.outcome == "pending") {
             let from = row.from.as_deref().expect("a pair");
-            let received = self.bench.world(|world| world.friend_counters(from, &row.account).received);
+            let received = self.workspace.world(|world| world.friend_counters(from, &row.account).received);
             assert!(received == 0 || sending.contains(from), "{point:?}: {row:?} came in, and is not in {sending:?}");
         }
     }
@@ -124,7 +124,7 @@ impl Stage {
 /// How often each system call is made, in the thread that makes it most often.
 fn survey(files: Files) -> BTreeMap<&'static str, usize> {
     let stage = Stage::new();
-    let (log, trace) = (stage.bench.path("trace"), format!("trace={}", CALLS.join(",")));
+    let (log, trace) = (stage.workspace.path("trace"), format!("trace={}", CALLS.join(",")));
     stage.traced(files, &["-o", &log.display().to_string(), "-e", &trace]).expect(3);
     let log = std::fs::read_to_string(log).expect("a log");
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -154,32 +154,32 @@ fn strike(point: Point) -> bool {
     let struck = stage.traced(point.files, &["-o", "/dev/null", "-e", &inject]);
     let results = stage.results();
     if !results.is_empty() {
-        ResultsCheck { completion: Completion::Partial, ..stage.case(&results) }.check(&stage.bench);
+        ResultsCheck { completion: Completion::Partial, ..stage.case(&results) }.check(&stage.workspace);
         stage.nothing_in_flight_is_forgotten(&results, point);
     }
     let broke_off = match struck.code {
         // Accounts that do not exist are failures.
         3 => false,
         1 => {
-            names_file_and_cause(&struck, &stage.bench, point);
+            names_file_and_cause(&struck, &stage.workspace, point);
             true
         }
         _ => panic!("{point:?}: {struck:#?}"),
     };
-    let next = stage.bench.run(&stage.job);
+    let next = stage.workspace.run(&stage.job);
     // 0: everything was done already.
     assert!([0, 3].contains(&next.code), "{point:?}: {next:#?}");
     let results = stage.results();
-    stage.case(&results).check(&stage.bench);
+    stage.case(&results).check(&stage.workspace);
     broke_off
 }
 
-fn names_file_and_cause(output: &ProgramOutput, bench: &Bench, point: Point) {
+fn names_file_and_cause(output: &ProgramOutput, workspace: &Workspace, point: Point) {
     let text = &output.stderr;
     let is_plain = text.contains("error: ") && !text.contains("panicked") && !text.contains("internal error");
     let named = match point.files {
         Files::Queue => text.contains("imbulk.db"),
-        Files::Ledger => text.contains(&bench.ledger().display().to_string()),
+        Files::Ledger => text.contains(&workspace.ledger().display().to_string()),
     };
     let causes = [
         "disk I/O error",

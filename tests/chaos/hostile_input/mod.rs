@@ -24,7 +24,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
 
 use files::{Content, Expect, Hostile};
-use imbulk_testkit::{Bench, ProgramOutput};
+use imbulk_testkit::{ProgramOutput, Workspace};
 
 const FILES: usize = 1000;
 /// The maximum processor time for one file, whatever else the machine does.
@@ -228,15 +228,15 @@ fn job(file: &Hostile) -> String {
 }
 
 /// Runs `plan` and measures its memory.
-fn plan(bench: &Bench, queue: &str) -> (ProgramOutput, u64) {
-    let mut running = bench.start(&["--queue", queue, "plan", "job.toml", "--json"], b"");
+fn plan(workspace: &Workspace, queue: &str) -> (ProgramOutput, u64) {
+    let mut running = workspace.start(&["--queue", queue, "plan", "job.toml", "--json"], b"");
     let (status, mut most) = (format!("/proc/{}/status", running.pid()), 0);
     let begun = Instant::now();
     while running.is_alive() && begun.elapsed() < imbulk_testkit::PATIENCE {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         most = most.max(peak.unwrap_or(0));
-        bench.nap();
+        workspace.nap();
     }
     (running.wait(), most)
 }
@@ -245,13 +245,13 @@ fn plan(bench: &Bench, queue: &str) -> (ProgramOutput, u64) {
 fn the_program_plans_or_refuses_malformed_files_within_its_memory_limit() {
     let mut most = (0, String::new());
     for (what, file) in hostile_files().step_by(SAMPLE) {
-        let bench = Bench::new();
-        let path = put(bench.folder(), &file);
+        let workspace = Workspace::new();
+        let path = put(workspace.folder(), &file);
         let made = read(&path, &file);
-        put(bench.folder(), &file);
-        bench.write("job.toml", job(&file));
-        let (output, memory) = plan(&bench, "q.db");
-        check_plan(&bench, &what, &made, &output);
+        put(workspace.folder(), &file);
+        workspace.write("job.toml", job(&file));
+        let (output, memory) = plan(&workspace, "q.db");
+        check_plan(&workspace, &what, &made, &output);
         if memory > most.0 {
             most = (memory, what);
         }
@@ -262,7 +262,7 @@ fn the_program_plans_or_refuses_malformed_files_within_its_memory_limit() {
 
 #[test]
 fn texts_of_a_file_do_not_control_the_terminal() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let escape = "\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{85}";
     let csv = format!("UserID,note\n{escape},x\na{escape},x\ngood,{escape}\n\"two\n{escape}\",x\n");
     let header = format!("{escape},\"a\nb\"\nx,y\n");
@@ -274,13 +274,13 @@ fn texts_of_a_file_do_not_control_the_terminal() {
         ("rows.jsonl", json, "account_delete", 0),
         ("tags.csv", tags, "friend_update", 2),
     ] {
-        bench.write(name, &text);
-        bench.write(
+        workspace.write(name, &text);
+        workspace.write(
             "job.toml",
             format!("name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\n"),
         );
         for args in [&["-vvv", "plan", "job.toml"][..], &["-vvv", "run", "job.toml"], &["status"]] {
-            let output = bench.imbulk(args);
+            let output = workspace.imbulk(args);
             assert!(output.code == code || args == ["status"], "{name}: {output:#?}");
             let said = output.stdout + &output.stderr;
             let acts = |c: &char| c.is_control() && *c != '\n' || *c == '\u{202e}';
@@ -292,7 +292,7 @@ fn texts_of_a_file_do_not_control_the_terminal() {
 }
 
 /// The output of the program agrees with the result of reading the file, row by row.
-fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: &ProgramOutput) {
+fn check_plan(workspace: &Workspace, what: &str, made: &Result<Made, InputError>, output: &ProgramOutput) {
     let ProgramOutput { code, stdout, stderr } = output;
     let Ok(made) = made else {
         assert_eq!(*code, 2, "{what}: {stderr}");
@@ -307,7 +307,7 @@ fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output
     let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(sum, made.counts.rows, "{what}: {plan}");
     assert_eq!(outcomes["rejected"], made.counts.rejected, "{what}: {plan}");
-    let results = bench.imbulk(&["--queue", "q.db", "results", "job", "--format", "jsonl"]).expect(0).stdout;
+    let results = workspace.imbulk(&["--queue", "q.db", "results", "job", "--format", "jsonl"]).expect(0).stdout;
     let rejected: Vec<(u64, String)> = results
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::server::{Ask, Observed, start, start_with};
 use super::table::{all, ok};
 use super::{LOOKUP_REFUSED, MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
-use imbulk_testkit::Bench;
+use imbulk_testkit::Workspace;
 use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
 use imbulk_testkit::scripted_server::{Door, ServerSetup, Step};
@@ -62,17 +62,17 @@ fn halts(status: &'static str, head: &str) {
         _ => not_a_friend(ask),
     });
     let asked = pairs(30, 2);
-    let (bench, job) = job(&server, 1).rows(&asked).with("limits", "max_in_flight", 1).on_a_bench();
-    bench.run(&job).expect(4).says(&format!("HTTP status {}", &status[..3]));
-    let rows = bench.results("job");
+    let (workspace, job) = job(&server, 1).rows(&asked).with("limits", "max_in_flight", 1).in_a_workspace();
+    workspace.run(&job).expect(4).says(&format!("HTTP status {}", &status[..3]));
+    let rows = workspace.results("job");
     assert_eq!(tally(&rows), [("pending", 60)].into(), "{status}");
     assert_eq!(rows.iter().filter(|row| row.attempts > 0).count(), 2, "{status}: nothing is sent after it");
     let seen = Observed::of(&server);
     assert_eq!(seen.calls.values().sum::<usize>(), 1, "{status}");
     assert!(seen.taken.values().all(|taken| *taken <= UNNOTICED), "{status}: its body is read: {:?}", seen.taken);
     // The calls were certainly not executed: no attempt is counted, and there is no doubt.
-    bench.run(&job).expect(0);
-    assert_eq!(tally(&bench.results("job")), [("already_done", 60)].into(), "{status}");
+    workspace.run(&job).expect(0);
+    assert_eq!(tally(&workspace.results("job")), [("already_done", 60)].into(), "{status}");
 }
 
 #[test]
@@ -128,23 +128,24 @@ fn a_run_waits_after_refused_connections_and_counts_them_as_not_sent() {
         listener.local_addr().expect("it is bound").port()
     };
     let url = format!("\"http://127.0.0.1:{port}\"");
-    let (bench, job) = imbulk_testkit::JobFile::new("job", imbulk_sandbox::Command::FriendDelete)
+    let (workspace, job) = imbulk_testkit::JobFile::new("job", imbulk_sandbox::Command::FriendDelete)
         .rows(&pairs(20, 2))
         .with("app", "endpoint", url)
         .with("retry", "max_attempts", 1)
-        .on_a_bench();
-    let mut running = bench.start_run(&job);
-    let probing = |bench: &Bench| bench.imbulk(&["status", "job", "--json"]).stdout.contains("Connection refused");
-    while running.is_alive() && !probing(&bench) {
-        bench.nap();
+        .in_a_workspace();
+    let mut running = workspace.start_run(&job);
+    let probing =
+        |workspace: &Workspace| workspace.imbulk(&["status", "job", "--json"]).stdout.contains("Connection refused");
+    while running.is_alive() && !probing(&workspace) {
+        workspace.nap();
     }
     running.signal(Signal::TERM);
     running.wait().expect(5);
-    let rows = bench.results("job");
+    let rows = workspace.results("job");
     assert!(rows.iter().all(|row| row.outcome == "pending" && row.attempts == 0), "{rows:#?}");
     let server = start_with(ServerSetup { port, ..ServerSetup::default() }, not_a_friend);
-    bench.run(&job).expect(0);
-    assert!(bench.results("job").iter().all(|row| row.outcome == "already_done" && row.attempts == 1));
+    workspace.run(&job).expect(0);
+    assert!(workspace.results("job").iter().all(|row| row.outcome == "already_done" && row.attempts == 1));
     assert_eq!(server.requests().len(), 20);
 }
 
@@ -194,12 +195,12 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
         "user-4" => vec![Step::Write(format!("{NASTY}\r\n\r\n").into()), Step::Close],
         _ => says(70403, NASTY),
     });
-    let (bench, file) = job(&server, 1).rows(&pairs(5, 2)).on_a_bench();
-    let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(3);
+    let (workspace, file) = job(&server, 1).rows(&pairs(5, 2)).in_a_workspace();
+    let output = workspace.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(3);
     assert_harmless("the run", &output.stdout);
     assert_harmless("its log", &output.stderr);
     for args in [&["results", "job"][..], &["results", "job", "--format", "jsonl"]] {
-        let text = bench.imbulk(args).expect(0).stdout;
+        let text = workspace.imbulk(args).expect(0).stdout;
         let rows: Vec<String> = match args.len() {
             2 => parse(&text).into_iter().map(|row: ResultRow| row.reason).collect(),
             _ => text.lines().map(reason_of).collect(),
@@ -211,11 +212,11 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
             "{args:?}: {rows:?}"
         );
     }
-    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[InputRow::pair("user-9", "friend")]));
-    let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");
+    workspace.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[InputRow::pair("user-9", "friend")]));
+    let output = workspace.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");
     assert_harmless("the run that it ended", &[output.stdout, output.stderr].concat());
     for args in [&["status", "job"][..], &["status"], &["plan", &file]] {
-        let output = bench.imbulk(args);
+        let output = workspace.imbulk(args);
         assert_harmless(args[0], &[output.stdout, output.stderr].concat());
     }
     assert!(Observed::of(&server).taken.values().all(|taken| *taken <= MAX_ANSWER));

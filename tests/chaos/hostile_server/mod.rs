@@ -73,23 +73,23 @@ fn play_steadily(server: impl Fn() -> ScriptedServer, asked: &[InputRow], max_at
 
 /// Runs `asked` against `server` to its end and watches the clock and the memory of the client.
 fn play(server: &ScriptedServer, asked: &[InputRow], max_attempts: u32) -> Played {
-    let (bench, job) = job(server, max_attempts).rows(asked).on_a_bench();
-    let mut running = bench.start(&["run", &job, "--execute", "--yes", "-vv"], b"");
+    let (workspace, job) = job(server, max_attempts).rows(asked).in_a_workspace();
+    let mut running = workspace.start(&["run", &job, "--execute", "--yes", "-vv"], b"");
     let (mut peak, mut lag) = (0, Duration::ZERO);
     while running.is_alive() {
         peak = peak_of(&running).unwrap_or(peak);
         let begun = Instant::now();
-        bench.nap();
+        workspace.nap();
         lag = lag.max(begun.elapsed());
     }
     let output = running.wait();
     let over = Instant::now();
     while server.seen().open > 0 && over.elapsed() < TIME_OUT {
-        bench.nap();
+        workspace.nap();
     }
     let seen = Observed::of(server);
     let lag = lag.max(seen.lag);
-    let rows = bench.results("job").into_iter().map(without_lookup).collect();
+    let rows = workspace.results("job").into_iter().map(without_lookup).collect();
     Played { rows, output, seen, peak, lag }
 }
 

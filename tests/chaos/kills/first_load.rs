@@ -23,25 +23,26 @@ impl Victim {
     pub(super) fn copy(&self) -> &'static str {
         let copy = "copy.db";
         for ending in PARTS.iter().chain(&["-shm"]) {
-            let _not_there = std::fs::remove_file(self.bench.path(&format!("{copy}{ending}")));
+            let _not_there = std::fs::remove_file(self.workspace.path(&format!("{copy}{ending}")));
         }
         for ending in PARTS {
-            let part = self.bench.path(&format!("imbulk.db{ending}"));
+            let part = self.workspace.path(&format!("imbulk.db{ending}"));
             if part.exists() {
-                std::fs::copy(part, self.bench.path(&format!("{copy}{ending}"))).expect("the folder can be written to");
+                std::fs::copy(part, self.workspace.path(&format!("{copy}{ending}")))
+                    .expect("the folder can be written to");
             }
         }
         copy
     }
 
     fn imbulk_on(&self, queue: &str, args: &[&str]) -> ProgramOutput {
-        self.bench.imbulk(&[&["--queue", queue], args].concat())
+        self.workspace.imbulk(&[&["--queue", queue], args].concat())
     }
 
     /// After any kill, `status` lists the runs, and their outcomes add up. Returns the jobs.
     #[track_caller]
     pub(super) fn ask(&self, queue: &str) -> Vec<String> {
-        if !self.bench.path(queue).exists() {
+        if !self.workspace.path(queue).exists() {
             self.imbulk_on(queue, &["status", "--json"]).expect(2).says("there is no queue");
             return Vec::new();
         }
@@ -63,7 +64,7 @@ impl Victim {
     #[track_caller]
     pub(super) fn ask_all(&self, queue: &str) {
         let known = self.ask(queue);
-        let code = if self.bench.path(queue).exists() { 0 } else { 2 };
+        let code = if self.workspace.path(queue).exists() { 0 } else { 2 };
         let text = self.imbulk_on(queue, &["status"]).expect(code);
         if code == 0 && known.is_empty() {
             assert_eq!(text.stdout, "no runs yet: imbulk plan JOB loads one\n");
@@ -87,24 +88,24 @@ impl Victim {
 fn while_a_first_run_is_loaded_other_commands_say_so_at_once() {
     let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_skipped())], FAST);
     let mut running = victim.start();
-    let journal = victim.bench.path("imbulk.db-journal");
+    let journal = victim.workspace.path("imbulk.db-journal");
     // The process is stopped within a transaction, so that there is no moment at which the queue could be read.
     loop {
         assert!(running.is_alive(), "it was over before it could be asked");
         running.signal(Signal::STOP);
         while !is_stopped(running.pid()) {
-            victim.bench.nap();
+            victim.workspace.nap();
         }
         if journal.exists() {
             break;
         }
         running.signal(Signal::CONT);
-        victim.bench.nap();
+        victim.workspace.nap();
     }
     let loading = "may be loading";
-    victim.bench.imbulk(&["status"]).expect(0).says("no runs yet").says(loading);
+    victim.workspace.imbulk(&["status"]).expect(0).says("no runs yet").says(loading);
     assert_eq!(victim.ask("imbulk.db"), [""; 0]);
-    victim.bench.imbulk(&["results", "job"]).expect(2).says("no job and no run named `job`").says(loading);
+    victim.workspace.imbulk(&["results", "job"]).expect(2).says("no job and no run named `job`").says(loading);
     running.signal(Signal::CONT);
     victim.live(&mut running, 1, imbulk_testkit::PATIENCE);
     assert_eq!(victim.ask("imbulk.db"), ["job"]);
@@ -119,16 +120,16 @@ fn a_partly_written_queue_on_a_read_only_disk_is_reported() {
         return;
     }
     let victim = Victim::new(vec![Work::new(Command::AccountDelete, plain(Command::AccountDelete, 3))], FAST);
-    let bench = &victim.bench;
-    bench.imbulk(&["plan", "job.toml"]).expect(0);
-    leave_half_written(&bench.path("imbulk.db"));
+    let workspace = &victim.workspace;
+    workspace.imbulk(&["plan", "job.toml"]).expect(0);
+    leave_half_written(&workspace.path("imbulk.db"));
     let mut namespace = MountNamespace::new();
-    let folder = bench.folder().display();
+    let folder = workspace.folder().display();
     namespace.sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"));
-    let enter = namespace.enter(bench.folder());
+    let enter = namespace.enter(workspace.folder());
     let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
     for ask in [&["status"][..], &["status", "--json"], &["results", "job"]] {
-        let refused = bench.start_under(&enter, ask, b"").wait().expect(2);
+        let refused = workspace.start_under(&enter, ask, b"").wait().expect(2);
         refused.says("a process was killed while it loaded the first run").says("hint: ");
     }
     drop(namespace);

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use imbulk_testkit::journal_check::{Evidence, Findings, InFlightRequest, Kill};
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, Validity, mixed, shuffle};
-use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
+use imbulk_testkit::{FAST, JobFile, ProgramOutput, RunningProgram, Workspace, WorkspaceSetup};
 
 const IN_FLIGHT: usize = 12;
 
@@ -58,7 +58,7 @@ impl Work {
 
 /// Jobs that are run together and killed, and what is known about their kills.
 struct Victim {
-    bench: Bench,
+    workspace: Workspace,
     works: Vec<Work>,
     kills: Vec<Kill>,
     /// The requests and attempts that were in flight at the last kill.
@@ -73,7 +73,8 @@ impl Victim {
     /// Calls take 5 to 10 ms, so that some are in flight at a kill. `cap` calls per second are sent and allowed.
     fn new(works: Vec<Work>, cap: u32) -> Self {
         let caps = works.iter().fold(Caps::default().with_app(cap), |caps, work| caps.with(work.operation, cap));
-        let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), ..BenchSetup::default() });
+        let workspace =
+            Workspace::with(WorkspaceSetup { caps, latency: Duration::from_millis(5), ..WorkspaceSetup::default() });
         for work in &works {
             let job = JobFile::new(work.name, work.operation)
                 .rows(&work.asked)
@@ -83,16 +84,16 @@ impl Victim {
                 .with("limits", "max_in_flight", IN_FLIGHT)
                 .with("retry", "max_attempts", 100);
             let job = if work.both { job.both() } else { job };
-            job.write(&bench);
+            job.write(&workspace);
         }
         let (kills, found, retried, protected) = Default::default();
-        Self { bench, works, kills, found, retried, protected }
+        Self { workspace, works, kills, found, retried, protected }
     }
 
     fn start(&self) -> RunningProgram {
         let files: Vec<String> = self.works.iter().map(Work::file).collect();
         let files = files.iter().map(String::as_str);
-        self.bench.start(&["run"].into_iter().chain(files).chain(["--execute", "--yes"]).collect::<Vec<_>>(), b"")
+        self.workspace.start(&["run"].into_iter().chain(files).chain(["--execute", "--yes"]).collect::<Vec<_>>(), b"")
     }
 
     fn kill(&mut self, running: RunningProgram) {
@@ -104,8 +105,8 @@ impl Victim {
     #[track_caller]
     fn bury(&mut self, output: &ProgramOutput) {
         assert_eq!(output.code, 128 + 9, "it was not killed:\n{}\n{}", output.stdout, output.stderr);
-        let sending = InFlightRequest::read(&self.bench.path("imbulk.db"), &mut self.found);
-        self.kills.push(Kill { at: self.bench.now(), sending });
+        let sending = InFlightRequest::read(&self.workspace.path("imbulk.db"), &mut self.found);
+        self.kills.push(Kill { at: self.workspace.now(), sending });
         let queue = if self.kills.len().is_multiple_of(2) { "imbulk.db" } else { self.copy() };
         self.ask(queue);
     }
@@ -129,27 +130,28 @@ impl Victim {
 
     #[track_caller]
     fn check_one(&self, work: &Work) -> (Evidence, Findings) {
-        let mut evidence = Evidence::of(&self.bench, work.name, work.operation, &work.asked, &self.kills);
+        let mut evidence = Evidence::of(&self.workspace, work.name, work.operation, &work.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
         evidence.protected.extend_from_slice(&self.protected);
         let judgement = evidence.check();
         assert!(judgement.sent_again <= evidence.in_flight_at_kills(), "{judgement:?}");
         let refusals: Vec<i64> = self.retried.iter().map(|code| i64::from(*code)).collect();
-        let case = ResultsCheck::clean(&self.bench, work.operation, &work.asked, &evidence.results);
+        let case = ResultsCheck::clean(&self.workspace, work.operation, &work.asked, &evidence.results);
         let protected = evidence.protected.clone();
         let others = self.works.iter().filter(|other| other.name != work.name);
         let others = others.map(|other| other.items(&protected)).sum();
         // The check of the journal has verified that each resend has a reason.
         let resends = u64::MAX;
-        ResultsCheck { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
+        ResultsCheck { both: work.both, resends, refusals: &refusals, protected, others, ..case }
+            .check(&self.workspace);
         (evidence, judgement)
     }
 
     /// Waits until the total number of calls is reached, a time has passed, or the process has ended.
     fn live(&self, running: &mut RunningProgram, calls: u64, time: Duration) {
         let begun = Instant::now();
-        while self.bench.report().calls < calls && begun.elapsed() < time && running.is_alive() {
-            self.bench.nap();
+        while self.workspace.report().calls < calls && begun.elapsed() < time && running.is_alive() {
+            self.workspace.nap();
         }
     }
 }
@@ -168,10 +170,10 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
     eprintln!("{what}: IMBULK_SEED={seed} IMBULK_KILLS={kills}");
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut victim = Victim::new(works(usize::try_from(2 * calls * kills).expect("small")), FAST);
-    victim.bench.faults(FAULTS);
+    victim.workspace.faults(FAULTS);
     let mut restarts = Vec::new();
     for kill in 0..kills {
-        let before = victim.bench.report().calls;
+        let before = victim.workspace.report().calls;
         let begun = Instant::now();
         let mut running = victim.start();
         match rng.random_range(0..20_u32) {
@@ -200,7 +202,7 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
         "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again \
          after a response that was not stored; first call after a restart: median {median:?}, worst {last:?}",
         sum(|(evidence, _)| evidence.asked.len()),
-        victim.bench.report().calls,
+        victim.workspace.report().calls,
         sum(|(evidence, _)| evidence.in_flight_at_kills()),
         sum(|(_, judgement)| judgement.sent_again),
     );

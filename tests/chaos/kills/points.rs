@@ -96,15 +96,15 @@ impl Point {
 
     /// Runs the program up to the fail point. The environment of `victim` kills it there and nowhere else.
     fn killed(&self, victim: &mut Victim, args: &[&str]) {
-        let output = self.armed(victim, |victim| victim.bench.imbulk(args));
+        let output = self.armed(victim, |victim| victim.workspace.imbulk(args));
         victim.bury(&output);
         victim.ask_all(victim.copy());
     }
 
     fn armed(&self, victim: &mut Victim, run: impl FnOnce(&Victim) -> ProgramOutput) -> ProgramOutput {
-        victim.bench.set_env("IMBULK_FAIL_POINT", &self.name());
+        victim.workspace.set_env("IMBULK_FAIL_POINT", &self.name());
         let output = run(victim);
-        victim.bench.unset_env("IMBULK_FAIL_POINT");
+        victim.workspace.unset_env("IMBULK_FAIL_POINT");
         output
     }
 
@@ -137,7 +137,7 @@ impl Point {
             Way::LongLoad => Victim::new(vec![Work::new(Command::AccountDelete, many_skipped())], cap),
             _ => Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 240))], cap),
         };
-        victim.bench.faults(&["any:code=30006:0.05", "any:missing:0.03"]);
+        victim.workspace.faults(&["any:code=30006:0.05", "any:missing:0.03"]);
         victim
     }
 
@@ -149,17 +149,17 @@ impl Point {
     }
 
     fn while_protecting(&self, victim: &mut Victim) {
-        victim.bench.imbulk(&["plan", "job.toml"]).expect(0);
-        victim.bench.write("keep.txt", format!("{PROTECTED}user_00010\n"));
+        victim.workspace.imbulk(&["plan", "job.toml"]).expect(0);
+        victim.workspace.write("keep.txt", format!("{PROTECTED}user_00010\n"));
         victim.protected.push("user_00010".to_owned());
         self.killed(victim, RUN);
     }
 
     fn after_a_new_input(&self, victim: &mut Victim) {
-        victim.bench.imbulk(&["plan", "job.toml"]).expect(0);
+        victim.workspace.imbulk(&["plan", "job.toml"]).expect(0);
         let work = &mut victim.works[0];
         work.asked.truncate(200);
-        victim.bench.write("job.csv", csv(work.operation, &work.asked));
+        victim.workspace.write("job.csv", csv(work.operation, &work.asked));
         self.killed(victim, RUN);
     }
 
@@ -186,63 +186,63 @@ impl Point {
         let output = self.armed(victim, |victim| {
             let mut running = victim.start();
             victim.live(&mut running, 10, Duration::from_secs(30));
-            victim.bench.imbulk(&["ctl", "job", "rate", "39"]);
+            victim.workspace.imbulk(&["ctl", "job", "rate", "39"]);
             running.wait()
         });
         victim.bury(&output);
         victim.ask_all(victim.copy());
-        victim.bench.imbulk(&["ctl", "job", "rate", "40"]).expect(0);
+        victim.workspace.imbulk(&["ctl", "job", "rate", "40"]).expect(0);
     }
 
     fn in_retry(&self, victim: &mut Victim) {
-        victim.bench.faults(&[&format!("any:item={REFUSED}:0.2")]);
-        victim.bench.run("job.toml").expect(3);
-        victim.bench.faults(&[]);
+        victim.workspace.faults(&[&format!("any:item={REFUSED}:0.2")]);
+        victim.workspace.run("job.toml").expect(3);
+        victim.workspace.faults(&[]);
         victim.retried.push(REFUSED);
         let retry = ["retry", "job", "--code", &REFUSED.to_string()];
         self.killed(victim, &retry);
         // If the kill came before, nothing was changed; if it came after, everything was.
         let left = if self.side == "Before" { "rows are pending again" } else { "no rows to send again" };
-        victim.bench.imbulk(&retry).expect(0).says(left);
+        victim.workspace.imbulk(&retry).expect(0).says(left);
     }
 
     fn while_placing_a_file(&self, victim: &mut Victim) {
-        victim.bench.run("job.toml").expect(3);
-        victim.bench.write("results.csv", "old");
+        victim.workspace.run("job.toml").expect(3);
+        victim.workspace.write("results.csv", "old");
         self.killed(victim, &["results", "job", "--output", "results.csv"]);
-        let new = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
+        let new = victim.workspace.imbulk(&["results", "job"]).expect(0).stdout;
         let due = if self.side == "Before" { "old" } else { new.as_str() };
-        assert!(std::fs::read_to_string(victim.bench.path("results.csv")).expect("a file") == due);
+        assert!(std::fs::read_to_string(victim.workspace.path("results.csv")).expect("a file") == due);
     }
 
     /// The queue is the earlier one or the upgraded one. Both have the same results.
     fn while_upgrading(&self, victim: &mut Victim) {
         let version = "2026-11-24";
-        victim.bench.restore(version);
-        let output = self.armed(victim, |victim| victim.bench.imbulk(&["status"]));
+        victim.workspace.restore(version);
+        let output = self.armed(victim, |victim| victim.workspace.imbulk(&["status"]));
         assert_eq!(output.code, 128 + 9, "{output:#?}");
         for job in JOBS {
-            assert_eq!(victim.bench.results(job), parse(&fixture_text(&format!("{version}/{job}.csv"))), "{job}");
+            assert_eq!(victim.workspace.results(job), parse(&fixture_text(&format!("{version}/{job}.csv"))), "{job}");
         }
     }
 
     /// The run is there with all its rows, or without any. The next command removes what is left.
     fn while_forgetting(&self, victim: &mut Victim) {
         victim.check();
-        let before = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
+        let before = victim.workspace.imbulk(&["results", "job"]).expect(0).stdout;
         let forget = ["forget", "--run", "job", "--execute", "--yes"];
-        let output = self.armed(victim, |victim| victim.bench.imbulk(&forget));
+        let output = self.armed(victim, |victim| victim.workspace.imbulk(&forget));
         assert_eq!(output.code, 128 + 9, "{output:#?}");
         if (self.deed, self.side) == (FailPoint::Forget, "Before") {
-            assert!(victim.bench.imbulk(&["results", "job"]).expect(0).stdout == before);
-            victim.bench.imbulk(&forget).expect(0);
+            assert!(victim.workspace.imbulk(&["results", "job"]).expect(0).stdout == before);
+            victim.workspace.imbulk(&forget).expect(0);
         } else {
-            victim.bench.imbulk(&["results", "job"]).expect(2).says("was forgotten");
-            victim.bench.imbulk(&["forget", "--older-than", "90d", "--execute"]).expect(0);
+            victim.workspace.imbulk(&["results", "job"]).expect(2).says("was forgotten");
+            victim.workspace.imbulk(&["forget", "--older-than", "90d", "--execute"]).expect(0);
         }
         let id = victim.works[0].asked[0].account.as_bytes();
         for file in ["imbulk.db", "imbulk.db-wal"] {
-            let bytes = std::fs::read(victim.bench.path(file)).unwrap_or_default();
+            let bytes = std::fs::read(victim.workspace.path(file)).unwrap_or_default();
             assert!(!bytes.windows(id.len()).any(|window| window == id), "an id is still in {file}");
         }
         victim.start().wait().says("job: this input is finished");
@@ -289,7 +289,7 @@ fn a_run_killed_before_or_after_any_commit_or_send_continues() {
 fn a_fail_point_that_is_not_reached_fails_the_test() {
     let mut victim = Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 30))], FAST);
     let point = Point { deed: FailPoint::Finish, side: "After", nth: 2 };
-    let output = point.armed(&mut victim, |victim| victim.bench.run("job.toml"));
+    let output = point.armed(&mut victim, |victim| victim.workspace.run("job.toml"));
     let missed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| victim.bury(&output)));
     assert!(missed.is_err(), "it ended by itself, and nobody noticed");
 }

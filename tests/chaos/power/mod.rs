@@ -15,7 +15,7 @@ use disk::Disk;
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, mixed};
-use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
+use imbulk_testkit::{FAST, JobFile, ProgramOutput, RunningProgram, Workspace, WorkspaceSetup};
 
 const NEEDS: &[Requirement] = &[
     Requirement::Root,
@@ -37,7 +37,7 @@ const CALLS: u64 = 90;
 const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:#9", "any:missing:0.03"];
 /// A run on a disk whose power is cut.
 struct Night {
-    bench: Bench,
+    workspace: Workspace,
     disk: Disk,
     job: String,
     asked: Vec<InputRow>,
@@ -56,26 +56,30 @@ struct Losses {
 impl Night {
     fn new(operation: Command, seed: u64) -> Self {
         let caps = Caps::default().with_app(FAST).with(operation, FAST);
-        let mut bench =
-            Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), seed, ..BenchSetup::default() });
-        let disk = Disk::new(bench.folder());
+        let mut workspace = Workspace::with(WorkspaceSetup {
+            caps,
+            latency: Duration::from_millis(5),
+            seed,
+            ..WorkspaceSetup::default()
+        });
+        let disk = Disk::new(workspace.folder());
         let queue = disk.mountpoint().join("imbulk.db");
-        bench.set_env("IMBULK_QUEUE", &queue.display().to_string());
+        workspace.set_env("IMBULK_QUEUE", &queue.display().to_string());
         let asked = mixed(operation, ROWS);
         let job = JobFile::new("job", operation)
             .rows(&asked)
             .protecting(PROTECTED)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("retry", "max_attempts", 40)
-            .write(&bench);
-        bench.faults(FAULTS);
-        Self { bench, disk, job, asked, rng: SmallRng::seed_from_u64(seed) }
+            .write(&workspace);
+        workspace.faults(FAULTS);
+        Self { workspace, disk, job, asked, rng: SmallRng::seed_from_u64(seed) }
     }
 
     fn start(&self, wrapper: &[&str], args: &[&str]) -> RunningProgram {
         let enter = self.disk.enter();
         let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
-        self.bench.start_under(&wrapper, args, b"")
+        self.workspace.start_under(&wrapper, args, b"")
     }
 
     fn run(&self) -> ProgramOutput {
@@ -91,9 +95,9 @@ impl Night {
     /// Runs up to a random moment, reads the outcomes, and cuts the power.
     fn cut(&mut self, wrapper: &[&str], calls: u64) -> Losses {
         let mut running = self.start(wrapper, &["run", &self.job, "--execute", "--yes"]);
-        self.bench.until_calls(self.bench.report().calls + calls, &mut running);
+        self.workspace.until_calls(self.workspace.report().calls + calls, &mut running);
         for _ in 0..self.rng.random_range(0..20) {
-            self.bench.nap();
+            self.workspace.nap();
         }
         let before = self.results();
         kill(running);
@@ -138,10 +142,10 @@ fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
     // 0: the run had ended before the last cut.
     let end = night.run();
     assert!([0, 3].contains(&end.code), "{end:#?}");
-    let (bench, results) = (&night.bench, night.results());
-    let faults: u64 = bench.report().faults.values().sum();
-    let case = ResultsCheck::clean(bench, operation, &night.asked, &results);
-    ResultsCheck { resends: (cuts * IN_FLIGHT + faults) * ITEMS, ..case }.check(bench);
+    let (workspace, results) = (&night.workspace, night.results());
+    let faults: u64 = workspace.report().faults.values().sum();
+    let case = ResultsCheck::clean(workspace, operation, &night.asked, &results);
+    ResultsCheck { resends: (cuts * IN_FLIGHT + faults) * ITEMS, ..case }.check(workspace);
     all
 }
 

@@ -21,7 +21,7 @@ use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, csv, plain};
 use imbulk_testkit::scripted_server::{Door, ScriptedServer, ServerSetup, Step};
 use imbulk_testkit::tls::{Authority, Flaw};
-use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE, ProgramOutput, RunningProgram};
+use imbulk_testkit::{ADMIN, APP, JobFile, KEY, PATIENCE, ProgramOutput, RunningProgram, Workspace};
 use search::Search;
 
 const OPERATION: Command = Command::AccountDelete;
@@ -52,7 +52,7 @@ static SEARCH: LazyLock<Search> = LazyLock::new(|| {
 
 /// Takes one path after another, each with a queue of its own.
 struct Walk {
-    bench: Bench,
+    workspace: Workspace,
     paths: BTreeSet<String>,
 }
 
@@ -60,17 +60,17 @@ impl Walk {
     fn new() -> Self {
         // This takes a while, which must not be a part of a run.
         LazyLock::force(&SEARCH);
-        let (mut bench, _) = job().rows(&plain(OPERATION, 150)).on_a_bench();
-        bench.set_env("RUST_LOG", "trace");
-        bench.set_env("RUST_BACKTRACE", "full");
-        Self { bench, paths: BTreeSet::new() }
+        let (mut workspace, _) = job().rows(&plain(OPERATION, 150)).in_a_workspace();
+        workspace.set_env("RUST_LOG", "trace");
+        workspace.set_env("RUST_BACKTRACE", "full");
+        Self { workspace, paths: BTreeSet::new() }
     }
 
     /// Asserts that this number of paths was taken, and that their files contain no secret.
     #[track_caller]
     fn end(self, paths: usize) {
-        let files = SEARCH.nothing_below(self.bench.folder());
-        if let Ok(ledger) = std::fs::read(self.bench.ledger()) {
+        let files = SEARCH.nothing_below(self.workspace.folder());
+        if let Ok(ledger) = std::fs::read(self.workspace.ledger()) {
             SEARCH.nothing_in(&ledger, "the ledger");
         }
         assert!(self.paths.len() == paths && files > 2, "{} paths, {files} files", self.paths.len());
@@ -97,9 +97,9 @@ impl Walk {
         // In turn as text on standard error and as JSON in a file.
         let has_file = self.paths.len() % 2 == 1;
         let log: &[&str] = if has_file { &["--log-file", &file, "--log-format", "json"] } else { &[] };
-        let mut output = self.bench.imbulk(&[&["-vvv", "--queue", &queue], log, args].concat());
+        let mut output = self.workspace.imbulk(&[&["-vvv", "--queue", &queue], log, args].concat());
         if has_file {
-            let logged = std::fs::read_to_string(self.bench.path(&file)).expect("a log file");
+            let logged = std::fs::read_to_string(self.workspace.path(&file)).expect("a log file");
             output.stderr.push_str(&logged);
         }
         self.check_output(name, &output, code, says);
@@ -113,25 +113,25 @@ impl Walk {
     /// A run with an environment variable set; without the key if the variable replaces it.
     #[track_caller]
     fn runs_with(&mut self, name: &str, (variable, value): (&str, &str), code: i32, says: &str) {
-        self.bench.set_env(variable, value);
+        self.workspace.set_env(variable, value);
         if variable == "IMBULK_USERSIG" {
-            self.bench.unset_env("IMBULK_SECRET_KEY");
+            self.workspace.unset_env("IMBULK_SECRET_KEY");
         }
         self.runs(name, code, says);
-        self.bench.unset_env(variable);
-        self.bench.set_env("IMBULK_SECRET_KEY", KEY);
+        self.workspace.unset_env(variable);
+        self.workspace.set_env("IMBULK_SECRET_KEY", KEY);
     }
 
     /// A run of this job instead of the usual one.
     #[track_caller]
     fn runs_job(&mut self, name: &str, toml: &str, code: i32, says: &str) {
-        self.bench.write("other.toml", toml);
+        self.workspace.write("other.toml", toml);
         self.takes(name, &["run", "other.toml", "--execute", "--yes"], code, says);
-        std::fs::remove_file(self.bench.path("other.toml")).expect("it was there");
+        std::fs::remove_file(self.workspace.path("other.toml")).expect("it was there");
     }
 
     fn toml(&self) -> String {
-        job().toml(&self.bench)
+        job().toml(&self.workspace)
     }
 }
 
@@ -172,7 +172,7 @@ const FAULTS: [(&str, i32, &str); 24] = [
 fn faults(third: usize) {
     let mut walk = Walk::new();
     for (fault, code, says) in FAULTS.into_iter().skip(third).step_by(3) {
-        walk.bench.faults(&[fault]);
+        walk.workspace.faults(&[fault]);
         walk.runs(fault, code, says);
     }
     walk.end(FAULTS.len() / 3);
@@ -206,10 +206,10 @@ fn no_secret_appears_for_any_environment() {
     walk.runs_with("the wrong key", ("IMBULK_SECRET_KEY", OTHER_KEY), 4, "70009");
     walk.runs_with("the key as the app", ("IMBULK_SDKAPPID", KEY), 2, "IMBULK_SDKAPPID");
     walk.runs_with("the signature as the admin", ("IMBULK_IDENTIFIER", given), 2, "IMBULK_IDENTIFIER");
-    walk.bench.set_env("IMBULK_USERSIG", given);
+    walk.workspace.set_env("IMBULK_USERSIG", given);
     walk.runs("two secrets", 2, "both set");
-    walk.bench.unset_env("IMBULK_USERSIG");
-    let endpoint = walk.bench.endpoint();
+    walk.workspace.unset_env("IMBULK_USERSIG");
+    let endpoint = walk.workspace.endpoint();
     for (name, url) in [
         ("a signed URL as the endpoint", format!("{endpoint}/v4/x?usersig={given}")),
         ("a password in the endpoint", format!("http://user:{KEY}@127.0.0.1:1")),
@@ -239,8 +239,8 @@ fn received(server: &ScriptedServer) -> Vec<u8> {
 #[test]
 fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
     let mut walk = Walk::new();
-    let roots = walk.bench.path("roots.pem");
-    walk.bench.set_env("SSL_CERT_FILE", roots.to_str().expect("UTF-8"));
+    let roots = walk.workspace.path("roots.pem");
+    walk.workspace.set_env("SSL_CERT_FILE", roots.to_str().expect("UTF-8"));
     for (flaw, says) in [
         (Flaw::SelfSigned, "UnknownIssuer"),
         (Flaw::Expired, "expired"),
@@ -256,7 +256,7 @@ fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
         let signed = String::from_utf8_lossy(&received).contains("usersig=");
         assert_eq!(signed, matches!(flaw, Flaw::None), "{flaw:?}: {received:?}");
     }
-    walk.bench.unset_env("SSL_CERT_FILE");
+    walk.workspace.unset_env("SSL_CERT_FILE");
     let other = ScriptedServer::repeating(vec![Step::Write(response("200 OK", "", b"")), Step::Close]);
     let location = response("302 Found", &format!("Location: {}/v4\r\n", other.url()), b"");
     let server = ScriptedServer::repeating(vec![Step::Write(location), Step::Close]);
@@ -275,8 +275,8 @@ fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
 /// A run without a server, which is stopped: it would retry for two minutes.
 fn nobody_at_home(walk: &mut Walk) {
     let nobody = free_address();
-    walk.bench.set_env("IMBULK_ENDPOINT", &format!("http://{nobody}"));
-    let mut running = walk.bench.start(&["-vvv", "run", "job.toml", "--execute", "--yes"], b"");
+    walk.workspace.set_env("IMBULK_ENDPOINT", &format!("http://{nobody}"));
+    let mut running = walk.workspace.start(&["-vvv", "run", "job.toml", "--execute", "--yes"], b"");
     let ledger = PathBuf::from(format!("/tmp/imbulk-127.0.0.1-{}-{APP}.slots", nobody.port()));
     // A slot is taken just before the connection is tried.
     let tried = || ledger.metadata().is_ok_and(|file| file.len() > 4096);
@@ -291,7 +291,7 @@ fn until(walk: &Walk, running: &mut RunningProgram, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() && running.is_alive() {
         assert!(begun.elapsed() < PATIENCE, "it does not come to that");
-        walk.bench.nap();
+        walk.workspace.nap();
     }
 }
 
@@ -320,31 +320,31 @@ fn no_secret_appears_for_any_file() {
     walk.takes("no job file", &["plan", "nowhere.toml"], 2, "nowhere.toml");
     walk.takes("a folder as the job file", &["plan", "."], 2, "cannot be read");
     walk.runs_job("a job file that is none", "name = \"job", 2, "other.toml:1");
-    let with = |section, key, value: &str| job().with(section, key, value).toml(&walk.bench);
+    let with = |section, key, value: &str| job().with(section, key, value).toml(&walk.workspace);
     let none = with("input", "path", "\"nowhere.csv\"");
     let broken = with("input", "path", "\"broken.csv.gz\"");
     let headless = with("input", "path", "\"headless.csv\"");
     let unprotected = with("guard", "protected", "\"nowhere.txt\"");
     let guarded = with("guard", "max_items", "10");
     let fuse = job().with("stop", "failed_share", 0.01).with("stop", "after_items", 1);
-    let fuse = fuse.with("limits", "max_in_flight", 1).toml(&walk.bench);
-    walk.bench.write("broken.csv.gz", b"\x1f\x8b\x08 and then nothing");
-    walk.bench.write("headless.csv", "a\nb\n");
+    let fuse = fuse.with("limits", "max_in_flight", 1).toml(&walk.workspace);
+    walk.workspace.write("broken.csv.gz", b"\x1f\x8b\x08 and then nothing");
+    walk.workspace.write("headless.csv", "a\nb\n");
     walk.runs_job("no input", &none, 2, "no such file");
     walk.runs_job("a broken input", &broken, 2, "the gzip data is damaged");
     walk.runs_job("an input without a header", &headless, 2, "has no column");
     walk.runs_job("no protected list", &unprotected, 2, "guard.protected: ");
     walk.runs_job("a guard", &guarded, 4, "nothing is sent");
-    walk.bench.faults(&["any:item=70399:1"]);
+    walk.workspace.faults(&["any:item=70399:1"]);
     walk.runs_job("the fuse", &fuse, 4, "failed");
-    walk.bench.faults(&[]);
+    walk.workspace.faults(&[]);
     walk.end(17);
 }
 
 /// The same on another queue than that of the path.
 #[track_caller]
 fn on_queue(walk: &mut Walk, name: &str, queue: &str, code: i32, says: &str) {
-    let output = walk.bench.imbulk(&["-vvv", "--queue", queue, "run", "job.toml", "--execute", "--yes"]);
+    let output = walk.workspace.imbulk(&["-vvv", "--queue", queue, "run", "job.toml", "--execute", "--yes"]);
     walk.check_output(name, &output, code, says);
 }
 
@@ -354,9 +354,9 @@ fn no_secret_appears_for_any_queue_or_ledger() {
     on_queue(&mut walk, "a queue that is none", "job.csv", 2, "is not a queue");
     on_queue(&mut walk, "a queue in no folder", "nowhere/q.db", 1, "nowhere/q.db");
     on_queue(&mut walk, "a queue where nobody may write", "/proc/q.db", 1, "/proc/q.db");
-    let ledger = walk.bench.ledger();
+    let ledger = walk.workspace.ledger();
     let _not_made_yet = std::fs::remove_file(&ledger);
-    std::os::unix::fs::symlink(walk.bench.path("job.csv"), &ledger).expect("it is gone");
+    std::os::unix::fs::symlink(walk.workspace.path("job.csv"), &ledger).expect("it is gone");
     walk.runs("a link in place of the ledger", 1, "share the call limit");
     std::fs::remove_file(&ledger).expect("it is there");
     std::fs::write(&ledger, "something else").expect("the disk has space");
@@ -371,7 +371,7 @@ fn under(walk: &mut Walk, name: &str, shell: &str, args: &[&str], code: i32, say
     let wrapper = ["sh", "-c", &format!("{shell} \"$0\" \"$@\"")].map(str::to_owned);
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     let queue = Walk::queue("all well");
-    let output = walk.bench.start_under(&wrapper, &[&["-vvv", "--queue", &queue], args].concat(), b"").wait();
+    let output = walk.workspace.start_under(&wrapper, &[&["-vvv", "--queue", &queue], args].concat(), b"").wait();
     walk.check_output(name, &output, code, says);
 }
 
@@ -381,7 +381,7 @@ fn no_secret_appears_in_the_output_of_any_command_but_usersig() {
     walk.runs("all well", 0, "done");
     let queue = Walk::queue("all well");
     let say = |walk: &mut Walk, name: &str, args: &[&str], code, says: &str| {
-        let output = walk.bench.imbulk(&[&["-vvv", "--queue", &queue], args].concat());
+        let output = walk.workspace.imbulk(&[&["-vvv", "--queue", &queue], args].concat());
         walk.check_output(name, &output, code, says);
     };
     say(&mut walk, "run again", &["run", "job.toml", "--execute", "--yes"], 0, "this input is finished");
@@ -409,12 +409,12 @@ fn no_secret_appears_in_the_output_of_any_command_but_usersig() {
         1,
         "No space left",
     );
-    let printed = walk.bench.imbulk(&["-vvv", "usersig", "job.toml"]).expect(0);
+    let printed = walk.workspace.imbulk(&["-vvv", "usersig", "job.toml"]).expect(0);
     let printed_key = printed.stdout.trim();
     assert!(printed_key.starts_with("eJ"), "it is there to print one: {printed:?}");
     let search = Search::new(&[printed_key]);
     search.nothing_in(printed.stderr.as_bytes(), "usersig");
-    search.nothing_below(walk.bench.folder());
+    search.nothing_below(walk.workspace.folder());
     walk.check_output("usersig", &ProgramOutput { stdout: String::new(), ..printed }, 0, "");
     walk.end(20);
 }
@@ -426,15 +426,15 @@ fn no_secret_appears_however_the_program_ends() {
     let begin = |walk: &Walk, name: &str| {
         // Separate accounts, because the sandbox still processes calls of a killed run.
         let accounts: Vec<InputRow> = (0..150).map(|n| InputRow::account(&format!("{name}_{n}"))).collect();
-        walk.bench.write(&format!("{name}.csv"), csv(OPERATION, &accounts));
-        let job = JobFile::new(name, OPERATION).write(&walk.bench);
+        walk.workspace.write(&format!("{name}.csv"), csv(OPERATION, &accounts));
+        let job = JobFile::new(name, OPERATION).write(&walk.workspace);
         let line = "ulimit -c unlimited; exec \"$0\" \"$@\"";
         let args = ["-vvv", "--queue", &Walk::queue(name), "run", &job, "--execute", "--yes"];
-        let calls = walk.bench.report().calls;
-        walk.bench.faults(&["any:slow=4s:1"]);
-        let mut running = walk.bench.start_under(&["sh", "-c", line], &args, b"");
+        let calls = walk.workspace.report().calls;
+        walk.workspace.faults(&["any:slow=4s:1"]);
+        let mut running = walk.workspace.start_under(&["sh", "-c", line], &args, b"");
         // Both calls are at the server, so a run that waits for its calls in flight has nothing left.
-        walk.bench.until_calls(calls + 2, &mut running);
+        walk.workspace.until_calls(calls + 2, &mut running);
         running
     };
     let look = |running: &RunningProgram| {
@@ -446,7 +446,7 @@ fn no_secret_appears_however_the_program_ends() {
     };
     let running = begin(&walk, "killed");
     look(&running);
-    SEARCH.nothing_below(walk.bench.folder());
+    SEARCH.nothing_below(walk.workspace.folder());
     let output = running.kill();
     walk.check_output("killed", &output, 137, "");
     for (name, signal, code) in
@@ -457,12 +457,12 @@ fn no_secret_appears_however_the_program_ends() {
         let output = running.wait();
         walk.check_output(name, &output, code, "");
     }
-    walk.bench.faults(&[]);
-    let output = walk.bench.imbulk(&["-vvv", "--queue", "killed.db", "run", "killed.toml", "--execute", "--yes"]);
+    walk.workspace.faults(&[]);
+    let output = walk.workspace.imbulk(&["-vvv", "--queue", "killed.db", "run", "killed.toml", "--execute", "--yes"]);
     walk.check_output("on after a kill", &output, 0, "succeeded");
     out_of_files(&mut walk);
     let address = free_address();
-    let mut running = walk.bench.start(&["-vvv", "sandbox", "--listen", &address.to_string()], b"");
+    let mut running = walk.workspace.start(&["-vvv", "sandbox", "--listen", &address.to_string()], b"");
     until(&walk, &mut running, || TcpStream::connect(address).is_ok());
     look(&running);
     running.signal(Signal::INT);
@@ -477,7 +477,7 @@ fn out_of_files(walk: &mut Walk) {
     for most in 4..12 {
         let line = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
         let output =
-            walk.bench.start_under(&["sh", "-c", &line], &["-vvv", "run", "job.toml", "--sandbox"], b"").wait();
+            walk.workspace.start_under(&["sh", "-c", &line], &["-vvv", "run", "job.toml", "--sandbox"], b"").wait();
         let panicked = output.stderr.contains("internal error: panicked");
         panics += usize::from(panicked);
         // Neither the job file nor the time zone can be read.
@@ -494,23 +494,23 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn files_with_accounts_are_readable_by_the_user_only_for_any_umask() {
-    let (bench, _) = job().rows(&plain(OPERATION, 150)).on_a_bench();
-    bench.faults(&["any:slow=1s:1"]);
+    let (workspace, _) = job().rows(&plain(OPERATION, 150)).in_a_workspace();
+    workspace.faults(&["any:slow=1s:1"]);
     let shell = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
-    let mut running = bench.start_under(&shell, &["run", "job.toml", "--execute", "--yes"], b"");
-    bench.until_calls(1, &mut running);
+    let mut running = workspace.start_under(&shell, &["run", "job.toml", "--execute", "--yes"], b"");
+    workspace.until_calls(1, &mut running);
     for file in ["imbulk.db", "imbulk.db-wal", "imbulk.db-shm"] {
-        assert_eq!(mode(&bench.path(file)), 0o600, "{file}");
+        assert_eq!(mode(&workspace.path(file)), 0o600, "{file}");
     }
-    let ledger = std::fs::read(bench.ledger()).expect("it is used");
+    let ledger = std::fs::read(workspace.ledger()).expect("it is used");
     // Processes of other users must be able to take their slots. The file contains only times and names of commands.
-    assert_eq!(mode(&bench.ledger()), 0o666);
+    assert_eq!(mode(&workspace.ledger()), 0o666);
     running.wait().expect(0);
-    bench.start_under(&shell, &["results", "job", "--output", "results.csv"], b"").wait().expect(0);
-    assert_eq!(mode(&bench.path("results.csv")), 0o600);
+    workspace.start_under(&shell, &["results", "job", "--output", "results.csv"], b"").wait().expect(0);
+    assert_eq!(mode(&workspace.path("results.csv")), 0o600);
     let text: Vec<&[u8]> = ledger[..4096].split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
     assert_eq!(text, [b"imbulk slots v2\n".as_slice(), b"account_check", b"account_delete"]);
-    for file in std::fs::read_dir(bench.folder()).expect("a folder") {
+    for file in std::fs::read_dir(workspace.folder()).expect("a folder") {
         let path = file.expect("an entry").path();
         let ours = path.file_stem().is_some_and(|name| name != "job");
         assert!(!ours || mode(&path) == 0o600, "{}", path.display());

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use imbulk_sandbox::{CallRecord, Caps, Command};
 
-use crate::bench::Bench;
 use crate::results_check::Completion;
 use crate::rows::{InputRow, ResultRow, Validity};
+use crate::workspace::Workspace;
 pub use calls::{MAY_BE_WRITING, SECOND};
 pub use queue::{InFlightRequest, QueueContent, QueueRow};
 
@@ -67,8 +67,8 @@ pub type ItemId<'a> = (Option<&'a str>, &'a str);
 
 impl Evidence {
     /// Reads the sources about the last run of a job.
-    pub fn of(bench: &Bench, job: &str, operation: Command, asked: &[InputRow], kills: &[Kill]) -> Self {
-        let mut journal = bench.journal();
+    pub fn of(workspace: &Workspace, job: &str, operation: Command, asked: &[InputRow], kills: &[Kill]) -> Self {
+        let mut journal = workspace.journal();
         // Nearly sorted, which this sort makes use of.
         journal.sort_by_key(|entry| entry.arrived);
         Self {
@@ -77,11 +77,11 @@ impl Evidence {
             asked: asked.to_vec(),
             protected: crate::rows::protected(),
             journal,
-            queue: QueueContent::read(&bench.path("imbulk.db"), job),
-            results: bench.results(job),
+            queue: QueueContent::read(&workspace.path("imbulk.db"), job),
+            results: workspace.results(job),
             kills: kills.to_vec(),
             retried: Vec::new(),
-            caps: bench.caps,
+            caps: workspace.caps,
             completion: Completion::Complete,
         }
     }

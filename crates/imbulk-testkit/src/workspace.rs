@@ -1,4 +1,4 @@
-//! The bench of a test: a folder, a sandbox in the process of the test, and the imbulk binary as a child process.
+//! The workspace of a test: a folder, a sandbox in the process of the test, and the imbulk binary as a child process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::rows::ResultRow;
 use crate::terminal::AtTerminal;
 
 /// A sandbox within the test, and a folder with job files, inputs and a queue.
-pub struct Bench {
+pub struct Workspace {
     sandbox: Sandbox,
     folder: TempDir,
     runtime: Runtime,
@@ -27,9 +27,9 @@ pub struct Bench {
     pub caps: Caps,
 }
 
-/// How the sandbox of a bench starts.
+/// How the sandbox of a workspace starts.
 #[derive(Clone, Copy)]
-pub struct BenchSetup {
+pub struct WorkspaceSetup {
     /// Makes the accounts and friend lists.
     pub world: fn() -> World,
     /// Calls per second that the sandbox accepts.
@@ -40,7 +40,7 @@ pub struct BenchSetup {
     pub seed: u64,
 }
 
-impl Default for BenchSetup {
+impl Default for WorkspaceSetup {
     /// One in twenty accounts and friendships is missing. No test reaches the caps.
     fn default() -> Self {
         let caps =
@@ -49,7 +49,7 @@ impl Default for BenchSetup {
     }
 }
 
-impl BenchSetup {
+impl WorkspaceSetup {
     /// The default setup, but nearly all items of an import are missing.
     pub fn of(operation: Command) -> Self {
         match operation {
@@ -69,20 +69,20 @@ impl BenchSetup {
     }
 }
 
-impl Default for Bench {
+impl Default for Workspace {
     fn default() -> Self {
-        Self::with(BenchSetup::default())
+        Self::with(WorkspaceSetup::default())
     }
 }
 
-impl Bench {
-    /// A bench with the default setup.
+impl Workspace {
+    /// A workspace with the default setup.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A bench with another setup.
-    pub fn with(setup: BenchSetup) -> Self {
+    /// A workspace with another setup.
+    pub fn with(setup: WorkspaceSetup) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let config = Config {
@@ -166,7 +166,7 @@ impl Bench {
         read(&self.sandbox.world())
     }
 
-    /// Replaces the accounts and friend lists, for example by those of another bench.
+    /// Replaces the accounts and friend lists, for example by those of another workspace.
     pub fn set_world(&self, world: World) {
         *self.sandbox.world() = world;
     }
@@ -262,7 +262,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Workspace {
     fn drop(&mut self) {
         // They exist only after a kill, or after calls without a response.
         for file in [self.ledger(), self.ledger().with_extension("slots.users")] {
