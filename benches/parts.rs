@@ -16,7 +16,7 @@ use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::BoundOperation;
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{BadRow, RowRef};
+use imbulk::domain::request::row::{RejectedRow, RowRef};
 use imbulk::domain::request::{Doubt, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
@@ -24,7 +24,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
-use imbulk::domain::schedule::{Action, Event, JobPlan, Schedule};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -93,7 +93,7 @@ fn reading(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let mut rows = 0;
-                let mut count = |row: Result<RowRef<'_>, BadRow>| {
+                let mut count = |row: Result<RowRef<'_>, RejectedRow>| {
                     black_box(&row).as_ref().expect("all rows are good");
                     rows += 1;
                     ControlFlow::Continue(())
@@ -108,7 +108,7 @@ fn reading(c: &mut Criterion) {
 
 /// Everything that intake makes of the rows.
 fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<IntakeOutput> {
-    let plan = IntakeOptions {
+    let options = IntakeOptions {
         shape: friends().shape,
         items_per_request: NonZeroU32::new(1000).expect("not zero"),
         protects: &|_| false,
@@ -118,7 +118,7 @@ fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<IntakeOutput> {
         body_bytes: BODY_BYTES,
     };
     let mut outputs = Vec::new();
-    let mut intake = Intake::new(plan, |output| {
+    let mut intake = Intake::new(options, |output| {
         outputs.push(output);
         Ok(())
     });
@@ -284,7 +284,7 @@ fn coding(c: &mut Criterion) {
 fn night(requests: &[Request]) -> u64 {
     let mut tally = Tally::default();
     tally[Outcome::Pending] = requests.len() as u64 * 100;
-    let plan = JobPlan {
+    let job = ScheduledJob {
         priority: 0,
         run: RunId::new(1),
         operation: accounts(),
@@ -300,7 +300,7 @@ fn night(requests: &[Request]) -> u64 {
         canary: 0,
         tally,
     };
-    let mut schedule = Schedule::new(vec![plan], 7);
+    let mut schedule = Schedule::new(vec![job], 7);
     let mut events = vec![Event::Tick];
     let mut handled = 0;
     while let Some(event) = events.pop() {

@@ -45,7 +45,7 @@ fail_points! {
     /// A run is given up for another.
     Supersede,
     /// A request is split where `--limit` ends.
-    Limit,
+    SplitRequest,
     /// What was in flight at a kill is marked as in doubt.
     Recover,
     /// A transaction of the recorder with an intent in it …
@@ -57,9 +57,9 @@ fail_points! {
     /// … with a recovered request that may be sent again …
     Reopen,
     /// … with the progress.
-    NoteProgress,
-    /// Why a session ended is noted.
-    NoteEnd,
+    StoreHeartbeat,
+    /// Why a session ended is stored.
+    StoreEnd,
     /// … with an instruction of `imbulk ctl`.
     Control,
     /// A run is finished.

@@ -8,7 +8,7 @@ use imbulk::domain::guard::Protected;
 use imbulk::domain::hint::Hint;
 use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, RejectPolicy};
 use imbulk::domain::operation;
-use imbulk::domain::time_limit::{DailyLimit, TimeOfDay};
+use imbulk::domain::time_limit::{TimeOfDay, TimeOfDayLimit};
 use imbulk::settings::{Env, JobFileError, load_job, load_protected};
 use rstest::rstest;
 
@@ -157,7 +157,7 @@ fn a_job_file_with_every_key_is_read_as_written() {
     assert_eq!((job.guard.max_already_done, job.guard.canary), (Some(0.5), Some(0)));
     assert_eq!((job.stop.failed_share, job.stop.after_items), (1.0, 5));
     assert_eq!((job.stop.outage, job.guard.hold), (None, Some(Duration::from_hours(72))));
-    assert_eq!(job.times.daily, Some(DailyLimit::Until(TimeOfDay { hour: 23, minute: 59 })));
+    assert_eq!(job.times.daily, Some(TimeOfDayLimit::Until(TimeOfDay { hour: 23, minute: 59 })));
     assert_eq!(job.times.max_runtime, Some(Duration::from_hours(4)));
 }
 

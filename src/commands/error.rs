@@ -12,7 +12,7 @@ use crate::loading::LoadError;
 use crate::log::LogFileError;
 use crate::queue::{self, QueueError};
 use crate::report::error_text;
-use crate::runner::RunError;
+use crate::runner::RunnerError;
 use crate::session::SessionError;
 use crate::settings::EnvError;
 use crate::stderr::{tell, tell_error};
@@ -68,7 +68,7 @@ impl Error {
             Self::Session(
                 SessionError::Queue(error)
                 | SessionError::Load(LoadError::Queue(error))
-                | SessionError::Run(RunError::Queue(error)),
+                | SessionError::Runner(RunnerError::Queue(error)),
             )
             | Self::Export(ExportError::Queue(error)) => error.is_damage(),
             Self::Export(ExportError::Missing { .. } | ExportError::Doubled { .. } | ExportError::Stray { .. }) => true,
@@ -92,13 +92,15 @@ impl Error {
         };
         match error {
             SessionError::Queue(error)
-            | SessionError::Run(RunError::Queue(error))
+            | SessionError::Runner(RunnerError::Queue(error))
             | SessionError::Load(LoadError::Queue(error)) => error.disk(),
             SessionError::Load(LoadError::Intake(IntakeError::Temp { dir, error, .. })) => {
                 (error.kind() == ErrorKind::StorageFull).then_some(dir)
             }
             SessionError::Ledger(error)
-            | SessionError::Run(RunError::Ledger(error) | RunError::LedgerLost { source: error, .. }) => error.disk(),
+            | SessionError::Runner(RunnerError::Ledger(error) | RunnerError::LedgerLost { source: error, .. }) => {
+                error.disk()
+            }
             _nothing_was_written => None,
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::Phase;
 use crate::export::{self, ExportOptions, Format};
 use crate::queue::{Queue, Reader, Run, folder_of};
-use crate::session::{ForgetPlan, StepDisplay, confirm_forget, only_time, plan_to_forget};
+use crate::session::{ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget};
 use crate::stderr::tell;
 
 /// Shows the runs that are old enough, and removes their rows with `--execute`.
@@ -23,7 +23,7 @@ pub(super) async fn forget(args: &ForgetArgs, path: &Path) -> Result<Exit, Error
         drop(reader);
         return remove(args, path).await;
     }
-    let ForgetPlan { runs, report } = plan_to_forget(&reader, args.older_than, &args.runs).await?;
+    let ForgetSelection { runs, report } = select_to_forget(&reader, args.older_than, &args.runs).await?;
     if !runs.is_empty() {
         tell(Message::new("nothing is removed without --execute").add_hint("add --execute to remove them").with_hint());
     }
@@ -34,7 +34,7 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
     let mut queue = Queue::open(path).await?;
     let reader = queue.reader().await?;
     let before = reader.size();
-    let ForgetPlan { runs, report } = plan_to_forget(&reader, args.older_than, &args.runs).await?;
+    let ForgetSelection { runs, report } = select_to_forget(&reader, args.older_than, &args.runs).await?;
     if !runs.is_empty() {
         confirm_forget(&report, args.yes).await?;
     }

@@ -26,14 +26,14 @@ pub enum Change {
     /// Makes a request pending again that an earlier runner may have sent.
     Reopen(RequestId),
     /// Stores the progress of a run.
-    NoteProgress {
+    StoreHeartbeat {
         /// The run.
         run: RunId,
         /// Its progress.
         heartbeat: Heartbeat,
     },
     /// Stores why a run ends before its last row.
-    NoteEnd {
+    StoreEnd {
         /// The run.
         run: RunId,
         /// The kind of reason.

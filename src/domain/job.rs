@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::operation::BoundOperation;
 use super::rate_limit::calls_per_day::CallsPerDay;
-use super::time_limit::{DailyLimit, TimeLimits};
+use super::time_limit::{TimeLimits, TimeOfDayLimit};
 
 /// The content of a job file.
 #[derive(Debug, Clone)]
@@ -66,8 +66,8 @@ impl Job {
     /// The limit of a calendar day. The day is that of the time zone of `stop.window`, if the window names one.
     pub fn calls_per_day(&self) -> Option<CallsPerDay> {
         let zone = match &self.times.daily {
-            Some(DailyLimit::Window(window)) => window.zone.clone(),
-            Some(DailyLimit::Until(_)) | None => None,
+            Some(TimeOfDayLimit::Window(window)) => window.zone.clone(),
+            Some(TimeOfDayLimit::Until(_)) | None => None,
         };
         self.limits.calls_per_day.map(|calls| CallsPerDay { calls, zone })
     }

@@ -14,14 +14,14 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TimeLimits {
     /// The time of day at which it ends.
-    pub daily: Option<DailyLimit>,
+    pub daily: Option<TimeOfDayLimit>,
     /// Its maximum duration, from the start of the process.
     pub max_runtime: Option<Duration>,
 }
 
 /// The time of day at which a session ends.
 #[derive(Debug, Clone, PartialEq)]
-pub enum DailyLimit {
+pub enum TimeOfDayLimit {
     /// `stop.until`: no call begins after this local time.
     Until(TimeOfDay),
     /// `stop.window`: no call begins outside of the window.
@@ -59,7 +59,7 @@ impl TimeLimits {
     }
 }
 
-impl DailyLimit {
+impl TimeOfDayLimit {
     /// The next moment at which it ends sending; none at the end of the calendar.
     pub fn ends(&self, now: &Zoned) -> Option<Zoned> {
         match self {
@@ -251,7 +251,7 @@ mod tests {
         let window = window((2, 0), (6, 0), Some("Asia/Shanghai"));
         let now: Zoned = "2026-11-22T19:30:00+00:00[UTC]".parse().expect("a moment");
         assert!(window.is_open(&now), "03:30 in Shanghai");
-        let end = DailyLimit::Window(window.clone()).ends(&now).expect("there is one");
+        let end = TimeOfDayLimit::Window(window.clone()).ends(&now).expect("there is one");
         assert_eq!(end.to_string(), "2026-11-23T06:00:00+08:00[Asia/Shanghai]");
         assert_eq!(window.opens(&now).expect("there is one").to_string(), "2026-11-24T02:00:00+08:00[Asia/Shanghai]");
         assert_eq!(window.to_string(), "02:00-06:00 Asia/Shanghai");
@@ -263,7 +263,7 @@ mod tests {
             let now: Zoned = now.parse().expect("a moment");
             TimeLimits { daily, max_runtime }.end(&now).map(|end| end.strftime("%d %H:%M").to_string())
         };
-        let window = || Some(DailyLimit::Window(window((2, 0), (6, 0), None)));
+        let window = || Some(TimeOfDayLimit::Window(window((2, 0), (6, 0), None)));
         let hours = |hours| Some(Duration::from_hours(hours));
         let (night, day) = ("2026-11-22T03:00:00+00:00[UTC]", "2026-11-22T12:00:00+00:00[UTC]");
         assert_eq!(end(window(), None, night).as_deref(), Some("22 06:00"));
@@ -280,7 +280,7 @@ mod tests {
         for now in ["2026-10-25T02:30:00+02:00[Europe/Berlin]", "2026-10-25T02:30:00+01:00[Europe/Berlin]"] {
             let now: Zoned = now.parse().expect("a moment");
             assert!(window.is_open(&now), "{now}");
-            let end = DailyLimit::Window(window.clone()).ends(&now).expect("there is one");
+            let end = TimeOfDayLimit::Window(window.clone()).ends(&now).expect("there is one");
             assert_eq!(end.to_string(), "2026-10-25T03:00:00+01:00[Europe/Berlin]");
         }
     }

@@ -1,4 +1,4 @@
-//! Why a source can't be read at all. What is wrong with one row is a `BadRow` instead.
+//! Why a source can't be read at all. What is wrong with one row is a `RejectedRow` instead.
 
 use std::borrow::Cow;
 use std::fmt;

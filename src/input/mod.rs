@@ -2,7 +2,7 @@
 //! standard input.
 //!
 //! A source is read from its start to its end as often as needed, always with the same rows in the same order. A
-//! row that can't be sent is handed over as a `BadRow` and never takes another one with it; an [`InputError`] is
+//! row that can't be sent is handed over as a `RejectedRow` and never takes another one with it; an [`InputError`] is
 //! kept for sources of which no row can be trusted.
 
 mod columns;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::domain::job::{Encoding, UnusualIds};
 use crate::domain::operation::{self, FieldLack};
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{BadRow, RowRef, TagValue, TagValues};
+use crate::domain::request::row::{RejectedRow, RowRef, TagValue, TagValues};
 use crate::domain::unusual_id;
 
 use super::columns::{Column, Columns};
@@ -19,7 +19,7 @@ pub(super) struct Fault {
     /// The reason, as a lower-case fragment.
     pub(super) reason: String,
     /// Whether what was read of the row breaks the same rule again when its results are used as input. Else nothing of
-    /// it is kept: a guess at an id, or a row without what made it bad, would be sent.
+    /// it is kept: a guess at an id, or a row without what made it rejected, would be sent.
     kept: bool,
 }
 
@@ -45,9 +45,15 @@ impl Fault {
     }
 
     /// The row with this fault, and what could be read of it.
-    pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: TagValues) -> BadRow {
+    pub(super) fn into_row(
+        self,
+        line: u64,
+        from: Option<String>,
+        account: Option<String>,
+        tags: TagValues,
+    ) -> RejectedRow {
         let (from, account, tags) = if self.kept { (from, account, tags) } else { (None, None, TagValues::new()) };
-        BadRow { line, column: self.column, reason: self.reason, from, account, tags }
+        RejectedRow { line, column: self.column, reason: self.reason, from, account, tags }
     }
 }
 
@@ -115,4 +121,4 @@ pub(super) fn tags_json(columns: &Columns<'_>, tags: &TagValues) -> Result<Strin
 }
 
 /// What a source hands its rows to, one by one; it answers with `Break` when it wants no more.
-pub type Sink<'s> = dyn FnMut(Result<RowRef<'_>, BadRow>) -> std::ops::ControlFlow<()> + 's;
+pub type Sink<'s> = dyn FnMut(Result<RowRef<'_>, RejectedRow>) -> std::ops::ControlFlow<()> + 's;

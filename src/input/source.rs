@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::job;
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::{BadRow, RowRef};
+use crate::domain::request::row::{RejectedRow, RowRef};
 use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;
@@ -182,7 +182,7 @@ impl Source {
         let mut text = Watch::new(reader);
         let mut rows = 0;
         let mut not_ascii = None;
-        let mut counting = |row: Result<RowRef<'_>, BadRow>| {
+        let mut counting = |row: Result<RowRef<'_>, RejectedRow>| {
             rows += 1;
             if let (None, Ok(row)) = (not_ascii, &row) {
                 not_ascii = (!is_ascii(row)).then_some(row.line);

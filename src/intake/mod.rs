@@ -28,7 +28,7 @@ use crate::domain::hint::Hint;
 use crate::domain::operation::InputShape;
 use crate::domain::request::account::UserId;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
+use crate::domain::request::row::{RejectedRow, RowNo, RowRef, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
 use line_spans::LineSpans;
@@ -74,9 +74,9 @@ pub enum IntakeOutput {
 #[error("loading was interrupted")]
 pub struct SinkClosed;
 
-/// Whether the ids and tags of a bad row break the rule again when its results are used as input. Otherwise its account
-/// is left out, because the row must not become a good one there.
-fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
+/// Whether the ids and tags of a rejected row break the rule again when its results are used as input. Otherwise its
+/// account is left out, because the row must not become a good one there.
+fn breaks_its_rule_again(shape: &InputShape, row: &RejectedRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
     let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
@@ -86,7 +86,7 @@ fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
 /// The result of a load. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IntakeCounts {
-    /// All rows, good and bad.
+    /// All rows, rejected ones included.
     pub rows: u64,
     /// Items to be sent.
     pub items: u64,
@@ -216,9 +216,8 @@ impl<'a, S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Intake<'a, S> {
         }
     }
 
-    /// Takes the next row, which is bad. It is rejected even if it names a protected id, because its content is
-    /// unreliable.
-    pub fn bad(&mut self, source: u32, row: BadRow) -> Result<(), IntakeError> {
+    /// Takes the next row, which is rejected even if it names a protected id, because its content is unreliable.
+    pub fn reject(&mut self, source: u32, row: RejectedRow) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
         let account = if breaks_its_rule_again(&self.options.shape, &row) { row.account } else { None };
         self.out.skipped_row(SkippedRow {

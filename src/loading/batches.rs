@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::mpsc::SyncSender;
 
-use crate::domain::request::row::{BadRow, RowRef};
+use crate::domain::request::row::{RejectedRow, RowRef};
 
 /// Bytes of text per batch, so few that they stay in the processor's cache between the threads.
 const BATCH_BYTES: usize = 64 << 10;
@@ -29,7 +29,7 @@ enum BatchRow {
         account: u8,
         tags: u32,
     },
-    Bad(Box<BadRow>),
+    Rejected(Box<RejectedRow>),
 }
 
 const _: () = assert!(size_of::<BatchRow>() == 16);
@@ -43,7 +43,7 @@ impl RowBatch {
         self.rows.len()
     }
 
-    fn push(&mut self, row: Result<RowRef<'_>, BadRow>) {
+    fn push(&mut self, row: Result<RowRef<'_>, RejectedRow>) {
         self.rows.push(match row {
             Ok(RowRef { line, from, account, tags }) => {
                 self.text.extend_from_slice(from.unwrap_or_default());
@@ -51,12 +51,15 @@ impl RowBatch {
                 self.text.extend_from_slice(tags);
                 BatchRow::Good { line, from: from.map(length), account: length(account), tags: length(tags) }
             }
-            Err(bad) => BatchRow::Bad(Box::new(bad)),
+            Err(rejected) => BatchRow::Rejected(Box::new(rejected)),
         });
     }
 
     /// Passes each row to `take`, until it returns an error.
-    pub(super) fn each<E>(self, mut take: impl FnMut(Result<RowRef<'_>, BadRow>) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn each<E>(
+        self,
+        mut take: impl FnMut(Result<RowRef<'_>, RejectedRow>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut rest = self.text.as_slice();
         for row in self.rows {
             take(match row {
@@ -66,7 +69,7 @@ impl RowBatch {
                     account: split(&mut rest, account.into()),
                     tags: split(&mut rest, tags as usize),
                 }),
-                BatchRow::Bad(bad) => Err(*bad),
+                BatchRow::Rejected(rejected) => Err(*rejected),
             })?;
         }
         Ok(())
@@ -97,7 +100,7 @@ impl<'s> Batches<'s> {
     }
 
     /// Adds a row. Breaks if the receiver is closed.
-    pub(super) fn push(&mut self, row: Result<RowRef<'_>, BadRow>) -> ControlFlow<()> {
+    pub(super) fn push(&mut self, row: Result<RowRef<'_>, RejectedRow>) -> ControlFlow<()> {
         self.filling.push(row);
         if self.filling.text.len() < BATCH_BYTES && self.filling.len() < BATCH_ROWS {
             return ControlFlow::Continue(());
@@ -125,11 +128,11 @@ mod tests {
     type Row = (u64, Option<String>, String, String, bool);
 
     #[expect(clippy::result_large_err, reason = "as the readers hand rows over")]
-    fn send(row: &Row) -> Result<RowRef<'_>, BadRow> {
-        let (line, from, account, tags, bad) = row;
-        if *bad {
+    fn send(row: &Row) -> Result<RowRef<'_>, RejectedRow> {
+        let (line, from, account, tags, rejected) = row;
+        if *rejected {
             let (reason, tags) = (tags.clone(), TagValues::new());
-            return Err(BadRow { line: *line, column: None, reason, from: from.clone(), account: None, tags });
+            return Err(RejectedRow { line: *line, column: None, reason, from: from.clone(), account: None, tags });
         }
         Ok(RowRef {
             line: *line,

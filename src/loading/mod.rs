@@ -240,7 +240,7 @@ fn read(
     let mut tags = BTreeSet::new();
     let mut outgoing = OutputBatches { sender, batch: Vec::new(), bytes: 0 };
     let sink = |output: IntakeOutput| {
-        note_tags(&mut tags, &output);
+        collect_tags(&mut tags, &output);
         outgoing.push(output)
     };
     let mut intake = Intake::new(plan, sink);
@@ -281,7 +281,7 @@ where
     let source = batch.source;
     batch.each(|row| match row {
         Ok(row) => intake.row(source, row),
-        Err(bad) => intake.bad(source, bad),
+        Err(rejected) => intake.reject(source, rejected),
     })
 }
 
@@ -307,7 +307,7 @@ impl OutputBatches<'_> {
     }
 }
 
-fn note_tags(tags: &mut BTreeSet<String>, output: &IntakeOutput) {
+fn collect_tags(tags: &mut BTreeSet<String>, output: &IntakeOutput) {
     match output {
         IntakeOutput::Request(request) => {
             let lists = request.tags.as_deref().map(serde_json::from_str::<Vec<Vec<BTreeMap<&str, &RawValue>>>>);

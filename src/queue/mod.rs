@@ -33,7 +33,7 @@ pub use largest_accounts::LargeAccount;
 pub use path::{folder_of, resolve};
 pub use row_outcome::{Original, RowOutcome, SkippedResult};
 pub use run_state::{Forgotten, KILLED, NewRun, Run, RunState};
-pub use selection::{Limited, RetrySelection};
+pub use selection::{FirstItems, RetrySelection};
 pub use shown_plan::ShownPlan;
 pub use sqlite::busy::Busy;
 pub use sqlite::file::free_space::free_bytes;

@@ -14,7 +14,7 @@ pub struct RetrySelection {
 
 /// The pending requests that `--limit` allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limited {
+pub struct FirstItems {
     /// The last of them; [`RequestId::BEFORE_FIRST`] if there is none.
     pub last_request: RequestId,
     /// The number of their items.

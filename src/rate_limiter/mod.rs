@@ -146,13 +146,13 @@ impl CommandLimiter {
             let taken = self.shared.limits().take(self.number, &clock::local_now(), || self.shared.clock.now());
             let taken = match taken {
                 Err(locked @ LedgerError::Locked { .. }) => {
-                    self.shared.note_locked(locked);
+                    self.shared.set_locked(locked);
                     sleep(RECHECK_LOCK).await;
                     continue;
                 }
                 taken => taken.map_err(NoPermit::Ledger)?,
             };
-            self.shared.note_unlocked();
+            self.shared.clear_locked();
             match taken {
                 Ok(taken) => {
                     return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken: Some(taken) });
@@ -236,12 +236,12 @@ impl LimiterState {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_locked(&self, error: LedgerError) {
+    fn set_locked(&self, error: LedgerError) {
         let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
         locked.get_or_insert((Instant::now(), error));
     }
 
-    fn note_unlocked(&self) {
+    fn clear_locked(&self) {
         *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

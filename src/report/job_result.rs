@@ -21,7 +21,7 @@ pub struct JobResult {
     pub reporting: Reporting,
     /// Who is notified of it.
     pub notify: Notify,
-    /// The runs that were driven, in this order.
+    /// The runs that were sent, in this order.
     pub summaries: Vec<Summary>,
     /// The rows of a run of this input that was finished before.
     pub finished_before: Option<Tally>,
@@ -47,7 +47,7 @@ impl JobResult {
         }
     }
 
-    /// A run of the job was driven.
+    /// A run of the job was sent.
     pub fn add_run(&mut self, summary: Summary, exit: Exit) {
         self.summaries.push(summary);
         self.add_exit(exit);
@@ -58,7 +58,7 @@ impl JobResult {
         self.exit = self.exit.max(Some(exit));
     }
 
-    /// Rows by outcome of the run that was driven last, or of the one that was finished before.
+    /// Rows by outcome of the run that was sent last, or of the one that was finished before.
     pub fn rows(&self) -> Option<&Tally> {
         self.summaries.last().map(|last| &last.figures.outcomes).or(self.finished_before.as_ref())
     }

@@ -10,7 +10,7 @@ use crate::domain::schedule::{DeadlineKey, JobNo, Outage, StopReason};
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     Message::new(match reason {
-        StopReason::Limit => "--limit: the items that it allows have their outcome".to_owned(),
+        StopReason::ItemLimit => "--limit: the items that it allows have their outcome".to_owned(),
         StopReason::Deadline(DeadlineKey::Until) => "the time of `stop.until` has come".to_owned(),
         StopReason::Deadline(DeadlineKey::Window) => "the window of `stop.window` has closed".to_owned(),
         StopReason::Deadline(DeadlineKey::MaxRuntime) => "the time of `stop.max_runtime` is over".to_owned(),

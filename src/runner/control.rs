@@ -36,7 +36,7 @@ struct JobControl {
 
 impl RunControl {
     pub(super) fn new(file: ControlFile, known: Vec<String>, jobs: &[RunnerJob]) -> Self {
-        let jobs = jobs.iter().map(|job| JobControl { pause: None, rate: job.plan.calls_per_second }).collect();
+        let jobs = jobs.iter().map(|job| JobControl { pause: None, rate: job.scheduled.calls_per_second }).collect();
         Self { file, known: known.into_iter().collect(), jobs, holding_back: Vec::new(), is_unreadable: false }
     }
 
@@ -107,14 +107,14 @@ impl Runner<'_> {
     }
 
     fn set_rate(&mut self, job: JobNo, rate: NonZeroU32) -> ControlEffect {
-        let limit = self.jobs[job].limit;
-        if rate > limit {
-            return ControlEffect::AboveLimit { limit: limit.get() };
+        let max_rate = self.jobs[job].max_rate;
+        if rate > max_rate {
+            return ControlEffect::AboveLimit { limit: max_rate.get() };
         }
         let from = std::mem::replace(&mut self.control.jobs[job].rate, rate);
-        let operation = self.jobs[job].plan.operation.name;
+        let operation = self.jobs[job].scheduled.operation.name;
         // Jobs of the same operation share the limit of its command: the lowest rate counts.
-        let shares = |job: &RunnerJob| job.plan.operation.name == operation;
+        let shares = |job: &RunnerJob| job.scheduled.operation.name == operation;
         let rates = self.jobs.iter().zip(&self.control.jobs).filter(|(job, _)| shares(job));
         let lowest = rates.map(|(_, control)| control.rate).min().unwrap_or(rate);
         self.jobs[job].limiter.set_cap(Cap::try_from(lowest).unwrap_or(Cap::HIGHEST));

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::domain::schedule::DeadlineKey;
-use crate::domain::time_limit::{DailyLimit, TimeLimits};
+use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 
 /// A moment at which the session ends.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ enum EndTime {
     /// The next time at which the clock shows a time of day. The clock is read repeatedly, because it may be set and
     /// the machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never
     /// moves the end to a later day than it shows.
-    Daily(DailyLimit),
+    Daily(TimeOfDayLimit),
     /// A moment of the monotonic clock.
     MaxRuntime(Instant),
 }
@@ -44,7 +44,7 @@ impl Deadline {
         &self.due
     }
 
-    fn daily(limit: DailyLimit, now: &Zoned) -> Option<Self> {
+    fn daily(limit: TimeOfDayLimit, now: &Zoned) -> Option<Self> {
         limit.ends(now).map(|due| Self { due, end: EndTime::Daily(limit) })
     }
 
@@ -65,8 +65,8 @@ impl Deadline {
                     self.due = next;
                 }
                 let key = match limit {
-                    DailyLimit::Until(_) => DeadlineKey::Until,
-                    DailyLimit::Window(_) => DeadlineKey::Window,
+                    TimeOfDayLimit::Until(_) => DeadlineKey::Until,
+                    TimeOfDayLimit::Window(_) => DeadlineKey::Window,
                 };
                 (*now >= self.due).then_some(key)
             }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn until(hour: u8, minute: u8, now: &Zoned) -> Deadline {
-        Deadline::daily(DailyLimit::Until(TimeOfDay { hour, minute }), now).expect("there is one")
+        Deadline::daily(TimeOfDayLimit::Until(TimeOfDay { hour, minute }), now).expect("there is one")
     }
 
     /// Whether 06:00 has come by each of these looks at the clock, the first at the start.

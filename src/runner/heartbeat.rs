@@ -35,7 +35,7 @@ struct JobMeter {
 
 impl Heartbeats {
     pub(super) fn new(jobs: &[RunnerJob]) -> Self {
-        let meter = |job: &RunnerJob| JobMeter { before: job.plan.tally, meter: RateMeter::default() };
+        let meter = |job: &RunnerJob| JobMeter { before: job.scheduled.tally, meter: RateMeter::default() };
         Self { began_at: clock::now().as_millisecond(), stored: None, jobs: jobs.iter().map(meter).collect() }
     }
 }
@@ -82,7 +82,7 @@ impl Runner<'_> {
             median_latency: self.latencies.median(),
             bottleneck: pause.or_else(|| now.bottleneck.clone()),
         };
-        let run = self.jobs[job].plan.run;
-        self.recorder.write(Change::NoteProgress { run, heartbeat }, false);
+        let run = self.jobs[job].scheduled.run;
+        self.recorder.write(Change::StoreHeartbeat { run, heartbeat }, false);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Event, RunError, Runner, StopReason};
+use super::{Event, Runner, RunnerError, StopReason};
 use crate::rate_limiter::LedgerError;
 use crate::stderr::tell;
 
@@ -26,7 +26,7 @@ pub(super) struct LedgerState {
 
 impl Runner<'_> {
     /// Stops if the ledger is lost, ends once its calls in flight had their time, and reports a lock that is held.
-    pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunError> {
+    pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunnerError> {
         match &self.ledger.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_ledger(),
             Some(_) => {}
@@ -49,10 +49,10 @@ impl Runner<'_> {
     }
 
     /// Fails where the ledger is lost.
-    pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunError> {
+    pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunnerError> {
         let Some((_, source)) = self.ledger.lost.take() else { return Ok(()) };
         let now = self.snapshot();
-        Err(RunError::LedgerLost { source, recorded: now.items, unrecorded: now.in_flight })
+        Err(RunnerError::LedgerLost { source, recorded: now.items, unrecorded: now.in_flight })
     }
 
     fn tell_of_lock(&mut self) {

@@ -34,7 +34,7 @@ use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::schedule::{Action, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
+use crate::domain::schedule::{Action, End, Event, JobNo, Schedule, ScheduledJob, StopReason, StopSignal};
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 use control::RunControl;
@@ -57,7 +57,7 @@ pub struct RunnerJob {
     /// The last of its requests that may be sent. Requests that are split off later have higher numbers.
     pub last_request: RequestId,
     /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
-    pub limited: bool,
+    pub has_item_limit: bool,
     /// The id of its run.
     pub uuid: String,
     /// Its name.
@@ -65,9 +65,9 @@ pub struct RunnerJob {
     /// Says in words why a job stops.
     pub explain_stop: fn(&StopReason) -> Message,
     /// The calls per second of the job file; a rate that a person set may be lower.
-    pub limit: NonZeroU32,
+    pub max_rate: NonZeroU32,
     /// What the schedule needs to know.
-    pub plan: JobPlan,
+    pub scheduled: ScheduledJob,
     /// Who makes its calls.
     pub client: Arc<Client>,
     /// Decides when a change may be sent.
@@ -90,14 +90,14 @@ impl RunnerJob {
     fn command(&self, kind: CallKind) -> (&'static str, &CommandLimiter) {
         match (kind, &self.lookups) {
             (CallKind::Lookup, Some(lookups)) => (lookups.path, &lookups.limiter),
-            (CallKind::Change | CallKind::Lookup, _) => (self.plan.operation.path, &self.limiter),
+            (CallKind::Change | CallKind::Lookup, _) => (self.scheduled.operation.path, &self.limiter),
         }
     }
 }
 
 /// What goes wrong in the runner itself.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum RunnerError {
     /// The queue can't be read or written.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -148,7 +148,7 @@ pub enum RunError {
     },
 }
 
-impl Hint for RunError {
+impl Hint for RunnerError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Queue(error) => error.hint(),
@@ -168,7 +168,7 @@ impl Hint for RunError {
 
 /// What a session came to.
 #[derive(Debug)]
-pub struct Drive {
+pub struct SessionEnd {
     /// How each job ended.
     pub ends: Vec<End>,
     /// The calls of each job.
@@ -189,7 +189,7 @@ enum Inbound {
     },
     /// The end of a call, and how long the call took.
     Replied(Event, Duration),
-    Broken(RunError),
+    Broken(RunnerError),
 }
 
 /// Drives the runs to their end or until something stops them. `watch` receives a progress snapshot a few times a
@@ -203,7 +203,7 @@ pub async fn drive(
     seed: u64,
     signals: &mut Signals,
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
-) -> Result<(Queue, Drive), RunError> {
+) -> Result<(Queue, SessionEnd), RunnerError> {
     let reader = queue.reader().await?;
     let recovered = queue.recover().await?;
     let control = RunControl::new(ControlFile::of(queue.path()), reader.applied_ids().await?, &jobs);
@@ -212,8 +212,8 @@ pub async fn drive(
     let recorder = Recorder::start(queue, to_loop.clone());
     let calls = jobs.iter().map(|_| CallCounter::default()).collect();
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
-    let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
-    let plans = jobs.iter().map(|job| job.plan.clone()).collect();
+    let done_before = jobs.iter().map(|job| ended(&job.scheduled.tally)).sum();
+    let scheduled = jobs.iter().map(|job| job.scheduled.clone()).collect();
     let heartbeats = Heartbeats::new(&jobs);
     let hold_back = jobs.iter().map(|_| HoldBack::new(signals.first())).collect();
     signals.set_driving(true);
@@ -222,7 +222,7 @@ pub async fn drive(
         ledger: LedgerState::default(),
         control,
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, wal_reported: 0 },
-        schedule: Schedule::new(plans, seed),
+        schedule: Schedule::new(scheduled, seed),
         deadlines,
         ended_by: vec![None; jobs.len()],
         jobs,
@@ -268,7 +268,7 @@ struct Runner<'a> {
     heartbeats: Heartbeats,
     /// The generation of the UserSig that the API refused last, and the code of the refusal.
     refused_usersig: Option<(u64, i64)>,
-    /// What ends each run, as far as it is noted in the queue.
+    /// What ends each run, as far as it is stored.
     ended_by: Vec<Option<EndedBy>>,
 }
 
@@ -277,13 +277,13 @@ impl Runner<'_> {
         mut self,
         recovered: Vec<(RunId, Request, AccountKeys)>,
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
-    ) -> Result<(Queue, Drive), RunError> {
+    ) -> Result<(Queue, SessionEnd), RunnerError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let job_numbers: HashMap<RunId, JobNo> =
-            self.jobs.iter().enumerate().map(|(no, job)| (job.plan.run, no)).collect();
+            self.jobs.iter().enumerate().map(|(no, job)| (job.scheduled.run, no)).collect();
         for (run, request, keys) in recovered {
-            let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].limited);
+            let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].has_item_limit);
             self.handle(Event::Recovered { job, request, keys });
         }
         self.look_at_all_before_sending()?;
@@ -327,11 +327,11 @@ impl Runner<'_> {
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
         self.signals.set_driving(false);
-        Ok((queue, Drive { ends, calls, elapsed }))
+        Ok((queue, SessionEnd { ends, calls, elapsed }))
     }
 
     /// Loading may have taken longer than there was time, and more than there was disk.
-    fn look_at_all_before_sending(&mut self) -> Result<(), RunError> {
+    fn look_at_all_before_sending(&mut self) -> Result<(), RunnerError> {
         self.look_at_the_clock();
         self.look_at_the_disk();
         self.look_at_the_queue()?;
@@ -341,7 +341,7 @@ impl Runner<'_> {
     }
 
     /// Handles what came in, and what came with it: a timer need not be set before each.
-    fn take(&mut self, first: Inbound) -> Result<(), RunError> {
+    fn take(&mut self, first: Inbound) -> Result<(), RunnerError> {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(inbound) = next {
@@ -360,7 +360,7 @@ impl Runner<'_> {
                     self.latencies.add(took);
                     self.handle(event);
                 }
-                Inbound::Broken(RunError::Ledger(error)) => self.lose_ledger(error),
+                Inbound::Broken(RunnerError::Ledger(error)) => self.lose_ledger(error),
                 Inbound::Broken(error) => return Err(self.explain(error)),
             }
             self.recorder.hand_over();
@@ -396,19 +396,19 @@ impl Runner<'_> {
         }
         let actions = self.schedule.handle(self.started.elapsed(), event);
         actions.into_iter().for_each(|action| self.carry_out(action));
-        self.note_ends();
+        self.store_ends();
     }
 
-    /// Notes what ends a run as soon as it is known: the process may be killed before the run has ended.
-    fn note_ends(&mut self) {
+    /// Stores what ends a run as soon as it is known: the process may be killed before the run has ended.
+    fn store_ends(&mut self) {
         for job in 0..self.jobs.len() {
-            let RunnerJob { explain_stop, plan, .. } = &self.jobs[job];
+            let RunnerJob { explain_stop, scheduled, .. } = &self.jobs[job];
             if let Some(reason) = self.schedule.stop_of(job)
                 && self.ended_by[job] != Some(reason.ended_by())
             {
                 let ended_by = reason.ended_by();
                 self.ended_by[job] = Some(ended_by);
-                self.recorder.write(Change::NoteEnd { run: plan.run, ended_by, why: explain_stop(reason) }, true);
+                self.recorder.write(Change::StoreEnd { run: scheduled.run, ended_by, why: explain_stop(reason) }, true);
             }
         }
     }
@@ -439,15 +439,15 @@ impl Runner<'_> {
     }
 
     fn send(&self, (job, kind): (JobNo, CallKind), request: RequestId, body: Vec<u8>) {
-        let driven = &self.jobs[job];
-        let (path, limiter) = driven.command(kind);
+        let runner_job = &self.jobs[job];
+        let (path, limiter) = runner_job.command(kind);
         let sender = Sender {
             job,
             request,
             path,
             attempt: self.schedule.sending(request).unwrap_or_default(),
             body,
-            client: Arc::clone(&driven.client),
+            client: Arc::clone(&runner_job.client),
             limiter: limiter.clone(),
             hold_back: self.hold_back[job].clone(),
             to_loop: self.to_loop.clone(),
@@ -456,7 +456,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.jobs[job].plan.run, self.jobs[job].last_request);
+        let (reader, run, last) = (self.reader.clone(), self.jobs[job].scheduled.run, self.jobs[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })

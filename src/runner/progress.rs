@@ -75,7 +75,7 @@ impl Runner<'_> {
         let mut caps: HashMap<&str, (u32, u32)> = HashMap::new();
         for (_, job) in self.jobs.iter().enumerate().filter(|(job, _)| self.schedule.is_sending(*job)) {
             let LimiterStatus { command, app } = job.limiter.status();
-            caps.insert(job.plan.operation.name, (command.cap.get(), app.cap.get()));
+            caps.insert(job.scheduled.operation.name, (command.cap.get(), app.cap.get()));
         }
         let app = caps.values().map(|(_, app)| *app).min().unwrap_or_default();
         caps.values().fold(0, |sum: u32, (command, _)| sum.saturating_add(*command)).min(app)

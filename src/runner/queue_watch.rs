@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Event, RunError, Runner, StopReason, StopSignal};
+use super::{Event, Runner, RunnerError, StopReason, StopSignal};
 use crate::domain::guard::Bytes;
 use crate::queue::{Busy, Identity, Loss, QueueError};
 
@@ -33,7 +33,7 @@ impl Runner<'_> {
     }
 
     /// Stops where the queue is lost, and ends where waiting on is of no use.
-    pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunError> {
+    pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunnerError> {
         self.check_wal_length();
         match &self.queue_watch.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_queue(),
@@ -55,27 +55,27 @@ impl Runner<'_> {
     }
 
     /// Fails where the queue is lost.
-    pub(super) fn refuse_lost_queue(&mut self) -> Result<(), RunError> {
+    pub(super) fn refuse_lost_queue(&mut self) -> Result<(), RunnerError> {
         let found = self.queue_watch.lost.take().map(|(_, loss)| loss);
         let Some(loss) = found.or_else(|| self.queue_watch.identity.loss()) else {
             return Ok(());
         };
         let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.snapshot());
-        Err(RunError::Lost { queue, loss, recorded: now.items, unrecorded: now.in_flight })
+        Err(RunnerError::Lost { queue, loss, recorded: now.items, unrecorded: now.in_flight })
     }
 
     /// The loss of the queue in place of an error that it may have led to.
-    pub(super) fn explain(&mut self, error: RunError) -> RunError {
+    pub(super) fn explain(&mut self, error: RunnerError) -> RunnerError {
         match (self.refuse_lost_queue(), error) {
             (Err(lost), _) => lost,
-            (Ok(()), RunError::Queue(QueueError::Locked(_))) => self.busy(None),
+            (Ok(()), RunnerError::Queue(QueueError::Locked(_))) => self.busy(None),
             (Ok(()), error) => error,
         }
     }
 
-    fn busy(&self, signal: Option<StopSignal>) -> RunError {
+    fn busy(&self, signal: Option<StopSignal>) -> RunnerError {
         let queue = self.queue_watch.identity.path().to_owned();
-        RunError::Busy { queue, signal, unrecorded: self.in_flight() }
+        RunnerError::Busy { queue, signal, unrecorded: self.in_flight() }
     }
 
     fn check_wal_length(&mut self) {

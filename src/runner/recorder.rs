@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Inbound, RunError};
+use super::{Inbound, RunnerError};
 use crate::clock;
 use crate::domain::change::Change;
 use crate::domain::schedule::Event;
@@ -82,7 +82,7 @@ impl Recorder {
 
     /// Waits until all changes are written. The loop no longer reads its inbox, so an error of the last writes is read
     /// here.
-    pub(super) async fn finish(mut self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
+    pub(super) async fn finish(mut self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunnerError> {
         self.flush();
         drop(self.writes);
         if let Ok(queue) = self.queue.await {

@@ -1,8 +1,8 @@
 //! Closes the runs of a session: checks their sums, records how they ended, and reads their summaries.
 
-use super::driven::Driven;
 use super::error::SessionError;
 use super::figures::figures;
+use super::session_run::SessionRun;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::response::outcome::Outcome;
@@ -23,28 +23,30 @@ pub(super) struct Closed {
 /// Closes one run.
 pub(super) async fn close(
     queue: &mut Queue,
-    driven: &Driven<'_>,
-    drive: &runner::Drive,
+    session_run: &SessionRun<'_>,
+    session_end: &runner::SessionEnd,
     job: JobNo,
     jobs: &[&str],
 ) -> Result<Closed, SessionError> {
-    let run = &driven.prepared.run;
+    let run = &session_run.prepared.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
-    let end = match &drive.ends[job] {
-        End::Complete if driven.limited && tally[Outcome::Pending] > 0 => End::Stopped(StopReason::Limit),
+    let end = match &session_end.ends[job] {
+        End::Complete if session_run.has_item_limit && tally[Outcome::Pending] > 0 => {
+            End::Stopped(StopReason::ItemLimit)
+        }
         end => end.clone(),
     };
     match &end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
-            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
+            queue.store_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
         }
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
-    let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
-    let session = summary::SessionFigures { took: drive.elapsed, calls: drive.calls[job], items };
-    let exit = exit_of(&tally, &end, driven.input.job.input.rejects);
+    let items = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
+    let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], items };
+    let exit = exit_of(&tally, &end, session_run.input.job.input.rejects);
     let stopped_by = match end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),
         End::Stopped(_) | End::Complete => None,

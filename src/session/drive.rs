@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::close::{Closed, close};
-use super::driven::{Driven, admit, app_cap, begin, calls_per_day, runner_job};
 use super::error::SessionError;
 use super::events;
 use super::job_input::JobInput;
@@ -19,6 +18,7 @@ use super::progress_display::{ProgressDisplay, StepDisplay, only_time};
 use super::run_log::RunLog;
 use super::run_options::RunOptions;
 use super::service_manager::ServiceManager;
+use super::session_run::{SessionRun, admit, app_cap, begin, calls_per_day, runner_job};
 use super::target::Target;
 use super::{confirm, jobs};
 use crate::api::CALL_TIMEOUT;
@@ -38,7 +38,7 @@ use crate::report::progress::Subject;
 use crate::report::state_change::line_above_progress;
 use crate::report::summary::Summary;
 use crate::report::{moment_ahead, target_name as target_text, wrap};
-use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
+use crate::runner::{self, Deadline, RunnerError, RunnerJob, SessionEnd, Signals};
 use crate::settings::Env;
 use crate::stderr::{self, tell, tell_error, tell_terminal};
 use crate::stdout::{print, print_json};
@@ -158,7 +158,7 @@ impl Session<'_> {
 
     /// Drives one run of each job. Returns the queue if older runs were finished, so that another round has to follow.
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
-        or_signal(&mut self.signals, async { Ok(queue.note_kills().await?) }).await?;
+        or_signal(&mut self.signals, async { Ok(queue.store_kills().await?) }).await?;
         let prepared = self.prepare(&mut queue, rerun).await?;
         if prepared.iter().all(Option::is_none) {
             queue.close().await?;
@@ -167,35 +167,35 @@ impl Session<'_> {
         self.confirm(&mut queue, rerun).await?;
         let older: Vec<String> =
             prepared.iter().flatten().filter(|it| it.is_older).map(|it| it.run.job.clone()).collect();
-        let mut driven = Vec::new();
+        let mut runs = Vec::new();
         for (input, prepared) in self.inputs.iter().zip(prepared) {
             if let Some(prepared) = prepared {
                 let admitted = admit(&mut queue, input, prepared, &mut self.limit);
-                driven.push(or_signal(&mut self.signals, admitted).await?);
+                runs.push(or_signal(&mut self.signals, admitted).await?);
             }
         }
         // A run of which `--limit` allows nothing is not begun.
-        driven.retain(Driven::may_send);
-        if driven.is_empty() {
+        runs.retain(SessionRun::may_send);
+        if runs.is_empty() {
             let note = Message::new("nothing is sent: --limit allows no more items");
             tell(note.add_hint("run it again with a higher --limit, or without it").with_hint());
-            events::log_nothing_sent(Exit::Stopped, &StopReason::Limit);
+            events::log_nothing_sent(Exit::Stopped, &StopReason::ItemLimit);
             let jobs: Vec<String> = self.inputs.iter().map(|input| input.job.name.clone()).collect();
             jobs.iter().for_each(|job| self.add_exit(job, Exit::Stopped));
             queue.close().await?;
             return Ok(None);
         }
-        let (client, limiter) = self.target.connect(app_cap(&driven), calls_per_day(&driven))?;
+        let (client, limiter) = self.target.connect(app_cap(&runs), calls_per_day(&runs))?;
         let is_real = self.target.is_real();
         let runner_jobs =
-            driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
-        or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
-        driven.iter().try_for_each(|driven| self.log.start(driven))?;
-        let sending = (runner_jobs, subject(&driven)?);
+            runs.iter().map(|run| runner_job(run, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
+        or_signal(&mut self.signals, begin(&mut queue, &runs)).await?;
+        runs.iter().try_for_each(|run| self.log.start(run))?;
+        let sending = (runner_jobs, subject(&runs)?);
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
-        let (mut queue, drive) = sent.await?;
-        let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
-        let goes_on = drive.ends.iter().all(leaves_others);
+        let (mut queue, end) = sent.await?;
+        let closed = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await?;
+        let goes_on = end.ends.iter().all(leaves_others);
         let is_done = |closed: &Closed| matches!(closed.exit, Exit::Done | Exit::DoneWithFailures);
         let done: Vec<String> =
             closed.iter().filter(|closed| is_done(closed)).map(|closed| closed.summary.figures.job.clone()).collect();
@@ -359,8 +359,8 @@ fn leaves_others(end: &End) -> bool {
 const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(SERVER_MAY_BE_WRITING);
 
 /// What is sent, for the progress.
-fn subject(driven: &[Driven<'_>]) -> Result<Subject, SessionError> {
-    let runs = || driven.iter().map(|driven| &driven.prepared.run);
+fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {
+    let runs = || runs.iter().map(|it| &it.prepared.run);
     let operations = runs().map(|run| Ok(run.operation()?.name)).collect::<Result<BTreeSet<_>, SessionError>>()?;
     let only = operations.first().copied().filter(|_| operations.len() == 1);
     Ok(Subject {
@@ -378,7 +378,7 @@ async fn send(
     deadlines: &mut Vec<Deadline>,
     signals: &mut Signals,
     (log, manager): (&RunLog, &ServiceManager),
-) -> Result<(Queue, Drive), RunError> {
+) -> Result<(Queue, SessionEnd), RunnerError> {
     let names = subject.jobs.clone();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut progress = ProgressDisplay::new(subject);
@@ -394,28 +394,28 @@ async fn send(
         manager.progress(Phase::Sending, snapshot);
     };
     log.change(&StateChange::PhaseBegun(Phase::Sending));
-    let (queue, drive) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
+    let (queue, end) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
     manager.sent();
-    log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: drive.elapsed });
+    log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: end.elapsed });
     drop(progress);
-    Ok((queue, drive))
+    Ok((queue, end))
 }
 
 /// Closes the runs, in the order of their jobs.
 async fn close_all(
     queue: &mut Queue,
-    driven: &[Driven<'_>],
-    drive: &Drive,
+    runs: &[SessionRun<'_>],
+    end: &SessionEnd,
     signals: &mut Signals,
     log: &mut RunLog,
 ) -> Result<Vec<Closed>, SessionError> {
     let begun = Instant::now();
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck));
     let _shown = StepDisplay::new(Phase::FinalCheck, only_time);
-    let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
+    let names: Vec<&str> = runs.iter().map(|it| it.prepared.run.job.as_str()).collect();
     let mut closed = Vec::new();
-    for (job, driven) in driven.iter().enumerate() {
-        closed.push(or_signal(signals, close(queue, driven, drive, job, &names)).await?);
+    for (job, run) in runs.iter().enumerate() {
+        closed.push(or_signal(signals, close(queue, run, end, job, &names)).await?);
     }
     log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() });
     closed.iter().for_each(|closed| log.end(closed));

@@ -15,7 +15,7 @@ use crate::queue::{Identity, QueueError};
 use crate::rate_limiter::{LedgerError, NoPermit};
 use crate::report::stop_message::stop_message;
 use crate::report::{error_line, error_text};
-use crate::runner::RunError;
+use crate::runner::RunnerError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
 /// Why a session cannot do what was asked.
@@ -109,7 +109,7 @@ pub enum SessionError {
     Queue(#[from] QueueError),
     /// The runner broke.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Runner(#[from] RunnerError),
     /// The slots can't be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -150,7 +150,7 @@ impl Hint for SessionError {
             }
             Self::Load(error) => return error.hint(),
             Self::Queue(error) => return error.hint(),
-            Self::Run(error) => return error.hint(),
+            Self::Runner(error) => return error.hint(),
             Self::Ledger(error) => return error.hint(),
             Self::Interrupted(_) => "run the same command to resume",
             Self::Io { source, .. } => {
@@ -210,11 +210,11 @@ impl SessionError {
             | Self::OtherPlan { .. }
             | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
-            | Self::Run(_)
+            | Self::Runner(_)
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
         }
@@ -241,7 +241,7 @@ impl SessionError {
             | Self::OtherPlan { .. }
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
-            | Self::Run(_)
+            | Self::Runner(_)
             | Self::Ledger(_)
             | Self::Interrupted(_)
             | Self::Io { .. } => false,
@@ -261,7 +261,7 @@ impl SessionError {
     /// The loss of the queue in place of an error that it may have led to.
     pub(super) fn or_loss(self, identity: &mut Identity) -> Self {
         match self {
-            Self::Run(RunError::Lost { .. }) => self,
+            Self::Runner(RunnerError::Lost { .. }) => self,
             other => identity.check().err().map_or(other, Self::Queue),
         }
     }

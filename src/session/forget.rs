@@ -18,7 +18,7 @@ use crate::report::second;
 use crate::report::state::StateName;
 
 /// The runs that are removed, and what people see of them.
-pub struct ForgetPlan {
+pub struct ForgetSelection {
     /// The runs, oldest first.
     pub runs: Vec<Run>,
     /// What people see.
@@ -26,11 +26,11 @@ pub struct ForgetPlan {
 }
 
 /// Chooses the runs: those that ended this long ago and that no retry needs, and those that the user names.
-pub async fn plan_to_forget(
+pub async fn select_to_forget(
     reader: &Reader,
     older_than: Option<SignedDuration>,
     names: &[String],
-) -> Result<ForgetPlan, SessionError> {
+) -> Result<ForgetSelection, SessionError> {
     let mut named = BTreeSet::new();
     for name in names {
         let run = find(name, None, reader).await?;
@@ -40,7 +40,8 @@ pub async fn plan_to_forget(
     let now = clock::local_now();
     let before = older_than.map(|age| (now.timestamp() - age).as_millisecond());
     let all = reader.runs().await?;
-    let mut plan = ForgetPlan { runs: Vec::new(), report: ForgetReport { removed: Vec::new(), kept: Vec::new() } };
+    let mut selection =
+        ForgetSelection { runs: Vec::new(), report: ForgetReport { removed: Vec::new(), kept: Vec::new() } };
     for run in &all {
         let tally = reader.tally(run).await?;
         let facts = ForgettableRun {
@@ -60,14 +61,14 @@ pub async fn plan_to_forget(
         };
         match forgetting(facts, before) {
             Forgetting::Remove => {
-                plan.runs.push(run.clone());
-                plan.report.removed.push(candidate);
+                selection.runs.push(run.clone());
+                selection.report.removed.push(candidate);
             }
-            Forgetting::Keep(because) => plan.report.kept.push((candidate, because)),
+            Forgetting::Keep(because) => selection.report.kept.push((candidate, because)),
             Forgetting::Ignore => {}
         }
     }
-    Ok(plan)
+    Ok(selection)
 }
 
 /// Asks a person at a terminal to type the number of runs, unless `confirmed`.

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
-use crate::domain::time_limit::DailyLimit;
+use crate::domain::time_limit::TimeOfDayLimit;
 use crate::report::job_result::JobResult;
 use crate::report::moment_ahead;
 use crate::settings::{self, Env, EnvError};
@@ -29,8 +29,8 @@ pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
 /// Warns that a time of day, or a day, in a job means UTC if the machine's time zone is unknown.
 pub(super) fn tell_zone(jobs: &[Job]) {
     let is_local = |job: &Job| match &job.times.daily {
-        Some(DailyLimit::Until(_)) => true,
-        Some(DailyLimit::Window(window)) => window.zone.is_none(),
+        Some(TimeOfDayLimit::Until(_)) => true,
+        Some(TimeOfDayLimit::Window(window)) => window.zone.is_none(),
         None => job.limits.calls_per_day.is_some(),
     };
     if jobs.iter().any(is_local) && !clock::knows_zone() {

@@ -15,7 +15,7 @@ use crate::domain::state_change::StateChange;
 use crate::loading::{ProgressWatch, Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 
-/// A run that is ready to be driven.
+/// A run that is ready to be sent.
 pub(super) struct Prepared {
     pub(super) run: Run,
     /// Unfinished runs that it supersedes once it begins.

@@ -12,7 +12,7 @@ use super::job_input::JobInput;
 use super::jobs;
 use super::open_queue::open_queue;
 use super::outlook::Outlook;
-use super::plan_comparison::{changes, note_shown};
+use super::plan_comparison::{changes, store_shown};
 use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
 use crate::clock;
@@ -23,7 +23,7 @@ use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::rate_limit::calls_per_day::days_for;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
-use crate::domain::time_limit::{DailyLimit, TimeLimits};
+use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, QueueError, Reader, Run, RunState};
 use crate::rate_limiter::calls_today;
@@ -59,7 +59,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     let id = parts.iter().any(PlanParts::sends).then(|| plan_id(&parts));
     plans.iter_mut().for_each(|plan| plan.plan_id.clone_from(&id));
     for part in &parts {
-        note_shown(&mut queue, part).await?;
+        store_shown(&mut queue, part).await?;
     }
     queue.close().await?;
     Ok(plans)
@@ -184,7 +184,7 @@ async fn conditions(
 
 fn window(times: &TimeLimits, now: &Zoned) -> Option<WindowView> {
     let daily = times.daily.as_ref()?;
-    let DailyLimit::Window(window) = daily else { return None };
+    let TimeOfDayLimit::Window(window) = daily else { return None };
     let opens_at = daily.closed_window(now).and_then(|window| window.opens(now));
     Some(WindowView { hours: window.to_string(), opens_at })
 }

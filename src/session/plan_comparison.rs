@@ -135,7 +135,7 @@ async fn what_differs(queue: &mut Queue, all: &[PlanParts], asked: &str, rerun: 
 }
 
 /// Stores that `plan` showed these parts of a plan.
-pub(super) async fn note_shown(queue: &mut Queue, parts: &PlanParts) -> Result<(), SessionError> {
+pub(super) async fn store_shown(queue: &mut Queue, parts: &PlanParts) -> Result<(), SessionError> {
     let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
-    Ok(queue.note_plan(&parts.job, &parts.target, &text, clock::now().as_millisecond()).await?)
+    Ok(queue.store_plan(&parts.job, &parts.target, &text, clock::now().as_millisecond()).await?)
 }

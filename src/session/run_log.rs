@@ -3,9 +3,9 @@
 use tracing::{Level, enabled, info};
 
 use super::close::Closed;
-use super::driven::Driven;
 use super::error::SessionError;
 use super::events::{log_change, log_end};
+use super::session_run::SessionRun;
 use crate::domain::exit::Exit;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::StopReason;
@@ -28,8 +28,8 @@ struct StartedRun {
 
 impl RunLog {
     /// A run starts or is resumed: nothing of this session was sent.
-    pub(super) fn start(&mut self, driven: &Driven<'_>) -> Result<(), SessionError> {
-        let (run, job) = (&driven.prepared.run, &driven.input.job);
+    pub(super) fn start(&mut self, session_run: &SessionRun<'_>) -> Result<(), SessionError> {
+        let (run, job) = (&session_run.prepared.run, &session_run.input.job);
         self.started.push(StartedRun { run: run.uuid.clone(), job: run.job.clone() });
         let resumed = run.started_at.is_some();
         info!(
@@ -41,9 +41,9 @@ impl RunLog {
             target = run.target,
             resumed,
             input = job.input.paths.join(","),
-            rows = driven.tally.total(),
-            pending = driven.tally[Outcome::Pending],
-            calls_per_second = driven.input.calls_per_second(run)?.get(),
+            rows = session_run.tally.total(),
+            pending = session_run.tally[Outcome::Pending],
+            calls_per_second = session_run.input.calls_per_second(run)?.get(),
             app_calls_per_second = job.limits.app_calls_per_second.get(),
             max_attempts = job.retry.max_attempts.get(),
             version = env!("CARGO_PKG_VERSION"),

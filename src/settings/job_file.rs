@@ -32,7 +32,7 @@ use crate::domain::job::{
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
 use crate::domain::request::account::UserId;
-use crate::domain::time_limit::{DailyLimit, TimeLimits};
+use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 
 /// The longest name of a job.
 const NAME_CHARS: usize = 64;
@@ -388,7 +388,7 @@ fn times(raw: &RawStop) -> Result<TimeLimits, InvalidValue> {
             return Err(InvalidValue::new(place.span(), "stop.until: the job has `stop.window` as well")
                 .hint("remove one of them: a window also says when a session ends"));
         }
-        (until, window, _) => until.map(DailyLimit::Until).or(window.map(DailyLimit::Window)),
+        (until, window, _) => until.map(TimeOfDayLimit::Until).or(window.map(TimeOfDayLimit::Window)),
     };
     let max_runtime = optional(raw.max_runtime.as_ref(), |value| long_duration("stop.max_runtime", value))?;
     Ok(TimeLimits { daily, max_runtime })

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use imbulk::domain::job::{InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation;
-use imbulk::domain::request::row::BadRow;
+use imbulk::domain::request::row::RejectedRow;
 use imbulk::domain::source_facts::SourceFacts;
 use imbulk::input::open;
 use rand::SeedableRng;
@@ -31,7 +31,7 @@ const CASES_PER_DEFECT: u64 = 12;
 #[derive(Debug)]
 enum Read {
     Refused(String),
-    Rows { good: Vec<(u64, Option<String>, String)>, bad: Vec<BadRow>, facts: SourceFacts },
+    Rows { good: Vec<(u64, Option<String>, String)>, bad: Vec<RejectedRow>, facts: SourceFacts },
 }
 
 fn read(file: &File) -> Read {

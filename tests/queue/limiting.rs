@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use imbulk::domain::request::Request;
-use imbulk::queue::{Limited, Loader};
+use imbulk::queue::{FirstItems, Loader};
 use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
 use crate::fixture::*;
 
 /// Loads requests of these sizes and limits the run. Returns the result and the pending requests after it.
-async fn limited(sizes: &[u64], limit: u64) -> (Limited, Vec<Request>) {
+async fn limited(sizes: &[u64], limit: u64) -> (FirstItems, Vec<Request>) {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
@@ -20,8 +20,8 @@ async fn limited(sizes: &[u64], limit: u64) -> (Limited, Vec<Request>) {
         first += size;
     }
     let run = loader.finish(&[]).await.unwrap();
-    let found = queue.limit(run, limit).await.unwrap();
-    assert_eq!(queue.limit(run, limit).await.unwrap(), found, "a second time there is nothing to split");
+    let found = queue.first_items(run, limit).await.unwrap();
+    assert_eq!(queue.first_items(run, limit).await.unwrap(), found, "a second time there is nothing to split");
     let stored = queue.run(run).await.unwrap();
     queue.check_sums(&stored).await.unwrap();
     (found, pending(&queue, run).await)

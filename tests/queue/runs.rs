@@ -44,18 +44,18 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
-    assert!(queue.note_stop(run, EndedBy::Person, &Message::new("no")).await.is_err(), "it has not begun");
+    assert!(queue.store_stop(run, EndedBy::Person, &Message::new("no")).await.is_err(), "it has not begun");
     queue.begin(run, NOW).await.unwrap();
     let late = Message::new("it's late").add_hint("run it again");
-    queue.note_stop(run, EndedBy::Deadline, &late).await.unwrap();
+    queue.store_stop(run, EndedBy::Deadline, &late).await.unwrap();
     let stopped = queue.run(run).await.unwrap();
     assert_eq!((stopped.stopped.as_ref(), stopped.ended_by()), (Some(&late), EndedBy::Deadline));
-    queue.note_kills().await.unwrap();
-    assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is noted stays");
+    queue.store_kills().await.unwrap();
+    assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is stored stays");
     queue.begin(run, NOW + 5).await.unwrap();
     let stored = queue.run(run).await.unwrap();
     assert_eq!((stored.has_ended(), stored.stopped, stored.started_at), (false, None, Some(NOW)));
-    queue.note_kills().await.unwrap();
+    queue.store_kills().await.unwrap();
     let killed = queue.run(run).await.unwrap();
     assert_eq!((killed.has_ended(), killed.ended_by()), (true, EndedBy::Kill));
 }
@@ -66,7 +66,7 @@ async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
     let mut queue = place.open().await;
     assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
     for (target, parts) in [("sandbox", "one"), ("1400000001", "real"), ("sandbox", "two")] {
-        queue.note_plan("job", target, parts, NOW).await.unwrap();
+        queue.store_plan("job", target, parts, NOW).await.unwrap();
     }
     let shown = queue.shown_plan("job", "sandbox").await.unwrap().unwrap();
     assert_eq!((shown.parts.as_str(), shown.shown_at), ("two", NOW));
@@ -88,7 +88,7 @@ async fn forbidden_changes_of_state_fail_and_change_nothing() {
     for run in [finished, superseded, RunId::new(99)] {
         assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
         assert!(queue.finish(run, NOW).await.is_err());
-        assert!(queue.note_stop(run, EndedBy::Person, &Message::new("x")).await.is_err());
+        assert!(queue.store_stop(run, EndedBy::Person, &Message::new("x")).await.is_err());
     }
     for run in [planned, finished, superseded, RunId::new(99)] {
         assert!(queue.supersede(run).await.is_err());

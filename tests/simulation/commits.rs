@@ -9,15 +9,15 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, Event, JobPlan, Schedule, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob, StopReason, StopSignal};
 
-use crate::directed::{friend, plan};
+use crate::directed::{friend, scheduled_job};
 
 /// Requests that delete one friend each, at 200 calls per second. None of them has been sent.
 fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<RequestId>) {
     let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
-    let plan = JobPlan { tally, ..plan("single", width) };
-    let mut schedule = Schedule::new(vec![plan], 1);
+    let job = ScheduledJob { tally, ..scheduled_job("single", width) };
+    let mut schedule = Schedule::new(vec![job], 1);
     let intents = intents(schedule.handle(Duration::ZERO, Event::Page { job: 0, requests }));
     (schedule, intents)
 }

@@ -7,7 +7,7 @@ use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::JobPlan;
+use imbulk::domain::schedule::ScheduledJob;
 
 use crate::scenario::{FaultModel, Job, MS, Scenario, id, request};
 use crate::scheduler_under_test::real_scheduler;
@@ -34,9 +34,9 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
 }
 
 /// The plan of a friend_delete job at 200 calls per second, for tests that call the schedule directly.
-pub(crate) fn plan(sides: &str, max_in_flight: Option<usize>) -> JobPlan {
+pub(crate) fn scheduled_job(sides: &str, max_in_flight: Option<usize>) -> ScheduledJob {
     let job = &scenario_with("friend_delete", 200, Vec::new(), FaultModel::HEALTHY).jobs[0];
-    JobPlan {
+    ScheduledJob {
         priority: 0,
         run: RunId::new(1),
         operation: bound_with("friend_delete", sides),

@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::directed::{friend, plan, run_scenario, scenario_with};
+use crate::directed::{friend, run_scenario, scenario_with, scheduled_job};
 use crate::scenario::{FaultModel, MS, id, request};
 use imbulk_fixtures::operations::bound_with;
 
@@ -89,13 +89,13 @@ fn a_request_for_several_busy_accounts_is_sent_long_before_their_streams_end() {
 /// wait.
 #[test]
 fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
-    let plan = plan("both", None);
-    let operation = plan.operation;
+    let job = scheduled_job("both", None);
+    let operation = job.operation;
     let link = |number: u32| {
         let item = Item { account: id(number + 1), row: number.into(), updates: None };
         request(number.into(), Some(id(number)), vec![item])
     };
-    let mut schedule = Schedule::new(vec![plan], 1);
+    let mut schedule = Schedule::new(vec![job], 1);
     let request = link(1);
     let keys = operation.keys(&request);
     let _ = schedule.handle(Duration::ZERO, Event::Recovered { job: Some(0), request, keys });

@@ -12,7 +12,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, JobPlan, Now, Schedule, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, Now, Schedule, ScheduledJob, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -74,25 +74,25 @@ fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) ->
 }
 
 impl BuggyScheduler {
-    fn new(bug: PlantedBug, mut plans: Vec<JobPlan>, seed: u64) -> Self {
-        for plan in &mut plans {
+    fn new(bug: PlantedBug, mut jobs: Vec<ScheduledJob>, seed: u64) -> Self {
+        for job in &mut jobs {
             match bug {
                 PlantedBug::LeasesNothing => {
                     let keys = |_: BoundOperation, request: &Request| only(&request.id.to_string());
-                    plan.operation = relabelled(plan.operation, keys);
+                    job.operation = relabelled(job.operation, keys);
                 }
                 PlantedBug::LeasesEverything => {
-                    plan.operation = relabelled(plan.operation, |_, _| only("everything"));
+                    job.operation = relabelled(job.operation, |_, _| only("everything"));
                 }
-                PlantedBug::SkipsTheCanary => plan.canary = 0,
-                PlantedBug::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
+                PlantedBug::SkipsTheCanary => job.canary = 0,
+                PlantedBug::AllowsMoreAttempts => job.retry.max_attempts = job.retry.max_attempts.saturating_add(2),
                 _ => {}
             }
         }
-        let max_attempts = plans.iter().map(|plan| plan.retry.max_attempts.get()).min().unwrap_or(1);
-        let jobs = plans.len();
-        let schedule = Schedule::new(plans, seed);
-        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts, jobs }
+        let max_attempts = jobs.iter().map(|job| job.retry.max_attempts.get()).min().unwrap_or(1);
+        let number_of_jobs = jobs.len();
+        let schedule = Schedule::new(jobs, seed);
+        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts, jobs: number_of_jobs }
     }
 
     fn jobs(&self) -> std::ops::Range<usize> {
@@ -232,7 +232,7 @@ impl SchedulerUnderTest for BuggyScheduler {
 /// The invariants that scenarios under a buggy scheduler break first.
 fn broken_by(bug: PlantedBug, scenarios: impl IntoIterator<Item = Scenario>) -> impl Iterator<Item = Invariant> {
     let make_scheduler =
-        move |plans, seed| Box::new(BuggyScheduler::new(bug, plans, seed)) as Box<dyn SchedulerUnderTest>;
+        move |jobs, seed| Box::new(BuggyScheduler::new(bug, jobs, seed)) as Box<dyn SchedulerUnderTest>;
     // Assertions in the schedule find some of the bugs before a check does.
     let violations = scenarios
         .into_iter()

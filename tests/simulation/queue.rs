@@ -108,7 +108,7 @@ impl Queue {
                 Changed::Reopened(id)
             }
             Change::Record { settlement, .. } => return self.record(settlement),
-            Change::NoteProgress { .. } | Change::NoteEnd { .. } | Change::Control(_) => {
+            Change::StoreHeartbeat { .. } | Change::StoreEnd { .. } | Change::Control(_) => {
                 return Err("no change of the schedule".to_owned());
             }
         };

@@ -1,7 +1,7 @@
 //! The interface of the scheduler: the real schedule, or one with a planted bug.
 
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, JobPlan, Now, Schedule, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, Now, Schedule, ScheduledJob, StopReason};
 
 /// The operations that the simulated world uses.
 pub(crate) trait SchedulerUnderTest {
@@ -15,7 +15,7 @@ pub(crate) trait SchedulerUnderTest {
 }
 
 /// Creates the scheduler of each session.
-pub(crate) type MakeScheduler = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn SchedulerUnderTest>;
+pub(crate) type MakeScheduler = dyn Fn(Vec<ScheduledJob>, u64) -> Box<dyn SchedulerUnderTest>;
 
 impl SchedulerUnderTest for Schedule {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
@@ -44,6 +44,6 @@ impl SchedulerUnderTest for Schedule {
 }
 
 /// The real schedule, without a bug.
-pub(crate) fn real_scheduler(plans: Vec<JobPlan>, seed: u64) -> Box<dyn SchedulerUnderTest> {
-    Box::new(Schedule::new(plans, seed))
+pub(crate) fn real_scheduler(jobs: Vec<ScheduledJob>, seed: u64) -> Box<dyn SchedulerUnderTest> {
+    Box::new(Schedule::new(jobs, seed))
 }

@@ -12,7 +12,7 @@ use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, JobPlan, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, ScheduledJob, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -173,7 +173,7 @@ impl World<'_> {
         let mut session = Session {
             number: self.report.sessions,
             scheduler: make_scheduler(
-                jobs.iter().map(|job| self.plan(*job)).collect(),
+                jobs.iter().map(|job| self.scheduled_job(*job)).collect(),
                 self.scenario.seed ^ self.report.sessions,
             ),
             started: self.now,
@@ -202,9 +202,9 @@ impl World<'_> {
         session
     }
 
-    fn plan(&self, job: usize) -> JobPlan {
+    fn scheduled_job(&self, job: usize) -> ScheduledJob {
         let definition = &self.scenario.jobs[job];
-        JobPlan {
+        ScheduledJob {
             priority: (self.scenario.seed >> job) % 2,
             run: run_of(job),
             operation: definition.operation,
@@ -283,7 +283,7 @@ impl World<'_> {
         self.handle(session, Event::Pause(job));
         // The requests that are held back need their intents once more.
         session.progress.everyone_waits(pause.lasts + (self.scenario.faults.commit + self.scenario.faults.lag) * 8);
-        self.plan_event(session, self.now + pause.lasts, WorldEvent::Deliver(Event::Resume(job)));
+        self.add_event(session, self.now + pause.lasts, WorldEvent::Deliver(Event::Resume(job)));
     }
 
     fn step(&mut self, session: &mut Session<'_>) {
@@ -404,7 +404,7 @@ impl World<'_> {
         self.violation.get_or_insert(Violation { invariant, at: self.now, what });
     }
 
-    fn plan_event(&mut self, session: &Session<'_>, due: Duration, event: WorldEvent) {
+    fn add_event(&mut self, session: &Session<'_>, due: Duration, event: WorldEvent) {
         self.agenda.insert((due, self.agenda_length), (session.number, event));
         self.agenda_length += 1;
     }
@@ -413,7 +413,7 @@ impl World<'_> {
     fn enqueue(&mut self, session: &mut Session<'_>, event: Event) {
         let due = (self.now + self.scenario.faults.lag).max(session.inbox_after);
         session.inbox_after = due;
-        self.plan_event(session, due, WorldEvent::Deliver(event));
+        self.add_event(session, due, WorldEvent::Deliver(event));
     }
 
     fn keys(&self, job: usize, request: &Request) -> AccountKeys {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::answer::{self, Listed, MockAnswer, MockItem};
 use crate::commands::Command;
 use crate::fault_rule::{CallFault, ItemFault};
-use crate::faults::PlannedFaults;
+use crate::faults::ChosenFaults;
 use crate::journal::ResponseRecord;
 use crate::refusal::Refusal;
 
@@ -50,15 +50,15 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 /// The id of the item that nobody asked about.
 const FOREIGN_ID: &str = "sandbox-foreign";
 
-/// The delivery of `answer`, changed by the faults in `plan`.
-pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &PlannedFaults) -> Delivery {
+/// The delivery of `answer`, changed by the faults in `chosen`.
+pub(crate) fn deliver(command: Command, answer: MockAnswer, chosen: &ChosenFaults) -> Delivery {
     let mut answer = answer;
     if let MockAnswer::Items(items) = &mut answer {
-        play_items(items, &plan.items);
-        play_list(items, plan.call.as_ref());
+        play_items(items, &chosen.items);
+        play_list(items, chosen.call.as_ref());
     }
     let body = answer::body(command, &answer);
-    let Some(fault) = &plan.call else {
+    let Some(fault) = &chosen.call else {
         return Delivery::ok(body);
     };
     match fault {
@@ -264,9 +264,9 @@ mod tests {
 
     fn text(rule: &str, ids: &[&str]) -> String {
         let rule = format!("any:{rule}:#1").parse().unwrap();
-        let plan = crate::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
+        let chosen = crate::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
         let verdict = MockAnswer::Items(ids.iter().map(|id| MockItem::ok(id)).collect());
-        match deliver(Command::AccountDelete, verdict, &plan) {
+        match deliver(Command::AccountDelete, verdict, &chosen) {
             Delivery::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
             Delivery::Reset | Delivery::Close | Delivery::Silence => String::new(),
         }

@@ -8,7 +8,7 @@ use crate::key::Draw;
 
 /// The faults of one call.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct PlannedFaults {
+pub(crate) struct ChosenFaults {
     pub(crate) call: Option<CallFault>,
     /// By the index of the item; empty if no item has one.
     pub(crate) items: Vec<Option<ItemFault>>,
@@ -52,8 +52,8 @@ impl Faults {
 
     /// The faults of a call of `command` on the items `ids` at `now` (nanoseconds). Of the faults of
     /// whole calls the first rule that strikes wins, and the same for each item.
-    pub(crate) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> PlannedFaults {
-        let mut plan = PlannedFaults::default();
+    pub(crate) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> ChosenFaults {
+        let mut chosen = ChosenFaults::default();
         for armed in &mut self.armed {
             if !armed.is_for(command) {
                 continue;
@@ -62,21 +62,21 @@ impl Faults {
             match armed.rule.kind.clone() {
                 FaultKind::Call(fault) => {
                     let strikes = armed.strikes_call(&fault, ids, now, &mut self.draw);
-                    if strikes && plan.call.is_none() {
+                    if strikes && chosen.call.is_none() {
                         armed.played += 1;
-                        plan.call = Some(fault);
+                        chosen.call = Some(fault);
                     }
                 }
                 FaultKind::Item(fault) => {
-                    plan.items.resize(ids.len(), None);
-                    armed.strike_items(fault, &mut plan.items, &mut self.draw);
+                    chosen.items.resize(ids.len(), None);
+                    armed.strike_items(fault, &mut chosen.items, &mut self.draw);
                 }
             }
             if armed.played > before {
                 *self.played.entry(armed.label.clone()).or_default() += armed.played - before;
             }
         }
-        plan
+        chosen
     }
 }
 
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn the_first_rule_that_strikes_wins_and_alone_is_counted() {
         let mut faults = faults(&["any:reset:#1", "any:close:1"]);
-        let plan = faults.choose(Command::FriendDelete, &["a"], 0);
-        assert_eq!(plan.call.unwrap().to_string(), "reset-before");
+        let chosen = faults.choose(Command::FriendDelete, &["a"], 0);
+        assert_eq!(chosen.call.unwrap().to_string(), "reset-before");
         assert!(!faults.played().contains_key("close-before"));
-        let plan = faults.choose(Command::FriendDelete, &["a"], 0);
-        assert_eq!(plan.call.unwrap().to_string(), "close-before");
+        let chosen = faults.choose(Command::FriendDelete, &["a"], 0);
+        assert_eq!(chosen.call.unwrap().to_string(), "close-before");
     }
 
     #[test]
@@ -182,8 +182,8 @@ mod tests {
         let mut faults = faults(&["any:storm=60007/1s:#1"]);
         let second = 1_000_000_000;
         let strikes = |faults: &mut Faults, now| {
-            let plan = faults.choose(Command::FriendDelete, &["a"], now);
-            plan.call.is_some()
+            let chosen = faults.choose(Command::FriendDelete, &["a"], now);
+            chosen.call.is_some()
         };
         assert!(strikes(&mut faults, 5));
         assert!(strikes(&mut faults, second + 4));
@@ -194,8 +194,8 @@ mod tests {
     fn a_poisoned_id_strikes_only_the_calls_that_name_it() {
         let mut faults = faults(&["any:poison=30001/bob:1"]);
         let mut strikes = |ids: &[&str]| {
-            let plan = faults.choose(Command::FriendDelete, ids, 0);
-            plan.call.is_some()
+            let chosen = faults.choose(Command::FriendDelete, ids, 0);
+            chosen.call.is_some()
         };
         assert!(strikes(&["a", "bob"]));
         assert!(!strikes(&["a"]));
@@ -206,10 +206,10 @@ mod tests {
     fn items_are_struck_one_by_one_and_only_where_an_answer_lists_them() {
         let mut faults = faults(&["any:item=70500:0.2", "any:missing:#1"]);
         let ids = vec!["a"; 1000];
-        let plan = faults.choose(Command::FriendDeleteAll, &["a"], 0);
-        assert_eq!(plan, PlannedFaults::default());
-        let plan = faults.choose(Command::FriendDelete, &ids, 0);
-        let of = |fault| plan.items.iter().filter(|&&item| item == Some(fault)).count();
+        let chosen = faults.choose(Command::FriendDeleteAll, &["a"], 0);
+        assert_eq!(chosen, ChosenFaults::default());
+        let chosen = faults.choose(Command::FriendDelete, &ids, 0);
+        let of = |fault| chosen.items.iter().filter(|&&item| item == Some(fault)).count();
         let coded = of(ItemFault::Code(70500));
         assert!((150..250).contains(&coded), "{coded}");
         let left_out = of(ItemFault::Missing);

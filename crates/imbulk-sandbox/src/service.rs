@@ -14,7 +14,7 @@ use crate::conflicts::{CallId, Conflicts};
 use crate::delivery::{Delivery, deliver};
 use crate::effect::{self, ItemEffect};
 use crate::fault_rule::{CallFault, ItemFault};
-use crate::faults::{Faults, PlannedFaults};
+use crate::faults::{ChosenFaults, Faults};
 use crate::journal::{CallRecord, Journal, JournalPosition, ResponseRecord};
 use crate::key::{Draw, Key};
 use crate::profile::Profile;
@@ -64,7 +64,7 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Admitted {
     command: Command,
     request: ParsedRequest,
-    plan: PlannedFaults,
+    chosen: ChosenFaults,
     hold: AccountLock,
     line: JournalPosition,
 }
@@ -164,8 +164,8 @@ impl Service {
         };
         let hold = self.hold(command, keys)?;
         let now = self.now();
-        let plan = lock(&self.faults).choose(command, &request.item_ids(), now);
-        Ok(Admitted { command, request, plan, hold, line })
+        let chosen = lock(&self.faults).choose(command, &request.item_ids(), now);
+        Ok(Admitted { command, request, chosen, hold, line })
     }
 
     /// Every call counts at the gate, also one with a wrong URL. Also returns when it counted.
@@ -217,12 +217,12 @@ impl Service {
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
     pub(crate) async fn process(&self, admitted: Admitted) -> Delivery {
-        let Admitted { command, request, plan, hold, line } = admitted;
-        let half = self.time_to_take(&plan) / 2;
+        let Admitted { command, request, chosen, hold, line } = admitted;
+        let half = self.time_to_take(&chosen) / 2;
         pause(half).await;
-        let verdict = self.profile.answer(command, self.carry_out(command, &request, &plan, line));
+        let verdict = self.profile.answer(command, self.carry_out(command, &request, &chosen, line));
         pause(half).await;
-        let delivery = deliver(command, verdict, &plan);
+        let delivery = deliver(command, verdict, &chosen);
         self.note(line, |entry, now| entry.end(delivery.said(), now));
         drop(hold);
         delivery
@@ -232,14 +232,14 @@ impl Service {
         &self,
         command: Command,
         request: &ParsedRequest,
-        plan: &PlannedFaults,
+        chosen: &ChosenFaults,
         line: JournalPosition,
     ) -> MockAnswer {
-        if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
+        if chosen.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
             // The fault has the last word; nobody gets to see this verdict.
             return MockAnswer::Done;
         }
-        let effect = |index: usize| match plan.items.get(index) {
+        let effect = |index: usize| match chosen.items.get(index) {
             Some(Some(ItemFault::Code(code))) => ItemEffect::Spared(Refusal::new(*code)),
             Some(Some(ItemFault::OnlyFailed | ItemFault::OnlyInvalid)) => {
                 ItemEffect::Spared(Refusal::new(NOT_PROCESSED))
@@ -254,9 +254,9 @@ impl Service {
         verdict
     }
 
-    fn time_to_take(&self, plan: &PlannedFaults) -> Duration {
+    fn time_to_take(&self, chosen: &ChosenFaults) -> Duration {
         let jitter = self.latency.jitter.mul_f64(lock(&self.jitter).fraction());
-        let extra = if let Some(CallFault::Slow(extra)) = plan.call { extra } else { Duration::ZERO };
+        let extra = if let Some(CallFault::Slow(extra)) = chosen.call { extra } else { Duration::ZERO };
         self.latency.fixed.saturating_add(jitter).saturating_add(extra)
     }
 

@@ -24,7 +24,7 @@ pub struct RowRef<'a> {
 
 /// A row that can't be sent, with what could be read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRow {
+pub struct RejectedRow {
     /// Line of the file on which the row starts, from 1.
     pub line: u64,
     /// The API's name of the column at fault, where one is.

@@ -2,8 +2,8 @@
 
 use super::leases::{LeaseId, LeaseState, Released};
 use super::parking::MAX_QUEUED_PER_ACCOUNT;
-use super::quarantine::Recovered;
-use super::request_state::{Payment, PreviousAttempt, RequestState};
+use super::quarantine::QuarantinedRequest;
+use super::request_state::{Payment, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{Now, SERVER_MAY_BE_WRITING};
@@ -20,21 +20,21 @@ impl Schedule {
         self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Reopen(id));
         if let Some(job) = job {
             self.jobs[job].canary.count(&request);
-            self.jobs[job].moved(Stage::Stored, Stage::Recovered, request.items.len(), false);
+            self.jobs[job].moved(Stage::Stored, Stage::InQuarantine, request.items.len(), false);
         }
-        self.quarantine.add(id, keys, Recovered { lease, own: job.map(|job| (job, request)) });
+        self.quarantine.add(id, keys, QuarantinedRequest { lease, own: job.map(|job| (job, request)) });
     }
 
     /// On disk the request is pending again, in doubt.
     pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Action>) {
-        let Recovered { lease, own } = self.quarantine.remove(id);
+        let QuarantinedRequest { lease, own } = self.quarantine.remove(id);
         self.release(lease, out);
         if let Some((job, request)) = own {
             if self.jobs[job].stop().is_some() {
-                return self.jobs[job].moved(Stage::Recovered, Stage::Stored, request.items.len(), false);
+                return self.jobs[job].moved(Stage::InQuarantine, Stage::Stored, request.items.len(), false);
             }
             let keys = self.keys_of(job, &request);
-            self.request_lease((job, request, keys), Stage::Recovered, None);
+            self.request_lease((job, request, keys), Stage::InQuarantine, None);
         }
     }
 
@@ -80,15 +80,15 @@ impl Schedule {
     }
 
     pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> AccountKeys {
-        let plan = &self.jobs[job].plan;
-        plan.operation.keys(request)
+        let scheduled = &self.jobs[job].scheduled;
+        scheduled.operation.keys(request)
     }
 
     pub(super) fn request_lease(
         &mut self,
         (job, request, keys): (JobNo, Request, AccountKeys),
         from: Stage,
-        previous: Option<PreviousAttempt>,
+        previous: Option<PreviousCall>,
     ) {
         let id = request.id;
         let (lease, state) = self.leases.request(keys);
@@ -135,8 +135,8 @@ impl Schedule {
     /// Only fetching waits for the turn of a job. Requests in memory hold leases that others may need, so they are sent
     /// in any case.
     pub(super) fn has_turn(&self, job: JobNo) -> bool {
-        let priority = self.jobs[job].plan.priority;
-        !self.jobs.iter().any(|other| other.plan.priority > priority && other.goes_first())
+        let priority = self.jobs[job].scheduled.priority;
+        !self.jobs.iter().any(|other| other.scheduled.priority > priority && other.goes_first())
     }
 
     pub(super) fn fetch(&mut self, out: &mut Vec<Action>) {

@@ -1,7 +1,7 @@
 //! Which ready requests are sent next, and how the retry budget pays for them.
 
 use super::job::JobState;
-use super::request_state::{Blame, Payment, PreviousAttempt};
+use super::request_state::{Blame, Payment, PreviousCall};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::Now;
@@ -58,7 +58,7 @@ impl Schedule {
         previous.is_some_and(|previous| previous.charge == Charge::Attempt && self.blame(previous) == Blame::Request)
     }
 
-    pub(super) fn blame(&self, previous: PreviousAttempt) -> Blame {
+    pub(super) fn blame(&self, previous: PreviousCall) -> Blame {
         if self.breaker.succeeded_after(previous.sent_at) { Blame::Request } else { previous.blame }
     }
 

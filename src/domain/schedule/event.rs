@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::job_plan::JobNo;
+use super::scheduled_job::JobNo;
 use super::stop::StopReason;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;

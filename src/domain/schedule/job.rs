@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::canary::Canary;
-use super::job_plan::{JobNo, JobPlan};
+use super::scheduled_job::{JobNo, ScheduledJob};
 use super::stage::{Stage, StageCounts};
 use super::stop::StopReason;
 use crate::domain::guard::Signs;
@@ -36,7 +36,7 @@ const MAX_ITEMS: usize = 400_000;
 /// A job among those that run together.
 #[derive(Debug)]
 pub(super) struct JobState {
-    pub(super) plan: JobPlan,
+    pub(super) scheduled: ScheduledJob,
     pub(super) canary: Canary,
     send_ahead: usize,
     fetch_ahead: usize,
@@ -66,14 +66,15 @@ enum FetchState {
 }
 
 impl JobState {
-    pub(super) fn new(plan: JobPlan) -> Self {
-        let earlier = Signs::of(&plan.tally);
+    pub(super) fn new(scheduled: ScheduledJob) -> Self {
+        let earlier = Signs::of(&scheduled.tally);
         // The canary passed if an earlier session had as many outcomes and was not halted by them.
-        let has_passed = earlier.ended >= plan.canary && !plan.stop.is_canary_dead(earlier, plan.max_already_done);
-        let canary = Canary::new(if has_passed { 0 } else { plan.canary });
-        let rate = plan.calls_per_second;
+        let has_passed =
+            earlier.ended >= scheduled.canary && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
+        let canary = Canary::new(if has_passed { 0 } else { scheduled.canary });
+        let rate = scheduled.calls_per_second;
         Self {
-            plan,
+            scheduled,
             canary,
             send_ahead: calls_in(SEND_AHEAD, rate, SEND_AHEAD_BOUNDS),
             fetch_ahead: calls_in(FETCH_AHEAD, rate, FETCH_AHEAD_BOUNDS),
@@ -227,14 +228,14 @@ impl JobState {
 
     /// Whether `max_in_flight` requests are in flight or about to be.
     pub(super) fn is_at_max_in_flight(&self) -> bool {
-        self.plan.max_in_flight.is_some_and(|max| self.counts.under_way() >= max)
+        self.scheduled.max_in_flight.is_some_and(|max| self.counts.under_way() >= max)
     }
 
     /// Counts items that have their outcome.
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
-        self.plan.tally.finish(outcome, rows);
+        self.scheduled.tally.finish(outcome, rows);
         self.signs.count(outcome, items);
-        if self.close_fuse.is_none() && self.plan.stop.is_close(self.signs) {
+        if self.close_fuse.is_none() && self.scheduled.stop.is_close(self.signs) {
             self.close_fuse = Some(self.signs);
         }
     }
@@ -246,7 +247,7 @@ impl JobState {
 
     /// The guard that halts the run because of the outcomes so far.
     pub(super) fn tripped_guard(&self, job: JobNo) -> Option<StopReason> {
-        let JobPlan { stop, max_already_done, .. } = &self.plan;
+        let ScheduledJob { stop, max_already_done, .. } = &self.scheduled;
         let Signs { ended, failed, already_done } = self.signs;
         if stop.is_blown(self.signs) {
             return Some(StopReason::Fuse { job, failed, ended });

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::backoff::delay;
 use super::leases::LeaseId;
-use super::request_state::{Blame, Payment, PendingRecord, PreviousAttempt, RequestState};
+use super::request_state::{Blame, Payment, PendingRecord, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{Now, SERVER_MAY_BE_WRITING};
@@ -35,7 +35,7 @@ impl Schedule {
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
         let request = &self.requests[&id].request;
-        let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].plan.operation, request));
+        let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].scheduled.operation, request));
         out.push(Action::Send { job, request: id, kind, body });
     }
 
@@ -73,13 +73,13 @@ impl Schedule {
         if matches!(result, CallResult::NotSent(_)) {
             request.attempts -= 1;
         }
-        let plan = &self.jobs[job].plan;
+        let scheduled = &self.jobs[job].scheduled;
         // During an outage the items are not the cause of the failure.
         let charging = match payment {
             Payment::Paid(_) if self.breaker.is_open() => Charging::Off,
-            Payment::Paid(_) | Payment::Exempt => Charging::UpTo(plan.retry.max_attempts.get()),
+            Payment::Paid(_) | Payment::Exempt => Charging::UpTo(scheduled.retry.max_attempts.get()),
         };
-        let (operation, run) = (plan.operation, plan.run);
+        let (operation, run) = (scheduled.operation, scheduled.run);
         let new_usersig = self.signature.new_one(generation);
         let context = CallContext { operation, charging, new_usersig };
         let assessment = assess_call(&context, &request, result);
@@ -156,7 +156,7 @@ impl Schedule {
     fn send_again(&mut self, now: Now, record: &PendingRecord, follow_ups: Vec<FollowUp>) -> Now {
         let mut leased_until = now;
         for FollowUp { request, wait, is_first } in follow_ups {
-            let retry = self.jobs[record.job].plan.retry;
+            let retry = self.jobs[record.job].scheduled.retry;
             let backed_off = now + delay(&retry, request.charged, self.rng.random());
             let (due, until) = match wait {
                 Wait::None => (now, now),
@@ -174,7 +174,7 @@ impl Schedule {
             // If the server decided other items of the same call, it worked.
             let blame = if record.health == ServerHealth::Working { Blame::Request } else { record.blame };
             let charge = if is_first || wait == Wait::None { Charge::Free } else { Charge::Attempt };
-            let previous = PreviousAttempt { cost, sent_at: record.sent_at, charge, blame };
+            let previous = PreviousCall { cost, sent_at: record.sent_at, charge, blame };
             self.timers.start(due, Timer::Rejoin(record.job, request, previous));
         }
         leased_until

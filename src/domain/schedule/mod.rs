@@ -19,7 +19,6 @@ mod canary;
 mod dispatch;
 mod event;
 mod job;
-mod job_plan;
 mod leases;
 mod lifecycle;
 mod parking;
@@ -27,6 +26,7 @@ mod pausing;
 mod quarantine;
 mod request_state;
 mod retry_budget;
+mod scheduled_job;
 mod signature;
 mod stage;
 mod stop;
@@ -48,11 +48,11 @@ use breaker::CircuitBreaker;
 pub use breaker::Outage;
 pub use event::{Action, Event};
 use job::JobState;
-pub use job_plan::{JobNo, JobPlan};
 use leases::{LeaseId, Leases};
 use parking::Parking;
 use quarantine::Quarantine;
 use request_state::{PendingRecord, RequestState};
+pub use scheduled_job::{JobNo, ScheduledJob};
 use signature::Signature;
 use stage::{Stage, StageCounts};
 pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
@@ -91,9 +91,9 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule for these jobs. `seed` decides the random delays.
-    pub fn new(plans: Vec<JobPlan>, seed: u64) -> Self {
+    pub fn new(jobs: Vec<ScheduledJob>, seed: u64) -> Self {
         Self {
-            jobs: plans.into_iter().map(JobState::new).collect(),
+            jobs: jobs.into_iter().map(JobState::new).collect(),
             leases: Leases::default(),
             requests: Numbered::default(),
             waiting: Numbered::default(),
@@ -177,7 +177,7 @@ impl Schedule {
 
     /// Rows of a job by outcome, as far as they are on disk.
     pub fn tally(&self, job: JobNo) -> &Tally {
-        &self.jobs[job].plan.tally
+        &self.jobs[job].scheduled.tally
     }
 
     /// How many requests of a job have left and have no result on disk yet.
@@ -208,7 +208,7 @@ impl Schedule {
     /// The jobs that came close to their fuse.
     pub fn close_fuses(&self) -> Vec<CloseFuse> {
         let of = |(job, state): (JobNo, &JobState)| {
-            let failed_share = state.plan.stop.failed_share;
+            let failed_share = state.scheduled.stop.failed_share;
             state.close_fuse().map(|signs| CloseFuse { job, signs, failed_share })
         };
         self.jobs.iter().enumerate().filter_map(of).collect()
@@ -240,7 +240,7 @@ impl Schedule {
                     self.request_lease((job, request, keys), Stage::BackingOff, Some(previous));
                 }
                 Timer::Record(job, settlement) => {
-                    let run = self.jobs[job].plan.run;
+                    let run = self.jobs[job].scheduled.run;
                     out.push(Action::commit_now(Change::Record { run, settlement }));
                 }
                 Timer::Reopen(id) => out.push(Action::commit_now(Change::Reopen(id))),

@@ -12,7 +12,7 @@ use crate::domain::request::{AccountKey, AccountKeys, Request};
 
 /// A request that was found `sending`.
 #[derive(Debug)]
-pub(super) struct Recovered {
+pub(super) struct QuarantinedRequest {
     pub(super) lease: LeaseId,
     /// The job and the request; `None` if it belongs to no job of this runner.
     pub(super) own: Option<(JobNo, Request)>,
@@ -21,7 +21,7 @@ pub(super) struct Recovered {
 /// The recovered requests until they are pending again.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
-    requests: Numbered<RequestId, Recovered>,
+    requests: Numbered<RequestId, QuarantinedRequest>,
     /// Their accounts. A request that writes one of them is parked: while it waited for its lease, it would block all
     /// others at its other accounts.
     accounts: HashSet<AccountKey, foldhash::fast::FixedState>,
@@ -30,19 +30,19 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, recovered: Recovered) {
+    pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, request: QuarantinedRequest) {
         self.accounts.extend(keys.as_slice());
-        if recovered.own.is_some() {
+        if request.own.is_some() {
             self.own.insert(id);
         }
-        self.requests.insert(id, recovered);
+        self.requests.insert(id, request);
     }
 
     /// Takes a request out that is pending again.
     ///
     /// # Panics
     /// If it is not in quarantine.
-    pub(super) fn remove(&mut self, id: RequestId) -> Recovered {
+    pub(super) fn remove(&mut self, id: RequestId) -> QuarantinedRequest {
         self.requests.remove(&id).expect("only a recovered request is reopened")
     }
 

@@ -1,8 +1,8 @@
 //! What the schedule keeps of each request.
 
-use super::job_plan::JobNo;
 use super::leases::LeaseId;
 use super::retry_budget::RetryCost;
+use super::scheduled_job::JobNo;
 use super::stage::Stage;
 use super::time::Now;
 use crate::domain::request::Request;
@@ -17,7 +17,7 @@ pub(super) struct RequestState {
     pub(super) request: Request,
     pub(super) stage: Stage,
     /// `None` until it has an answer in this session.
-    pub(super) previous: Option<PreviousAttempt>,
+    pub(super) previous: Option<PreviousCall>,
     pub(super) payment: Payment,
     /// When its bytes left; meaningful from [`Stage::InFlight`].
     pub(super) sent_at: Now,
@@ -43,7 +43,7 @@ impl Payment {
 
 /// The last call of a request that is sent again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PreviousAttempt {
+pub(super) struct PreviousCall {
     /// What sending it again costs.
     pub(super) cost: RetryCost,
     /// When its bytes left.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::breaker::Outage;
-use super::job_plan::JobNo;
+use super::scheduled_job::JobNo;
 use crate::domain::guard::{Bytes, Signs};
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::codes::Scope;
@@ -47,7 +47,7 @@ pub enum DeadlineKey {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
     /// As many items as `--limit` allows have their outcomes.
-    Limit,
+    ItemLimit,
     /// A limit of the session in time.
     Deadline(DeadlineKey),
     /// `limits.calls_per_day`.
@@ -131,7 +131,7 @@ impl StopReason {
     /// The name in the log. Scripts depend on it.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Limit => "limit",
+            Self::ItemLimit => "limit",
             Self::Deadline(_) => "deadline",
             Self::CallsPerDay(_) => "calls_per_day",
             Self::Signal(_) => "signal",
@@ -154,7 +154,7 @@ impl StopReason {
             | Self::Canary { job, .. }
             | Self::Fuse { job, .. }
             | Self::Fatal { scope: Scope::Command, job, .. } => Some(*job),
-            Self::Limit
+            Self::ItemLimit
             | Self::Deadline(_)
             | Self::CallsPerDay(_)
             | Self::Signal(_)
@@ -176,7 +176,7 @@ impl StopReason {
     pub const fn code(&self) -> Option<i64> {
         match self {
             Self::Fatal { code, .. } => *code,
-            Self::Limit
+            Self::ItemLimit
             | Self::Deadline(_)
             | Self::CallsPerDay(_)
             | Self::Signal(_)
@@ -194,7 +194,7 @@ impl StopReason {
     /// The kind of reason, as the queue stores it.
     pub const fn ended_by(&self) -> EndedBy {
         match self {
-            Self::Limit => EndedBy::Limit,
+            Self::ItemLimit => EndedBy::Limit,
             Self::Deadline(_) => EndedBy::Deadline,
             Self::CallsPerDay(_) => EndedBy::CallsPerDay,
             Self::Signal(StopSignal::Interrupt) | Self::Drain { .. } => EndedBy::Person,

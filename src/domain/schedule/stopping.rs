@@ -94,7 +94,7 @@ impl Schedule {
     /// The shortest `stop.outage` of the jobs that are neither over, paused nor stopped; `None` means no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
         let busy = self.jobs.iter().filter(|job| !job.is_over() && job.is_active());
-        busy.filter_map(|job| job.plan.stop.outage).min()
+        busy.filter_map(|job| job.scheduled.stop.outage).min()
     }
 
     pub(super) fn apply_signal(

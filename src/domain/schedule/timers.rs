@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::job_plan::JobNo;
 use super::leases::LeaseId;
-use super::request_state::PreviousAttempt;
+use super::request_state::PreviousCall;
+use super::scheduled_job::JobNo;
 use super::time::Now;
 use crate::domain::ids::RequestId;
 use crate::domain::request::Request;
@@ -16,7 +16,7 @@ pub(super) enum Timer {
     /// Returns a lease.
     Release(LeaseId),
     /// Lets a request wait for its lease again, after its delay.
-    Rejoin(JobNo, Request, PreviousAttempt),
+    Rejoin(JobNo, Request, PreviousCall),
     /// Records the result of a call, once the server cannot be writing any more.
     Record(JobNo, Settlement),
     /// Makes a recovered request pending again.

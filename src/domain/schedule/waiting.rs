@@ -40,7 +40,7 @@ impl Schedule {
             may_be_sent: count(Stage::Ready) + jobs().map(|job| job.counts().before_sent() as u64).sum::<u64>(),
             for_accounts: count(Stage::AwaitingLease) + count(Stage::Parked),
             for_delays: count(Stage::BackingOff),
-            in_quarantine: count(Stage::Recovered),
+            in_quarantine: count(Stage::InQuarantine),
             none_are_stored: jobs().all(JobState::is_exhausted),
         }
     }
@@ -49,13 +49,13 @@ impl Schedule {
     pub fn reached_max_in_flight(&self) -> Option<u64> {
         let mut ready = self.jobs.iter().filter(|job| job.is_active() && !job.ready().is_empty()).peekable();
         ready.peek()?;
-        ready.map(|job| job.plan.max_in_flight.filter(|_| job.is_at_max_in_flight()).map(|max| max as u64)).sum()
+        ready.map(|job| job.scheduled.max_in_flight.filter(|_| job.is_at_max_in_flight()).map(|max| max as u64)).sum()
     }
 
     /// The progress of the open canaries that withhold other requests.
     pub fn canary_progress(&self) -> Option<CanaryProgress> {
         let open = self.jobs.iter().filter(|job| job.is_active() && job.canary.is_full());
-        let progress = open.map(|job| CanaryProgress { ended: job.signs().ended, wanted: job.plan.canary });
+        let progress = open.map(|job| CanaryProgress { ended: job.signs().ended, wanted: job.scheduled.canary });
         progress.reduce(|all, one| CanaryProgress { ended: all.ended + one.ended, wanted: all.wanted + one.wanted })
     }
 }

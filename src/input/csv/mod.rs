@@ -14,7 +14,7 @@ use std::str;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::operation::field_names;
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{BadRow, RowRef, TagValues};
+use crate::domain::request::row::{RejectedRow, RowRef, TagValues};
 use crate::domain::{results, unusual_id};
 
 use super::columns::{Column, Columns};
@@ -64,7 +64,7 @@ pub(super) fn read(
                 sink(Ok(row))
             }
             Err(RecordError::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
-            Err(RecordError::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
+            Err(RecordError::Row(fault)) => sink(Err(rows.rejected_row(fault, &place, cells, read))),
         };
         if flow.is_break() {
             return Ok(());
@@ -145,7 +145,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// The row of a record. `tags` holds what was read of them also where the row is bad.
+    /// The row of a record. `tags` holds what was read of them also where the row is rejected.
     fn row<'r>(
         &mut self,
         place: &RecordSpan,
@@ -305,7 +305,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn bad_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: TagValues) -> BadRow {
+    fn rejected_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: TagValues) -> RejectedRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
         if place.spans_lines() {
             fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);

@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::operation::{self, InputShape};
 use crate::domain::request::row::TagValue;
 use crate::stored_request::BODY_BYTES;
-use model::{Line, PROTECTED, bad, model, read_items, settled};
+use model::{Line, PROTECTED, model, read_items, rejected, settled};
 
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -55,7 +55,7 @@ fn run(
                 let from = shape.from.map(|_| from.as_bytes());
                 intake.row(0, RowRef { line, from, account: account.as_bytes(), tags: json.as_bytes() })?;
             }
-            Line::Bad => intake.bad(0, bad(line))?,
+            Line::Rejected => intake.reject(0, rejected(line))?,
         }
     }
     let counts = intake.finish()?;
@@ -113,7 +113,7 @@ fn any_line() -> impl Strategy<Value = Line> {
     ];
     let tags = prop::collection::btree_map("Tag_[ab]".prop_map(Into::into), value, 1..3);
     let good = (id.clone(), id, tags).prop_map(|(from, account, tags)| Line::Good { from, account, tags });
-    prop_oneof![30 => good, 1 => Just(Line::Bad)]
+    prop_oneof![30 => good, 1 => Just(Line::Rejected)]
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
@@ -266,8 +266,12 @@ fn numbers_that_do_not_add_up_are_an_error() {
 #[test]
 fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_results() {
     let kept =
-        |operation: &str, row: BadRow| breaks_its_rule_again(&operation::by_name(operation).unwrap().shape, &row);
-    let row = |from: &str, account: &str| BadRow { from: Some(from.into()), account: Some(account.into()), ..bad(1) };
+        |operation: &str, row: RejectedRow| breaks_its_rule_again(&operation::by_name(operation).unwrap().shape, &row);
+    let row = |from: &str, account: &str| RejectedRow {
+        from: Some(from.into()),
+        account: Some(account.into()),
+        ..rejected(1)
+    };
     assert!(!kept("friend_delete", row("a", "b")), "nothing in it says why it was rejected");
     assert!(!kept("account_delete", row("a", "b")));
     assert!(kept("friend_delete", row("a", "a")));
@@ -275,11 +279,14 @@ fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_resu
     assert!(kept("friend_delete", row(&"a".repeat(33), "b")));
     let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]);
     let remark = Some("Tag_SNS_IM_Remark".to_owned());
-    assert!(kept("friend_update", BadRow { column: remark.clone(), tags, ..row("a", "b") }));
+    assert!(kept("friend_update", RejectedRow { column: remark.clone(), tags, ..row("a", "b") }));
     let others = TagValues::from([("Tag_SNS_Custom_A".into(), TagValue::Text("x".into()))]);
     assert!(
-        !kept("friend_update", BadRow { column: remark.clone(), tags: others, ..row("a", "b") }),
+        !kept("friend_update", RejectedRow { column: remark.clone(), tags: others, ..row("a", "b") }),
         "the bad tag is gone"
     );
-    assert!(kept("friend_update", BadRow { column: remark, ..row("a", "b") }), "without any tag it changes nothing");
+    assert!(
+        kept("friend_update", RejectedRow { column: remark, ..row("a", "b") }),
+        "without any tag it changes nothing"
+    );
 }

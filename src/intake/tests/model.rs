@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::{BadRow, RowNo, TagValues};
+use crate::domain::request::row::{RejectedRow, RowNo, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::IntakeOutput;
 use crate::stored_request::StoredRequest;
@@ -12,7 +12,7 @@ use crate::stored_request::StoredRequest;
 #[derive(Debug, Clone)]
 pub(super) enum Line {
     Good { from: String, account: String, tags: TagValues },
-    Bad,
+    Rejected,
 }
 
 /// What identifies an item, and the rows that share it with their tags.
@@ -28,8 +28,15 @@ pub(super) struct Settled {
 /// The id on the protected list.
 pub(super) const PROTECTED: &str = "boss";
 
-pub(super) fn bad(line: u64) -> BadRow {
-    BadRow { line, column: None, reason: "has no id".to_owned(), from: None, account: None, tags: TagValues::new() }
+pub(super) fn rejected(line: u64) -> RejectedRow {
+    RejectedRow {
+        line,
+        column: None,
+        reason: "has no id".to_owned(),
+        from: None,
+        account: None,
+        tags: TagValues::new(),
+    }
 }
 
 /// What should come out.
@@ -37,8 +44,8 @@ pub(super) fn model(shape: InputShape, lines: &[Line]) -> Settled {
     let mut settled = Settled::default();
     for (row, line) in (0..).zip(lines) {
         let skipped = match line {
-            Line::Bad => {
-                let BadRow { column, reason, from, account, tags, .. } = bad(0);
+            Line::Rejected => {
+                let RejectedRow { column, reason, from, account, tags, .. } = rejected(0);
                 let reason = SkipReason::Rejected { column, reason };
                 Some(SkippedRow { row, reason, from, account, tags })
             }

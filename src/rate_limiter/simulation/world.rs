@@ -226,11 +226,11 @@ impl World {
         };
         for peer in 0..world.peers.len() {
             for life in world.peers[peer].lives.clone() {
-                world.plan(SECOND + life.start, Event::Begin { peer });
-                world.plan(SECOND + life.end, Event::Kill { peer });
+                world.add_event(SECOND + life.start, Event::Begin { peer });
+                world.add_event(SECOND + life.end, Event::Kill { peer });
             }
             for (at, cap) in world.peers[peer].caps.clone() {
-                world.plan(SECOND + at, Event::SetCap { peer, cap });
+                world.add_event(SECOND + at, Event::SetCap { peer, cap });
             }
         }
         while let Some(Reverse((now, number))) = world.queue.pop()
@@ -244,7 +244,7 @@ impl World {
         world.server
     }
 
-    fn plan(&mut self, at: u64, event: Event) {
+    fn add_event(&mut self, at: u64, event: Event) {
         self.events.push(Some(event));
         self.queue.push(Reverse((at, self.events.len() - 1)));
     }
@@ -258,7 +258,7 @@ impl World {
         if let Some(life) = self.alive(life_id)
             && !std::mem::replace(&mut life.asking, true)
         {
-            self.plan(at, Event::Ask { life_id });
+            self.add_event(at, Event::Ask { life_id });
         }
     }
 
@@ -302,12 +302,12 @@ impl World {
 
     fn arrive(&mut self, call: Call, now: u64) {
         if let Some(later) = self.network.end_of_freeze(now, &mut self.rng) {
-            return self.plan(later, Event::Arrive { call });
+            return self.add_event(later, Event::Arrive { call });
         }
         let decision = self.server.receive(call.life_id.peer, now);
         if self.rng.random_range(0..1000) >= self.network.lost {
             let back = self.network.way(now, &mut self.rng) + self.network.lateness(&mut self.rng);
-            self.plan(back, Event::Answer { call, decision });
+            self.add_event(back, Event::Answer { call, decision });
         }
     }
 
@@ -327,9 +327,9 @@ impl World {
                     self.calls = number;
                     let left = now + self.network.lateness(&mut self.rng);
                     let arrival = self.network.way_out(left, &mut self.rng);
-                    self.plan(arrival, Event::Arrive { call: Call { life_id, number, taken, sent: now } });
+                    self.add_event(arrival, Event::Arrive { call: Call { life_id, number, taken, sent: now } });
                     let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
-                    self.plan(now + timeout, Event::TimeOut { life_id, number });
+                    self.add_event(now + timeout, Event::TimeOut { life_id, number });
                 }
                 Err(next) => {
                     let wait = next.saturating_sub(now).clamp(MS, 50 * MS).next_multiple_of(MS);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation;
-use imbulk::domain::request::row::BadRow;
+use imbulk::domain::request::row::RejectedRow;
 use imbulk::input::{InputError, open};
 use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MEMORY};
 use imbulk::stored_request::BODY_BYTES;
@@ -37,7 +37,7 @@ const MEMORY_KIB: u64 = 200 << 10;
 /// The result of reading a file.
 struct Made {
     good: Vec<(u64, String)>,
-    bad: Vec<BadRow>,
+    bad: Vec<RejectedRow>,
     counts: IntakeCounts,
 }
 
@@ -111,7 +111,7 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
             }
             Err(row) => {
                 bad.push(row.clone());
-                intake.bad(0, row).expect("the disk has space");
+                intake.reject(0, row).expect("the disk has space");
             }
         }
         ControlFlow::Continue(())
@@ -142,7 +142,7 @@ fn complaints(file: &Hostile, path: &Path, made: &Result<Made, InputError>) -> V
             let (good, bad) = (made.good.len() as u64, made.bad.len() as u64);
             let sums = rows == good + bad && rejected == bad && items + merged + duplicate == good;
             check(sums, format!("sums: {:?}, {good} good, {bad} bad", made.counts));
-            let placed = |row: &BadRow| row.line > 0 && !row.reason.trim().is_empty();
+            let placed = |row: &RejectedRow| row.line > 0 && !row.reason.trim().is_empty();
             check(made.bad.iter().all(placed), "a row without place or reason".to_owned());
             match &file.expect {
                 Expect::Exactly(good, bad) => {

@@ -62,7 +62,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         | FailPoint::InsertRun
         | FailPoint::FinishLoad
         | FailPoint::Begin
-        | FailPoint::NoteProgress
+        | FailPoint::StoreHeartbeat
         | FailPoint::Finish
         | FailPoint::Close => (Way::Run, 1),
         FailPoint::Intend | FailPoint::Record => (Way::Run, 5),
@@ -72,9 +72,9 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Protect => (Way::Protect, 1),
         FailPoint::Discard => (Way::NewInput, 1),
         FailPoint::Supersede => (Way::Again, 1),
-        FailPoint::Withdraw | FailPoint::NoteEnd => (Way::Stop, 1),
+        FailPoint::Withdraw | FailPoint::StoreEnd => (Way::Stop, 1),
         FailPoint::Control => (Way::Control, 1),
-        FailPoint::Limit => (Way::Limit, 1),
+        FailPoint::SplitRequest => (Way::Limit, 1),
         FailPoint::Retry => (Way::Retry, 1),
         FailPoint::PlaceFile => (Way::Results, 1),
         FailPoint::Upgrade => (Way::Upgrade, 1),

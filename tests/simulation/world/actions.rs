@@ -171,7 +171,7 @@ impl World<'_> {
 
     fn read_soon(&mut self, session: &Session<'_>, action: Action) {
         let takes = self.scenario.faults.read;
-        self.plan_event(session, self.now + takes, WorldEvent::Read(action));
+        self.add_event(session, self.now + takes, WorldEvent::Read(action));
     }
 
     fn write_soon(&mut self, session: &mut Session<'_>, change: Change, urgent: bool) {
@@ -181,7 +181,7 @@ impl World<'_> {
         if urgent {
             self.commit(session);
         } else {
-            self.plan_event(session, due, WorldEvent::CommitIsDue);
+            self.add_event(session, due, WorldEvent::CommitIsDue);
         }
     }
 
@@ -191,7 +191,7 @@ impl World<'_> {
             session.commit_due = None;
             session.committing = Some(std::mem::take(&mut session.uncommitted));
             let takes = self.scenario.faults.commit;
-            self.plan_event(session, self.now + takes, WorldEvent::Committed);
+            self.add_event(session, self.now + takes, WorldEvent::Committed);
         }
     }
 
@@ -240,7 +240,7 @@ impl World<'_> {
         if !send_queue.slot_requested && !send_queue.waiting.is_empty() {
             send_queue.slot_requested = true;
             let due = send_queue.next_slot.max(self.now);
-            self.plan_event(session, due, WorldEvent::Slot(job));
+            self.add_event(session, due, WorldEvent::Slot(job));
         }
     }
 

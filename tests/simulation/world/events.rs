@@ -57,7 +57,7 @@ impl World<'_> {
         let effect = self.server.decide(&call);
         session.progress.sent(id, self.now, pause);
         self.calls.insert(number, (call, effect));
-        self.plan_event(session, leaves, WorldEvent::Leave(number));
+        self.add_event(session, leaves, WorldEvent::Leave(number));
         self.enqueue(session, Event::Sent { job, request: id });
         self.request_slot(session, job);
     }
@@ -68,10 +68,10 @@ impl World<'_> {
         let event =
             Event::Replied { request: call.request.id, result: effect.result.clone(), generation: call.generation };
         if let Some((begins, ends)) = works {
-            self.plan_event(session, begins, WorldEvent::Arrive(number));
-            self.plan_event(session, ends, WorldEvent::Finish(number));
+            self.add_event(session, begins, WorldEvent::Arrive(number));
+            self.add_event(session, ends, WorldEvent::Finish(number));
         }
-        self.plan_event(session, replies, WorldEvent::Reply(number, event));
+        self.add_event(session, replies, WorldEvent::Reply(number, event));
     }
 
     pub(super) fn reply(&mut self, session: &mut Session<'_>, number: u64, event: Event) {

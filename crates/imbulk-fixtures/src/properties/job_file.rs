@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imbulk::domain::hint::Hint;
 use imbulk::domain::job::Job;
-use imbulk::domain::time_limit::{DailyLimit, TimeOfDay, Window};
+use imbulk::domain::time_limit::{TimeOfDay, TimeOfDayLimit, Window};
 use imbulk::settings::{Env, JobFileError, load_job};
 
 const MARK: &str = "eJwMarkedSignature0123456789";
@@ -47,8 +47,8 @@ fn check_job(job: &Job) {
     assert!(job.stop.failed_share > 0.0 && job.stop.failed_share <= 1.0, "{:?}", job.stop);
     let is_time = |time: &TimeOfDay| time.hour < 24 && time.minute < 60;
     match &job.times.daily {
-        Some(DailyLimit::Until(time)) => assert!(is_time(time), "{:?}", job.times),
-        Some(DailyLimit::Window(Window { from, to, .. })) => {
+        Some(TimeOfDayLimit::Until(time)) => assert!(is_time(time), "{:?}", job.times),
+        Some(TimeOfDayLimit::Window(Window { from, to, .. })) => {
             assert!(is_time(from) && is_time(to) && from != to, "{:?}", job.times);
         }
         None => {}

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use imbulk::domain::job::{Delimiter, Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation::{self, Operation};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
+use imbulk::domain::request::row::{RejectedRow, RowNo, RowRef, TagValues};
 use imbulk::domain::request::skipped_row::SkipReason;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput};
@@ -26,7 +26,7 @@ struct Good {
     tags: String,
 }
 
-type Row = Result<Good, BadRow>;
+type Row = Result<Good, RejectedRow>;
 
 /// The text of bytes that a reader passed on.
 fn utf8(bytes: &[u8]) -> String {
@@ -201,7 +201,7 @@ impl<'a> File<'a> {
                         tags: tags.as_bytes(),
                     },
                 ),
-                Err(bad) => intake.bad(0, bad.clone()),
+                Err(bad) => intake.reject(0, bad.clone()),
             }
             .expect("disk space");
         }
@@ -212,7 +212,7 @@ impl<'a> File<'a> {
     }
 }
 
-fn check_bad(bad: &BadRow) {
+fn check_bad(bad: &RejectedRow) {
     assert!(!bad.reason.trim().is_empty(), "{bad:?}");
     let Some(column) = &bad.column else { return };
     assert!(bad.reason.contains(&format!("`{column}`")), "{bad:?} does not name the column");

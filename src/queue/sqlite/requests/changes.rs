@@ -32,8 +32,8 @@ fn fail_point(change: &Change) -> FailPoint {
         Change::Record { .. } => FailPoint::Record,
         Change::Withdraw(_) => FailPoint::Withdraw,
         Change::Reopen(_) => FailPoint::Reopen,
-        Change::NoteProgress { .. } => FailPoint::NoteProgress,
-        Change::NoteEnd { .. } => FailPoint::NoteEnd,
+        Change::StoreHeartbeat { .. } => FailPoint::StoreHeartbeat,
+        Change::StoreEnd { .. } => FailPoint::StoreEnd,
         Change::Control(_) => FailPoint::Control,
     }
 }
@@ -72,8 +72,8 @@ impl Queue {
                 Change::Record { run, settlement } => changed.push(batch.record(run, settlement).await?),
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
-                Change::NoteProgress { run, heartbeat } => batch.note_progress(run, &heartbeat).await?,
-                Change::NoteEnd { run, ended_by, why } => {
+                Change::StoreHeartbeat { run, heartbeat } => batch.store_heartbeat(run, &heartbeat).await?,
+                Change::StoreEnd { run, ended_by, why } => {
                     store_end(&mut batch.transaction, run, ended_by, &why, Some(now)).await?;
                 }
                 Change::Control(applied) => {
@@ -105,7 +105,7 @@ impl ChangeTransaction<'_> {
         expect("requests to be sent", requests.len(), changed)
     }
 
-    async fn note_progress(&mut self, run: RunId, heartbeat: &Heartbeat) -> Result<(), Failure> {
+    async fn store_heartbeat(&mut self, run: RunId, heartbeat: &Heartbeat) -> Result<(), Failure> {
         let heartbeat = serde_json::to_string(heartbeat).unwrap_or_default();
         let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id = ?").bind(heartbeat).bind(run);
         expect("runs", 1, query.execute(&mut *self.transaction).await?.rows_affected())

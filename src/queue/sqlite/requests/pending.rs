@@ -110,7 +110,7 @@ fn refuse_shared_accounts(recovered: &[(RunId, Request, AccountKeys)]) -> Result
 mod tests {
     use super::*;
 
-    async fn plan_of(queue: &mut Queue, sql: &'static str) -> String {
+    async fn query_plan_of(queue: &mut Queue, sql: &'static str) -> String {
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(crate::queue::sqlite::bulk_insert::explained(sql))
             .fetch_all(&mut queue.connection)
             .await
@@ -129,7 +129,7 @@ mod tests {
             (crate::queue::sqlite::runs::lifecycle::LAST_PENDING, "request_pending (run=?)"),
             (crate::queue::sqlite::runs::finish::FINISH, "request_pending (run=?)"),
         ] {
-            let plan = plan_of(&mut queue, sql).await;
+            let plan = query_plan_of(&mut queue, sql).await;
             assert!(plan.contains(&format!("INDEX {index}")), "{sql}: {plan}");
             assert!(!plan.contains("SCAN request;") && !plan.ends_with("SCAN request"), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");

@@ -66,15 +66,15 @@ impl Queue {
     }
 
     /// Stores the digest of the job settings with which a run is sent.
-    pub async fn note_settings(&mut self, run: RunId, settings: &str) -> Result<(), QueueError> {
+    pub async fn store_settings(&mut self, run: RunId, settings: &str) -> Result<(), QueueError> {
         let fail = self.fail();
-        let noted = async {
+        let stored = async {
             let mut transaction = self.transaction().await?;
-            let note = sqlx::query("UPDATE run SET settings_digest = ?2 WHERE id = ?1").bind(run).bind(settings);
-            change_run(&mut transaction, run, note).await?;
+            let change = sqlx::query("UPDATE run SET settings_digest = ?2 WHERE id = ?1").bind(run).bind(settings);
+            change_run(&mut transaction, run, change).await?;
             Ok(transaction.commit().await?)
         };
-        noted.await.map_err(|failure: Failure| failure.into_error(fail))
+        stored.await.map_err(|failure: Failure| failure.into_error(fail))
     }
 
     /// Removes the shown plan of a run that begins: later runs are not compared with it.
@@ -88,7 +88,7 @@ impl Queue {
     }
 
     /// Stores a kill as the end of each unfinished run whose session stored none.
-    pub async fn note_kills(&mut self) -> Result<(), QueueError> {
+    pub async fn store_kills(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
         let killed: Vec<RunId> =
             sqlx::query_scalar("SELECT id FROM run NOT INDEXED WHERE state = 'running' AND ended_by IS NULL")
@@ -98,24 +98,30 @@ impl Queue {
         let why = Message::new(KILLED);
         for run in killed {
             let last_seen = self.run(run).await?.heartbeat.map(|heartbeat| heartbeat.at);
-            self.note_end(run, EndedBy::Kill, &why, last_seen).await?;
+            self.store_end_at(run, EndedBy::Kill, &why, last_seen).await?;
         }
         Ok(())
     }
 
     /// Stores why a session ended before its run did: the kind of reason, and the reason in words with its hint.
-    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &Message) -> Result<(), QueueError> {
-        self.note_end(run, by, why, Some(clock::now().as_millisecond())).await
+    pub async fn store_stop(&mut self, run: RunId, by: EndedBy, why: &Message) -> Result<(), QueueError> {
+        self.store_end_at(run, by, why, Some(clock::now().as_millisecond())).await
     }
 
-    async fn note_end(&mut self, run: RunId, by: EndedBy, why: &Message, at: Option<i64>) -> Result<(), QueueError> {
+    async fn store_end_at(
+        &mut self,
+        run: RunId,
+        by: EndedBy,
+        why: &Message,
+        at: Option<i64>,
+    ) -> Result<(), QueueError> {
         let fail = self.fail();
-        let noted = async {
+        let stored = async {
             let mut transaction = self.transaction().await?;
             store_end(&mut transaction, run, by, why, at).await?;
-            Ok(guarded(FailPoint::NoteEnd, transaction.commit()).await?)
+            Ok(guarded(FailPoint::StoreEnd, transaction.commit()).await?)
         };
-        noted.await.map_err(|failure: Failure| failure.into_error(fail))
+        stored.await.map_err(|failure: Failure| failure.into_error(fail))
     }
 
     /// Gives a run up for a new one. Its pending rows stay pending.

@@ -25,18 +25,18 @@ impl Queue {
     }
 
     /// Stores a plan and replaces the previous one. `now` is in milliseconds since 1970.
-    pub async fn note_plan(&mut self, job: &str, target: &str, parts: &str, now: i64) -> Result<(), QueueError> {
+    pub async fn store_plan(&mut self, job: &str, target: &str, parts: &str, now: i64) -> Result<(), QueueError> {
         let fail = self.fail();
-        let noted = async {
+        let stored = async {
             let mut transaction = self.transaction().await?;
             let query = sqlx::query(
                 "INSERT OR REPLACE INTO shown_plan (job, target, parts, shown_at, checksum) VALUES (?, ?, ?, ?, ?)",
             );
             let query = query.bind(job).bind(target).bind(parts).bind(now);
             let query = query.bind(checksum::shown_plan(job, target, parts, now));
-            expect("plans noted", 1, query.execute(&mut *transaction).await?.rows_affected())?;
+            expect("plans stored", 1, query.execute(&mut *transaction).await?.rows_affected())?;
             Ok(transaction.commit().await?)
         };
-        noted.await.map_err(|failure: Failure| failure.into_error(fail))
+        stored.await.map_err(|failure: Failure| failure.into_error(fail))
     }
 }

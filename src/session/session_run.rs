@@ -1,4 +1,4 @@
-//! A run that is about to be driven.
+//! The runs that a session sends.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::domain::ids::RequestId;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::schedule::JobPlan;
+use crate::domain::schedule::ScheduledJob;
 use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
 use crate::runner::{Lookups, RunnerJob};
 
-/// A run that is driven, with its job.
-pub(super) struct Driven<'a> {
+/// A run that a session sends, with its job.
+pub(super) struct SessionRun<'a> {
     pub(super) input: &'a JobInput,
     pub(super) prepared: Prepared,
     pub(super) tally: Tally,
@@ -29,13 +29,13 @@ pub(super) struct Driven<'a> {
     /// The last request that may be sent.
     pub(super) last_request: RequestId,
     /// Whether `--limit` is set, so that later requests may be withheld.
-    pub(super) limited: bool,
+    pub(super) has_item_limit: bool,
 }
 
-impl Driven<'_> {
+impl SessionRun<'_> {
     /// Whether `--limit` allows at least one request of it, or none is left to send.
     pub(super) fn may_send(&self) -> bool {
-        !self.limited || self.last_request > RequestId::BEFORE_FIRST || self.tally[Outcome::Pending] == 0
+        !self.has_item_limit || self.last_request > RequestId::BEFORE_FIRST || self.tally[Outcome::Pending] == 0
     }
 }
 
@@ -45,26 +45,26 @@ pub(super) async fn admit<'a>(
     input: &'a JobInput,
     prepared: Prepared,
     limit: &mut Option<u64>,
-) -> Result<Driven<'a>, SessionError> {
+) -> Result<SessionRun<'a>, SessionError> {
     let run = prepared.run.id;
     let last_request = match limit {
         Some(left) => {
-            let limited = queue.limit(run, *left).await?;
-            *left = left.saturating_sub(limited.items);
-            limited.last_request
+            let found = queue.first_items(run, *left).await?;
+            *left = left.saturating_sub(found.items);
+            found.last_request
         }
         None => queue.reader().await?.last_request(run).await?,
     };
     let tally = queue.reader().await?.tally(&prepared.run).await?;
     let rate = queue.control_state(run).await?.rate;
-    Ok(Driven { input, prepared, tally, rate, last_request, limited: limit.is_some() })
+    Ok(SessionRun { input, prepared, tally, rate, last_request, has_item_limit: limit.is_some() })
 }
 
 /// Begins the runs and supersedes the runs that they replace.
-pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), SessionError> {
+pub(super) async fn begin(queue: &mut Queue, runs: &[SessionRun<'_>]) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
-    for Driven { input, prepared: Prepared { run, replaces, .. }, .. } in driven {
-        queue.note_settings(run.id, &input.settings()).await?;
+    for SessionRun { input, prepared: Prepared { run, replaces, .. }, .. } in runs {
+        queue.store_settings(run.id, &input.settings()).await?;
         // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
         // session begins. In the other order both runs would be unfinished, and both would be sent.
         for replaced in replaces {
@@ -77,16 +77,16 @@ pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<()
 
 /// What the runner needs of the run.
 pub(super) fn runner_job(
-    driven: &Driven<'_>,
+    session_run: &SessionRun<'_>,
     client: &Arc<Client>,
     limiter: &Limiter,
     is_real: bool,
 ) -> Result<RunnerJob, SessionError> {
-    let job = &driven.input.job;
-    let run = &driven.prepared.run;
-    let (operation, limit) = (run.operation()?, driven.input.calls_per_second(run)?);
+    let job = &session_run.input.job;
+    let run = &session_run.prepared.run;
+    let (operation, max_rate) = (run.operation()?, session_run.input.calls_per_second(run)?);
     // The job file may have been changed since the rate was set.
-    let calls_per_second = driven.rate.map_or(limit, |rate| rate.min(limit));
+    let calls_per_second = session_run.rate.map_or(max_rate, |rate| rate.min(max_rate));
     let lookups = operation.lookup.map(|lookup| {
         let command = lookup.command();
         let published = NonZeroU32::new(command.calls_per_second).unwrap_or(NonZeroU32::MIN);
@@ -94,13 +94,13 @@ pub(super) fn runner_job(
         Ok::<_, SessionError>(Lookups { path: command.path, limiter })
     });
     Ok(RunnerJob {
-        last_request: driven.last_request,
-        limited: driven.limited,
+        last_request: session_run.last_request,
+        has_item_limit: session_run.has_item_limit,
         uuid: run.uuid.clone(),
         name: run.job.clone(),
         explain_stop: |reason| stop_message(reason, &[]),
-        limit,
-        plan: JobPlan {
+        max_rate,
+        scheduled: ScheduledJob {
             run: run.id,
             priority: job.priority,
             operation,
@@ -110,7 +110,7 @@ pub(super) fn runner_job(
             stop: job.stop,
             max_already_done: job.guard.max_already_done,
             canary: job.guard.canary_on(is_real),
-            tally: driven.tally,
+            tally: session_run.tally,
         },
         client: Arc::clone(client),
         limiter: limiter.command(operation.name, cap(calls_per_second)?)?,
@@ -119,12 +119,12 @@ pub(super) fn runner_job(
 }
 
 /// The lowest cap of the app that a job sets.
-pub(super) fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
-    let caps = driven.iter().map(|driven| driven.input.job.limits.app_calls_per_second);
+pub(super) fn app_cap(runs: &[SessionRun<'_>]) -> NonZeroU32 {
+    let caps = runs.iter().map(|run| run.input.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
 }
 
 /// The limits of all calls of the app on a calendar day.
-pub(super) fn calls_per_day(driven: &[Driven<'_>]) -> Vec<CallsPerDay> {
-    driven.iter().filter_map(|driven| driven.input.job.calls_per_day()).collect()
+pub(super) fn calls_per_day(runs: &[SessionRun<'_>]) -> Vec<CallsPerDay> {
+    runs.iter().filter_map(|run| run.input.job.calls_per_day()).collect()
 }

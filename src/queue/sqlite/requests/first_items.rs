@@ -6,7 +6,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
-use crate::queue::selection::Limited;
+use crate::queue::selection::FirstItems;
 use crate::queue::sqlite::error::Failure;
 use crate::queue::sqlite::store::Queue;
 use crate::stored_request::StoredRequest;
@@ -14,13 +14,13 @@ use crate::stored_request::StoredRequest;
 impl Queue {
     /// Finds the pending requests with the first `limit` items of a run. The request that contains the limit is split,
     /// so that they have exactly `limit` items, or all pending ones.
-    pub async fn limit(&mut self, run: RunId, limit: u64) -> Result<Limited, QueueError> {
+    pub async fn first_items(&mut self, run: RunId, limit: u64) -> Result<FirstItems, QueueError> {
         let fail = self.fail();
-        self.limit_to(run, limit).await.map_err(|failure| failure.into_error(fail))
+        self.find_first_items(run, limit).await.map_err(|failure| failure.into_error(fail))
     }
 
-    async fn limit_to(&mut self, run: RunId, limit: u64) -> Result<Limited, Failure> {
-        let mut found = Limited { last_request: RequestId::BEFORE_FIRST, items: 0 };
+    async fn find_first_items(&mut self, run: RunId, limit: u64) -> Result<FirstItems, Failure> {
+        let mut found = FirstItems { last_request: RequestId::BEFORE_FIRST, items: 0 };
         while found.items < limit {
             let next: Option<RequestRow> = sqlx::query_as(select_request!(
                 "INDEXED BY request_pending",
@@ -62,7 +62,7 @@ impl Queue {
         let mut transaction = self.transaction().await?;
         keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, (&history, &purpose)).await?;
         insert_request(&mut transaction, new).await?;
-        guarded(FailPoint::Limit, transaction.commit()).await?;
+        guarded(FailPoint::SplitRequest, transaction.commit()).await?;
         Ok(limit)
     }
 }

@@ -12,7 +12,7 @@ pub type JobNo = usize;
 
 /// What the schedule needs to know of a job.
 #[derive(Debug, Clone)]
-pub struct JobPlan {
+pub struct ScheduledJob {
     /// The run of the job.
     pub run: RunId,
     /// Requests of other jobs are fetched only after those of jobs with a higher priority.
