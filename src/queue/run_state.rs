@@ -24,13 +24,13 @@ pub struct NewRun {
     /// The operation with its options.
     pub operation: BoundOperation,
     /// Digest of the parts of the job that decide what its input means.
-    pub definition: String,
+    pub definition_digest: String,
     /// Digest of the input's bytes.
-    pub digest: String,
+    pub input_digest: String,
     /// Names, sizes and times of the input's files.
-    pub stamp: String,
+    pub file_stamps: String,
     /// Digest of the protected list.
-    pub protected: String,
+    pub protected_digest: String,
     /// The files that it is loaded from.
     pub files: Vec<UsedFile>,
     /// The input's files, as results name them.
@@ -53,21 +53,21 @@ pub struct Run {
     pub(super) operation: String,
     pub(super) options: String,
     /// Digest of the parts of the job that decide what its input means.
-    pub definition: String,
+    pub definition_digest: String,
     /// Digest of the input's bytes.
-    pub digest: String,
+    pub input_digest: String,
     /// Names, sizes and times of the input's files.
-    pub stamp: String,
+    pub file_stamps: String,
     /// Digest of the protected list that its pending rows were compared with; empty after a retry.
-    pub protected: String,
+    pub protected_digest: String,
     pub(super) files: Vec<UsedFile>,
     pub(super) tags: Vec<String>,
     pub(super) largest_accounts: Vec<LargeAccount>,
     pub(super) state: RunState,
-    /// Why the last session ended before the run did.
-    pub stopped: Option<Message>,
     /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
-    pub settings: Option<String>,
+    pub settings_digest: Option<String>,
+    /// Why the last session ended before the run did.
+    pub end_reason: Option<Message>,
     /// The kind of that reason; none while a session is sending, and after it was killed.
     pub(super) ended_by: Option<EndedBy>,
     /// The progress, stored about once a second while a session sends.

@@ -110,8 +110,8 @@ fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Z
 fn reason(run: &Run, state: StateName, runs: &[Run]) -> Option<Message> {
     match state {
         StateName::Planned | StateName::Sending | StateName::Finished => None,
-        StateName::Stopped | StateName::Halted => run.stopped.clone(),
-        StateName::Interrupted => Some(run.stopped.clone().unwrap_or_else(|| Message::new(KILLED))),
+        StateName::Stopped | StateName::Halted => run.end_reason.clone(),
+        StateName::Interrupted => Some(run.end_reason.clone().unwrap_or_else(|| Message::new(KILLED))),
         StateName::Superseded => {
             let newer = runs.iter().find(|it| it.id > run.id && it.job == run.job && it.target == run.target);
             newer.map(|newer| Message::new(format!("given up for run {}", newer.uuid)))
@@ -151,7 +151,7 @@ fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Result<
         operation: run.operation()?.name,
         target: run.target.clone(),
         state: StateName::of(run, owner(reader)),
-        stopped: run.stopped.clone(),
+        stopped: run.end_reason.clone(),
         rows: run.row_count.cast_unsigned(),
         items: run.item_count.cast_unsigned(),
         created_at: rfc3339(run.created_at),

@@ -55,7 +55,7 @@ impl JobInput {
         }
         let (input, folder) = (self.job.input.clone(), folder_of(queue).to_owned());
         let known: Vec<(String, String)> =
-            runs.iter().rev().map(|run| (run.stamp.clone(), run.digest.clone())).collect();
+            runs.iter().rev().map(|run| (run.file_stamps.clone(), run.input_digest.clone())).collect();
         let read = Arc::new(ReadProgress::default());
         let shown = Arc::clone(&read);
         let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
@@ -77,7 +77,7 @@ impl JobInput {
     }
 
     /// Digest of everything that decides what a row of the input means.
-    pub(super) fn definition(&self) -> String {
+    pub(super) fn definition_digest(&self) -> String {
         let Job { operation, input, .. } = &self.job;
         let text = format!(
             "{} {} {:?} {:?} {:?} {:?}",
@@ -100,11 +100,11 @@ impl JobInput {
             format!("{} {delete_type} {:?} {:?} {:?}", operation.name, input.columns, input.encoding, input.delimiter);
         let second = format!("{first} {:?}", input.unusual_ids);
         let is_of = |text: &String| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
-        digest == self.definition() || [first, second].iter().any(is_of)
+        digest == self.definition_digest() || [first, second].iter().any(is_of)
     }
 
     /// Digest of limits, retries, guards, stops, endpoint and admin.
-    pub(super) fn settings(&self) -> String {
+    pub(super) fn settings_digest(&self) -> String {
         let Job { limits, retry, guard, stop, times, input, .. } = &self.job;
         // The protected list has a digest of its own: a file that is only moved changes nothing.
         let guard = Guard { protected: None, ..guard.clone() };

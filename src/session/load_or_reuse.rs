@@ -107,10 +107,10 @@ impl JobInput {
             job: self.job.name.clone(),
             target: self.address.name(),
             operation: self.job.operation,
-            definition: self.definition(),
-            digest: input.digest,
-            stamp: input.stamp,
-            protected: self.protected.digest(),
+            definition_digest: self.definition_digest(),
+            input_digest: input.digest,
+            file_stamps: input.stamp,
+            protected_digest: self.protected.digest(),
             files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
             created_at: now,
@@ -128,7 +128,7 @@ impl JobInput {
 
     /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
     async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
-        if run.protected != self.protected.digest() {
+        if run.protected_digest != self.protected.digest() {
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             if rows > 0 {

@@ -29,15 +29,15 @@ impl JobInput {
             Rerun::Resume => None,
             Rerun::No | Rerun::Again => Some(self.inspect_input(queue.path(), &runs).await),
         };
-        let settings = self.settings();
+        let settings = self.settings_digest();
         let digest = input.as_ref().and_then(|input| input.as_ref().ok()).map(|input| input.digest.clone());
         let known: Vec<KnownRun> = runs
             .iter()
             .map(|run| KnownRun {
                 progress: run.progress(),
-                same_input: digest.as_ref() == Some(&run.digest),
-                same_definition: self.is_defined_by(&run.definition),
-                same_settings: run.settings.as_ref().is_none_or(|earlier| *earlier == settings),
+                same_input: digest.as_ref() == Some(&run.input_digest),
+                same_definition: self.is_defined_by(&run.definition_digest),
+                same_settings: run.settings_digest.as_ref().is_none_or(|earlier| *earlier == settings),
             })
             .collect();
         let choices = upcoming(&known, rerun);
@@ -64,12 +64,12 @@ impl JobInput {
             job: self.job.name.clone(),
             continues,
             input,
-            definition: self.definition(),
+            definition: self.definition_digest(),
             target: self.address.name(),
             endpoint: self.address.endpoint(),
             admin: self.address.admin().map(str::to_owned),
             protected: self.protected.digest(),
-            settings: self.settings(),
+            settings: self.settings_digest(),
         })
     }
 

@@ -19,7 +19,7 @@ async fn rows_with_a_protected_id_are_skipped_and_removed_from_their_requests() 
     let run = begun(&mut queue, "account_delete", &requests).await;
     let page = pending(&queue, run).await;
     assert_eq!(protect(&mut queue, run, &["u1", "u3"]).await, 2);
-    assert_eq!(queue.run(run).await.unwrap().protected, "new digest");
+    assert_eq!(queue.run(run).await.unwrap().protected_digest, "new digest");
     let left = pending(&queue, run).await;
     assert_eq!((left[0].items.as_slice(), left[0].id), (&[item(0), item(2)][..], page[0].id));
     assert_eq!(left[1..], page[2..], "what names none is as it was");
@@ -100,9 +100,13 @@ async fn a_failed_row_whose_id_was_protected_later_is_skipped_when_it_is_retried
     assert_eq!(protect(&mut queue, run, &["u0"]).await, 0, "nothing is pending");
     let stored = queue.run(run).await.unwrap();
     assert_eq!(queue.retry(&stored, RetrySelection { code: Some(8), ..FAILED }).await.unwrap(), []);
-    assert_eq!(queue.run(run).await.unwrap().protected, "new digest", "nothing selected, nothing changed");
+    assert_eq!(queue.run(run).await.unwrap().protected_digest, "new digest", "nothing selected, nothing changed");
     assert_eq!(retried_rows(&queue.retry(&stored, FAILED).await.unwrap()), 2);
-    assert_eq!(queue.run(run).await.unwrap().protected, "", "rows that are pending again were held against no list");
+    assert_eq!(
+        queue.run(run).await.unwrap().protected_digest,
+        "",
+        "rows that are pending again were held against no list"
+    );
     assert_eq!(protect(&mut queue, run, &["u0"]).await, 1);
     assert_eq!(pending(&queue, run).await[0].items, [item(1)]);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Pending, 1), (Protected, 1)]);
@@ -121,7 +125,7 @@ async fn a_row_in_doubt_whose_id_was_protected_later_stays_in_doubt_when_it_is_r
     let stored = queue.run(run).await.unwrap();
     let selection = RetrySelection { outcome: InDoubt, code: None };
     assert_eq!(retried_rows(&queue.retry(&stored, selection).await.unwrap()), 2);
-    assert_eq!(queue.run(run).await.unwrap().protected, "");
+    assert_eq!(queue.run(run).await.unwrap().protected_digest, "");
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
     assert_eq!(pending(&queue, run).await, []);
     assert_eq!(sums(&mut queue, run).await, [(InDoubt, 2)]);
