@@ -39,7 +39,7 @@ pub struct JobFileDiagnostic {
 impl Hint for JobFileError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Read { .. } => Some("name a job file, such as jobs/quickstart.toml".into()),
+            Self::Read { .. } => Some("name a job file; `imbulk init` writes one".into()),
             Self::Wrong(diagnostic) => diagnostic.hint.clone().map(Cow::Owned),
         }
     }

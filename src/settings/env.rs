@@ -131,7 +131,7 @@ impl Hint for EnvError {
                  machine"
             }
             Self::Proxy(error) => return error.hint(),
-            Self::TwoSecrets(..) => "unset one; a key can renew its UserSigs, a UserSig cannot be renewed",
+            Self::TwoSecrets(..) => "unset all but one; only a key can renew UserSigs during a run",
             Self::KeyFile { file, why: KeyFileError::Open(_) } => {
                 return Some(format!("chmod 600 {}", file.display()).into());
             }

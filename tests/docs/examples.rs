@@ -20,13 +20,13 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 24] = [
+const NOT_RUN: [(&str, &str, &str); 29] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
     ("README.md", "$ cargo test --locked", "these are the tests"),
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
-    ("README.md", "kill %1; unset IMBULK_ENDPOINT; umask 077; cp imbulk.env.example imbulk.env", "it needs a real app"),
+    ("README.md", UNSET, "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
     (
         "docs/guides/compare-with-your-server.md",
@@ -37,19 +37,28 @@ const NOT_RUN: [(&str, &str, &str); 24] = [
     ("docs/guides/control-a-run.md", "imbulk ctl purge resume", OTHER_PROCESS),
     ("docs/guides/control-a-run.md", "imbulk ctl purge rate 50", OTHER_PROCESS),
     ("docs/guides/control-a-run.md", "imbulk ctl purge drain", OTHER_PROCESS),
-    ("docs/guides/deploy.md", "sudo install -m 755 imbulk /usr/local/bin/imbulk", "it needs root"),
+    ("docs/guides/deploy.md", "(umask 077; cat > purge.key) # type the key, Enter, Ctrl-D", "it needs root"),
     ("docs/guides/deploy.md", STATUS, "it needs root"),
     ("docs/guides/deploy.md", "docker build -f deploy/Dockerfile -t imbulk .", "it needs Docker"),
     ("docs/guides/deploy.md", SECRET, "it needs a cluster"),
     ("docs/guides/deploy.md", "deploy/release.sh", "it builds the program for minutes"),
-    ("docs/guides/nightly-cron.md", "sudo install -d -m 700 -o cleanup /srv/cleanup", "it needs root"),
+    ("docs/guides/nightly-cron.md", INSTALL, "it needs root"),
+    ("docs/guides/nightly-cron.md", KEY, "it needs root"),
+    ("docs/guides/nightly-cron.md", "sudo -u cleanup imbulk status --queue /srv/cleanup/imbulk.db", "it needs root"),
+    ("docs/guides/nightly-cron.md", "sudo crontab -u cleanup deploy/crontab", "it needs root"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute --limit 1000", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", OPEN, "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", EVIDENCE, "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", FORGET, "it needs a real app"),
+    ("docs/guides/recover-from-a-wrong-export.md", "imbulk ctl quickstart drain", OTHER_PROCESS),
     ("docs/reference/logs.md", "# each run: start of the night, exit code, seconds, and rows by outcome", JQ),
     ("docs/reference/results.md", COUNT, "it needs the program sqlite3"),
 ];
+const UNSET: &str = "kill %1; unset IMBULK_ENDPOINT IMBULK_SECRET_KEY; umask 077; cp imbulk.env.example imbulk.env";
+const INSTALL: &str = "sudo install -m 755 ~/.cargo/bin/imbulk /usr/local/bin/imbulk";
+const KEY: &str = "sudo -u cleanup sh -c 'umask 077; cat > /srv/cleanup/secret.key'";
+const FORGET: &str = "imbulk forget --run purge-trial-accounts --execute";
 const JQ: &str = "it needs the program jq";
 const OTHER_PROCESS: &str = "it needs a run that another process is sending";
 const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";

@@ -24,13 +24,13 @@ pub const ALL: [&Manual; 16] = [
 ];
 
 const SECRET_KEY: Row = ("IMBULK_SECRET_KEY", "secret key of the app; UserSigs are made from it");
-const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600)");
+const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600 or 0400)");
 const USER_SIG: Row = ("IMBULK_USERSIG", "a UserSig, instead of a key");
 const SDKAPPID: Row = ("IMBULK_SDKAPPID", "overrides `sdkappid` in [app]");
 const IDENTIFIER: Row = ("IMBULK_IDENTIFIER", "overrides `identifier` in [app]");
 const ENDPOINT: Row = ("IMBULK_ENDPOINT", "overrides `endpoint` and `region` in [app]");
 const QUEUE: Row = ("IMBULK_QUEUE", "queue file, if --queue is not given");
-const PROXY: Row = ("HTTPS_PROXY, NO_PROXY", "proxy for calls to a real app");
+const PROXY: Row = ("HTTPS_PROXY, ALL_PROXY, HTTP_PROXY, NO_PROXY", "proxy for calls to a real app");
 const TIME_ZONE: Row = ("TZ", "time zone of times in job files and of printed times");
 
 /// What commands read that load or send.
@@ -74,8 +74,9 @@ const SESSION_EXITS: &[(Exit, &str)] = &[
 pub const IMBULK: Manual = Manual {
     name: "",
     examples: &[
-        ("imbulk plan jobs/quickstart.toml", "show a first run"),
-        ("imbulk run jobs/quickstart.toml --sandbox", "send to the sandbox"),
+        ("imbulk init purge --operation account_delete --from leavers.csv", "write a job file"),
+        ("imbulk run purge.toml --sandbox", "send it to the sandbox"),
+        ("imbulk plan purge.toml", "show what would be sent to the app"),
     ],
     notes: &[],
     files: SESSION_FILES,
@@ -273,8 +274,8 @@ pub const SANDBOX: Manual = Manual {
     ],
     notes: &[Note {
         title: "Faults",
-        text: "COMMAND is an operation or `any`; WHEN is a share of the calls from 0 to 1, or #N for the N-th call. \
-               Common kinds:",
+        text: "COMMAND is the last part of the path of an API command, such as account_delete or friend_check, or \
+               `any`; WHEN is a share of the calls from 0 to 1, or #N for the N-th call. Common kinds:",
         rows: &[
             ("code=N, http=STATUS", "the call fails with this code or HTTP status"),
             ("reset, close, silence", "the connection is reset, closed, or stays silent"),

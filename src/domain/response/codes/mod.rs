@@ -112,8 +112,8 @@ impl ErrorClass {
         match self {
             Self::Done => "the item is `succeeded`",
             Self::AlreadyDone => {
-                "the item is `already_done`; after an earlier attempt that may have arrived it is `succeeded`, or \
-                 `in_doubt` if a part of the state is not proved"
+                "if it proves the whole requested state: the item is `already_done`, or `succeeded` after an earlier \
+                 attempt that may have arrived; if it proves only a part of it: `in_doubt`, unless a lookup settles it"
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
             Self::Transient(Effect::Unknown) => {
