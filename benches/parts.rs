@@ -212,7 +212,7 @@ fn request(number: i64) -> Request {
         id: RequestId::new(number),
         from: None,
         items,
-        attempts: 0,
+        calls: 0,
         charged: 0,
         doubt: Doubt::None,
         history: CodeHistory::default(),
@@ -250,7 +250,7 @@ fn recording(c: &mut Criterion) {
                 let batch = left.next().expect("enough requests for a second");
                 let settle = |request: &Request| {
                     let verdicts = assess(&context(), request, &answer(request)).verdicts;
-                    let sent = Request { attempts: 1, ..request.clone() };
+                    let sent = Request { calls: 1, ..request.clone() };
                     Change::Record { run, settlement: Settlement::new(&accounts(), sent, verdicts) }
                 };
                 (batch.iter().map(|request| request.id).collect(), batch.iter().map(settle).collect())

@@ -82,7 +82,7 @@ impl TestQueue {
     /// Sends a request, and records these verdicts at the moment `now`.
     pub(crate) async fn record_call(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Change::Intend(vec![request.id])], now).await.unwrap();
-        request.attempts += 1;
+        request.calls += 1;
         let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
         let run = self.run.id;
         self.queue.write(vec![Change::Record { run, settlement }], now).await.unwrap();

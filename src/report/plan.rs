@@ -338,7 +338,7 @@ mod tests {
             id: RequestId::BEFORE_FIRST,
             from: Some(id("big")),
             items: (0..4).map(item).collect(),
-            attempts: 0,
+            calls: 0,
             charged: 0,
             doubt: Doubt::None,
             history: CodeHistory::default(),

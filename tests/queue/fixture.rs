@@ -161,7 +161,7 @@ pub(crate) async fn record_call(
 }
 
 pub(crate) fn settlement(request: &Request, verdicts: Vec<Verdict>) -> Settlement {
-    let sent = Request { attempts: request.attempts + 1, ..request.clone() };
+    let sent = Request { calls: request.calls + 1, ..request.clone() };
     Settlement::new(by_name("account_delete").unwrap(), sent, Verdicts::Each(verdicts))
 }
 

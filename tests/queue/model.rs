@@ -124,10 +124,10 @@ impl Model {
         for pick in withdrawals {
             let Some(request) = take(&mut self.sending, pick) else { break };
             writes.push(Change::Withdraw(request.id));
-            self.ready.insert(request.id, Request { attempts: request.attempts - 1, ..request });
+            self.ready.insert(request.id, Request { calls: request.calls - 1, ..request });
         }
         writes.push(Change::Intend(chosen.iter().map(|request| request.id).collect()));
-        let sent = |request: Request| (request.id, Request { attempts: request.attempts + 1, ..request });
+        let sent = |request: Request| (request.id, Request { calls: request.calls + 1, ..request });
         self.sending.extend(chosen.into_iter().map(sent));
         writes
     }

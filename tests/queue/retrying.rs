@@ -79,7 +79,7 @@ async fn empty_requests_are_deleted_and_their_items_fill_new_requests() {
     assert_eq!(place.number("SELECT count(*) FROM request").await, 3);
     assert_eq!(place.number("SELECT count(*) FROM payload").await, 3);
     assert_eq!(place.number("SELECT count(*) FROM outcome").await, 0);
-    assert!(packed.iter().all(|request| (request.attempts, request.charged, request.doubt) == (1, 0, Doubt::None)));
+    assert!(packed.iter().all(|request| (request.calls, request.charged, request.doubt) == (1, 0, Doubt::None)));
     assert_eq!(sums(&mut queue, run).await, [(Pending, 260)]);
 }
 
@@ -130,7 +130,7 @@ async fn doubt_stays_with_its_items_and_reaches_no_others() {
     let doubts: Vec<_> = rows(&packed).into_iter().zip(packed.iter().map(|request| request.doubt)).collect();
     let (none, doubt) = (Doubt::None, Doubt::EffectUnknown);
     assert_eq!(doubts, [(vec![0], none), (vec![2, 3], doubt), (vec![4, 5], none), (vec![1], doubt)]);
-    assert_eq!(packed[1].attempts, 2, "all attempts are before them");
+    assert_eq!(packed[1].calls, 2, "all calls are before them");
 }
 
 #[tokio::test]

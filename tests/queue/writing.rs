@@ -46,7 +46,7 @@ async fn outcomes_are_stored_by_row_and_settled_items_stay_in_the_request() {
     assert_eq!(exceptions(&queue, run).await, [(0, Failed, Some(9)), (3, AlreadyDone, Some(7))]);
     let stored = pending(&queue, run).await;
     assert_eq!(stored.last().unwrap(), &follow_ups[0].request, "the follow-up as it is on disk");
-    assert_eq!((follow_ups[0].request.items.as_slice(), follow_ups[0].request.attempts), (&[item(2)][..], 1));
+    assert_eq!((follow_ups[0].request.items.as_slice(), follow_ups[0].request.calls), (&[item(2)][..], 1));
     assert_eq!(follow_ups[0].request.doubt, Doubt::EffectUnknown);
     assert_eq!(place.number(&format!("SELECT parent FROM request WHERE id = {}", follow_ups[0].request.id)).await, 1);
 }
@@ -57,7 +57,7 @@ async fn a_request_that_is_repeated_whole_keeps_its_id_and_its_items() {
     let (mut queue, run, page) = three(&place).await;
     let follow_ups =
         record_call(&mut queue, run, &page[0], vec![again(Doubt::EffectUnknown, BatchSplit::Whole); 4]).await;
-    let expected = Request { attempts: 1, charged: 1, doubt: Doubt::EffectUnknown, ..page[0].clone() };
+    let expected = Request { calls: 1, charged: 1, doubt: Doubt::EffectUnknown, ..page[0].clone() };
     assert_eq!(follow_ups[0].request, expected);
     assert_eq!(pending(&queue, run).await[0], expected);
     assert_eq!(sums(&mut queue, run).await, [(Pending, 10)]);
@@ -216,7 +216,7 @@ async fn requests_that_were_sending_at_a_crash_are_found_until_they_are_pending_
     assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), RequestId::new(3));
     assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
     let recovered = queue.recover().await.unwrap();
-    let expected = Request { attempts: 1, doubt: Doubt::EffectUnknown, ..page[0].clone() };
+    let expected = Request { calls: 1, doubt: Doubt::EffectUnknown, ..page[0].clone() };
     let operation = queue.run(run).await.unwrap().operation().unwrap();
     let keys = operation.keys(&page[0]);
     assert_eq!(recovered, [(run, expected.clone(), keys)]);

@@ -95,12 +95,12 @@ impl Queue {
         let changed = match change {
             Change::Intend(ids) => {
                 for id in &ids {
-                    self.step(*id, State::Pending, State::Sending)?.request.attempts += 1;
+                    self.step(*id, State::Pending, State::Sending)?.request.calls += 1;
                 }
                 Changed::Intended(ids)
             }
             Change::Withdraw(id) => {
-                self.step(id, State::Sending, State::Pending)?.request.attempts -= 1;
+                self.step(id, State::Sending, State::Pending)?.request.calls -= 1;
                 Changed::Withdrawn(id)
             }
             Change::Reopen(id) => {
@@ -125,11 +125,11 @@ impl Queue {
     }
 
     fn record(&mut self, settlement: Settlement) -> Result<Stored, Refused> {
-        let Settlement { request: id, attempts, ended, mut follow_ups, .. } = settlement;
+        let Settlement { request: id, calls, ended, mut follow_ups, .. } = settlement;
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
-        if attempts > stored.request.attempts {
-            return Err(format!("request {id} had {} attempts, its settlement {attempts}", stored.request.attempts));
+        if calls > stored.request.calls {
+            return Err(format!("request {id} had {} calls, its settlement {calls}", stored.request.calls));
         }
         let before = rows(&stored.request.items);
         let items = ended
@@ -148,7 +148,7 @@ impl Queue {
             if !std::mem::take(&mut keeps_number) {
                 follow_up.request.id = self.next.take();
             }
-            let request = Request { attempts, ..follow_up.request.clone() };
+            let request = Request { calls, ..follow_up.request.clone() };
             self.requests.insert(follow_up.request.id, StoredRequest { job, state: State::Pending, request });
         }
         let changed = Changed::Recorded { request: id, follow_ups };

@@ -267,7 +267,7 @@ fn requests(
 pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Request {
     let id = RequestId::new(number);
     let (history, purpose) = (CodeHistory::default(), Purpose::Change);
-    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history, purpose }
+    Request { id, from, items, calls: 0, charged: 0, doubt: Doubt::None, history, purpose }
 }
 
 /// Uses the next row. An item with fields sometimes uses two rows.

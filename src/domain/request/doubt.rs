@@ -1,9 +1,9 @@
-//! Whether an earlier attempt may have taken effect.
+//! Whether an earlier call may have taken effect.
 
-/// Whether an earlier attempt may have taken effect without our knowing. Once there, a doubt stays.
+/// Whether an earlier call may have taken effect without our knowing. Once there, a doubt stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Doubt {
-    /// Every earlier attempt was answered for certain, or none was made.
+    /// Every earlier call was answered for certain, or none was made.
     #[default]
     None,
     /// One was answered with a time-out of the server's own: "already done" may be our own doing.

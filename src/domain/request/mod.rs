@@ -28,11 +28,11 @@ pub struct Request {
     pub from: Option<UserId>,
     /// What is asked for; never empty.
     pub items: Vec<Item>,
-    /// HTTP calls that were begun for these items, those that do not count against `max_attempts` included.
-    pub attempts: u32,
-    /// Those of them that count against `max_attempts`.
+    /// Calls that were begun for these items, those that do not count against `max_attempts` included.
+    pub calls: u32,
+    /// The attempts: those of them that count against `max_attempts`.
     pub charged: u32,
-    /// Whether an earlier attempt may have arrived and taken effect.
+    /// Whether an earlier call may have arrived and taken effect.
     pub doubt: Doubt,
     /// The codes of earlier answers; the same for all items.
     pub history: CodeHistory,

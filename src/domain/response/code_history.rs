@@ -118,7 +118,7 @@ pub fn trace(operation: &Operation, code: i64) -> Trace {
 pub enum Claim {
     /// The state existed before this run.
     AlreadyDone,
-    /// An earlier attempt of this run caused it.
+    /// An earlier call of this run caused it.
     Succeeded,
     /// The same, and the earlier code says that data may remain.
     SucceededWithDataLeft,

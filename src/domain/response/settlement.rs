@@ -16,7 +16,7 @@ pub struct Settlement {
     /// The request that was sent, without its items.
     pub request: RequestId,
     /// The number of calls begun for the items, this one included.
-    pub attempts: u32,
+    pub calls: u32,
     /// The codes that the items had met before this call.
     pub history: CodeHistory,
     /// What the call was for.
@@ -82,8 +82,8 @@ impl Settlement {
         }
         let follow_ups =
             again.into_iter().flat_map(|(next, items)| next.follow_ups(operation, &frame, items)).collect();
-        let Request { id: request, attempts, history, purpose, .. } = frame;
-        Self { request, attempts, history, purpose, ended, follow_ups }
+        let Request { id: request, calls, history, purpose, .. } = frame;
+        Self { request, calls, history, purpose, ended, follow_ups }
     }
 
     /// The numbers of items and of rows for each outcome.

@@ -81,7 +81,7 @@ impl Schedule {
         let id = self.jobs[job].take_ready(index)?;
         self.advance(id, Stage::Ready, Stage::Intending);
         let state = self.requests.get_mut(&id).expect("the request is in memory");
-        state.request.attempts += 1;
+        state.request.calls += 1;
         state.payment = payment;
         Some(id)
     }

@@ -71,7 +71,7 @@ impl Schedule {
         let state = self.requests.remove(&id).expect("the request is in memory");
         let RequestState { mut request, previous, payment, sent_at, .. } = state;
         if matches!(result, CallResult::NotSent(_)) {
-            request.attempts -= 1;
+            request.calls -= 1;
         }
         let scheduled = &self.jobs[job].scheduled;
         // During an outage the items are not the cause of the failure.

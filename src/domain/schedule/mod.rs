@@ -216,7 +216,7 @@ impl Schedule {
 
     /// The number of items of a request that is about to be sent, and the number of the call for it, from 1.
     pub fn sending(&self, request: RequestId) -> Option<(usize, u32)> {
-        self.requests.get(&request).map(|state| (state.request.items.len(), state.request.attempts))
+        self.requests.get(&request).map(|state| (state.request.items.len(), state.request.calls))
     }
 
     fn counts(&self) -> impl Iterator<Item = &StageCounts> {

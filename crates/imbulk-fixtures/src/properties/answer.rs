@@ -49,7 +49,7 @@ fn request(operation: &Operation, charged: u32, doubt: Doubt) -> Request {
         id: RequestId::new(1),
         from: operation.shape.from.map(|_| UserId::new("from").expect("an id")),
         items: (0..).zip(ids).map(item).collect(),
-        attempts: charged,
+        calls: charged,
         charged,
         doubt,
         history: CodeHistory::default(),

@@ -35,7 +35,7 @@ fn request(operation: BoundOperation, ids: &[&str]) -> Request {
         id: RequestId::new(1),
         from: operation.shape.from.map(|_| id("from")),
         items: ids.iter().enumerate().map(item).collect(),
-        attempts: 1,
+        calls: 1,
         charged: 0,
         doubt: Doubt::None,
         history: CodeHistory::default(),

@@ -12,7 +12,7 @@ fn request(accounts: usize) -> Request {
         id: RequestId::new(7),
         from: UserId::new("from").ok(),
         items,
-        attempts: 4,
+        calls: 4,
         charged: 2,
         doubt: Doubt::None,
         history: CodeHistory::default(),
@@ -38,7 +38,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
     let settlement = Settlement::new(by_name("account_delete").unwrap(), request(5), Verdicts::Each(verdicts));
-    assert_eq!((settlement.request, settlement.attempts), (RequestId::new(7), 4));
+    assert_eq!((settlement.request, settlement.calls), (RequestId::new(7), 4));
     assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
     let follow_ups: Vec<_> = settlement.follow_ups.iter().map(|follow_up| (rows(follow_up), follow_up.wait)).collect();
     assert_eq!(follow_ups, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);
@@ -46,10 +46,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
         settlement.follow_ups.iter().map(|follow_up| (follow_up.request.charged, follow_up.request.doubt)).collect();
     assert_eq!(frames, [(3, Doubt::EffectUnknown), (2, Doubt::None)]);
     assert!(
-        settlement
-            .follow_ups
-            .iter()
-            .all(|follow_up| follow_up.request.attempts == 4 && follow_up.request.from.is_some())
+        settlement.follow_ups.iter().all(|follow_up| follow_up.request.calls == 4 && follow_up.request.from.is_some())
     );
 }
 

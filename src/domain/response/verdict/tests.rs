@@ -21,7 +21,7 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
         id: RequestId::new(1),
         from,
         items,
-        attempts: charged + 1,
+        calls: charged + 1,
         charged,
         doubt,
         history,

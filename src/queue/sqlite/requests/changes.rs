@@ -129,7 +129,7 @@ impl ChangeTransaction<'_> {
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Changed, Failure> {
-        let Settlement { request, attempts, history, purpose, ended, mut follow_ups } = settlement;
+        let Settlement { request, calls, history, purpose, ended, mut follow_ups } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }
@@ -145,10 +145,10 @@ impl ChangeTransaction<'_> {
         } else if let Some(first) = others.next() {
             let marks = (&first.request.history, &first.request.purpose);
             let same = others.as_slice().is_empty() && marks == (&history, &purpose);
-            self.repeat((run, request), attempts, first, same).await?;
+            self.repeat((run, request), calls, first, same).await?;
         }
         for follow_up in others {
-            follow_up.request.id = self.insert(run, request, attempts, follow_up).await?;
+            follow_up.request.id = self.insert(run, request, calls, follow_up).await?;
         }
         Ok(Changed::Recorded { request, follow_ups })
     }
@@ -186,7 +186,7 @@ impl ChangeTransaction<'_> {
     async fn repeat(
         &mut self,
         request: (RunId, RequestId),
-        attempts: u32,
+        calls: u32,
         follow_up: &FollowUp,
         same: bool,
     ) -> Result<(), Failure> {
@@ -199,7 +199,7 @@ impl ChangeTransaction<'_> {
              WHERE id = ? AND state = 'sending'",
         );
         let changed = query
-            .bind(attempts)
+            .bind(calls)
             .bind(follow_up.request.charged)
             .bind(follow_up.request.doubt.number())
             .bind(request.1)
@@ -213,7 +213,7 @@ impl ChangeTransaction<'_> {
         &mut self,
         run: RunId,
         parent: RequestId,
-        attempts: u32,
+        calls: u32,
         follow_up: &FollowUp,
     ) -> Result<RequestId, Failure> {
         let id = self.next_request.take();
@@ -221,7 +221,7 @@ impl ChangeTransaction<'_> {
             id,
             run,
             encoded: StoredRequest::encode(follow_up.request.from.as_ref(), &follow_up.request.items),
-            attempts,
+            attempts: calls,
             charged: follow_up.request.charged,
             doubt: follow_up.request.doubt,
             history: follow_up.request.history.clone(),

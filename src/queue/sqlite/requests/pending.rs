@@ -25,9 +25,9 @@ fn request(stored: &RequestRow, state: &str) -> Result<Request, QueueError> {
     if stored.state != state {
         return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
-    let RequestRow { id, attempts, charged, .. } = *stored;
+    let RequestRow { id, attempts: calls, charged, .. } = *stored;
     let (doubt, history, purpose) = (stored.doubt(), stored.history()?, stored.purpose()?);
-    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history, purpose })
+    Ok(Request { id, from: stored.from()?, items, calls, charged, doubt, history, purpose })
 }
 
 impl Reader {

@@ -25,7 +25,7 @@ const PAGE: u32 = 64;
 
 impl Queue {
     /// Removes every row without an outcome that contains a protected id from its request, so that it is never sent
-    /// again. Its outcome is protected or, if an earlier attempt may have arrived, in doubt. Returns the number of
+    /// again. Its outcome is protected or, if an earlier call may have arrived, in doubt. Returns the number of
     /// rows.
     ///
     /// Rows of requests that a killed runner left `sending` too: [`Queue::recover`] would have them sent once more.

@@ -97,7 +97,7 @@ impl RequestRow {
         from.map_err(|error| self.damaged(&format!("has a From_Account that {error}")))
     }
 
-    /// Whether an earlier attempt may have taken effect. A number without a meaning counts as the gravest doubt.
+    /// Whether an earlier call may have taken effect. A number without a meaning counts as the gravest doubt.
     pub(in crate::queue) fn doubt(&self) -> Doubt {
         Doubt::numbered(self.in_doubt).unwrap_or(Doubt::EffectUnknown)
     }
