@@ -85,7 +85,7 @@ async fn instruct(queue: &Path, instruction: &Instruction) -> Result<Option<Appl
                 queue.close().await?;
                 was_opened = true;
             }
-            Err(QueueError::Held { .. }) => {}
+            Err(QueueError::InUse { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

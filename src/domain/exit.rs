@@ -19,7 +19,7 @@ pub enum Exit {
     /// A fatal code, a guard, the canary, the fuse or an outage halted the session, or a guard refused it.
     Halted,
     /// Another process owns the queue.
-    Held,
+    InUse,
     /// The command line, a job file or the input is unusable.
     Unusable,
     /// Internal or I/O error.
@@ -36,7 +36,7 @@ impl Exit {
             Self::DoneWithFailures => 3,
             Self::Halted => 4,
             Self::Stopped => 5,
-            Self::Held => 6,
+            Self::InUse => 6,
         }
     }
 }

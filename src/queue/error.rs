@@ -17,7 +17,7 @@ pub enum QueueError {
     /// Another process owns it.
     #[error("{}: another process owns the queue: {}", queue.display(),
             pid.map_or("its pid is unknown".to_owned(), |pid| format!("pid {pid}")))]
-    Held {
+    InUse {
         /// The queue.
         queue: PathBuf,
         /// The owner, if proc(5) shows it.
@@ -111,7 +111,7 @@ impl QueueError {
         match self {
             Self::Damaged(_) | Self::Unexpected(_) | Self::Sums { .. } => true,
             Self::Store { failure, .. } => failure.kind == FailureKind::Damage,
-            Self::Held { .. }
+            Self::InUse { .. }
             | Self::Missing(_)
             | Self::Unusable { .. }
             | Self::Network(_)
@@ -140,7 +140,7 @@ impl QueueError {
 impl Hint for QueueError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
-            Self::Held { .. } => "`imbulk status` shows what it does",
+            Self::InUse { .. } => "`imbulk status` shows what it does",
             Self::Locked(path) => return Some(close_other_program(path).into()),
             Self::Linked(_) => "use that name, or remove the other names: `find DIRECTORY -samefile FILE` lists them",
             Self::Lost { loss, .. } => return loss.hint(),

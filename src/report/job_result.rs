@@ -80,7 +80,7 @@ impl JobResult {
         match exit {
             Exit::Done => true,
             Exit::Stopped => self.summaries.iter().any(|run| run.session.items > 0),
-            Exit::DoneWithFailures | Exit::Halted | Exit::Held | Exit::Unusable | Exit::Internal => false,
+            Exit::DoneWithFailures | Exit::Halted | Exit::InUse | Exit::Unusable | Exit::Internal => false,
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
         assert!(result(&[0, 1]).is_success(Exit::Stopped));
         assert!(!result(&[]).is_success(Exit::Stopped), "the window is closed, or the run is paused");
         assert!(!result(&[0]).is_success(Exit::Stopped));
-        for failed in [Exit::DoneWithFailures, Exit::Halted, Exit::Held, Exit::Unusable, Exit::Internal] {
+        for failed in [Exit::DoneWithFailures, Exit::Halted, Exit::InUse, Exit::Unusable, Exit::Internal] {
             assert!(!result(&[5]).is_success(failed), "{failed:?}");
         }
     }

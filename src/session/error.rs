@@ -209,7 +209,7 @@ impl SessionError {
             | Self::Redefined { .. }
             | Self::OtherPlan { .. }
             | Self::Hold { .. } => Exit::Halted,
-            Self::Queue(QueueError::Held { .. }) => Exit::Held,
+            Self::Queue(QueueError::InUse { .. }) => Exit::InUse,
             Self::Interrupted(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))

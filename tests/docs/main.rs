@@ -151,7 +151,7 @@ fn classes(info: &imbulk::domain::response::codes::CodeInfo) -> Vec<ErrorClass> 
 fn every_exit_code_is_in_the_reference() {
     use imbulk::domain::exit::Exit;
     let all =
-        [Exit::Done, Exit::DoneWithFailures, Exit::Stopped, Exit::Halted, Exit::Held, Exit::Unusable, Exit::Internal];
+        [Exit::Done, Exit::DoneWithFailures, Exit::Stopped, Exit::Halted, Exit::InUse, Exit::Unusable, Exit::Internal];
     let rows = table(&read("docs/reference/exit-codes.md"));
     let named: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
     let mut real = all.map(|exit| exit.code().to_string());

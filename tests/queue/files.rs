@@ -174,7 +174,7 @@ async fn a_queue_is_the_same_under_all_its_names_and_its_log_is_read_under_each(
     std::os::unix::fs::symlink("q.db", &soft).unwrap();
     std::fs::hard_link(&own, &hard).unwrap();
     for name in [&own, &soft, &hard] {
-        assert!(matches!(Queue::open(name).await, Err(QueueError::Held { .. })), "{}", name.display());
+        assert!(matches!(Queue::open(name).await, Err(QueueError::InUse { .. })), "{}", name.display());
         let reader = Reader::open(name).await.unwrap();
         assert!(reader.is_owned());
         assert_eq!(

@@ -54,7 +54,7 @@ const USAGE: (Exit, &str) = (Exit::Unusable, "usage error");
 const HALTED: (Exit, &str) = (Exit::Halted, "halted or refused (fatal code, guard, outage, full disk); rows are left");
 const STOPPED: (Exit, &str) =
     (Exit::Stopped, "stopped by a signal, --limit, a time limit or `imbulk ctl`; rows are left: run it again");
-const HELD: (Exit, &str) = (Exit::Held, "another process owns the queue");
+const IN_USE: (Exit, &str) = (Exit::InUse, "another process owns the queue");
 
 /// The exit codes of a session that sends.
 const SESSION_EXITS: &[(Exit, &str)] = &[
@@ -67,7 +67,7 @@ const SESSION_EXITS: &[(Exit, &str)] = &[
     ),
     HALTED,
     STOPPED,
-    HELD,
+    IN_USE,
 ];
 
 /// The program.
@@ -156,7 +156,7 @@ pub const PLAN: Manual = Manual {
         UNUSABLE,
         (Exit::Halted, "`imbulk run` would refuse to send this plan"),
         (Exit::Stopped, "interrupted by a signal"),
-        HELD,
+        IN_USE,
     ],
 };
 
@@ -231,7 +231,7 @@ pub const RETRY: Manual = Manual {
     notes: &[],
     files: &[QUEUE_FILE],
     environment: READER_VARIABLES,
-    exits: &[(Exit::Done, "done"), IO_ERROR, NOT_FOUND, HELD],
+    exits: &[(Exit::Done, "done"), IO_ERROR, NOT_FOUND, IN_USE],
 };
 
 /// `imbulk forget`
@@ -249,7 +249,7 @@ pub const FORGET: Manual = Manual {
         (Exit::Done, "shown or removed, also if there is no such run"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, not confirmed, or the queue cannot be used"),
-        HELD,
+        IN_USE,
     ],
 };
 

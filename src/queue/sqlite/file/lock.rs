@@ -61,7 +61,7 @@ impl Lock {
     pub(in crate::queue) async fn take(queue: &Path) -> Result<Self, QueueError> {
         for _ in 1..REQUESTS {
             match Self::try_take(queue) {
-                Err(QueueError::Held { .. }) => tokio::time::sleep(PAUSE).await,
+                Err(QueueError::InUse { .. }) => tokio::time::sleep(PAUSE).await,
                 taken_or_unusable => return taken_or_unusable,
             }
         }
@@ -78,7 +78,7 @@ impl Lock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     let pid = owner(&file.metadata().map_err(unusable)?);
-                    return Err(QueueError::Held { queue: queue.to_owned(), pid });
+                    return Err(QueueError::InUse { queue: queue.to_owned(), pid });
                 }
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
@@ -162,7 +162,7 @@ mod tests {
         let asking = File::open(&queue).unwrap();
         assert!(is_taken(&asking));
         match Lock::take(&queue).await {
-            Err(QueueError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+            Err(QueueError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
         let kept = first.file();
@@ -181,10 +181,10 @@ mod tests {
         std::fs::hard_link(&queue, &hard).unwrap();
         std::os::unix::fs::symlink("q.db", &soft).unwrap();
         for name in [&hard, &soft] {
-            assert!(matches!(Lock::take(name).await, Err(QueueError::Held { .. })), "{}", name.display());
+            assert!(matches!(Lock::take(name).await, Err(QueueError::InUse { .. })), "{}", name.display());
         }
         std::fs::rename(&queue, &moved).unwrap();
-        assert!(matches!(Lock::take(&moved).await, Err(QueueError::Held { .. })));
+        assert!(matches!(Lock::take(&moved).await, Err(QueueError::InUse { .. })));
         Lock::take(&queue).await.unwrap();
     }
 
