@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod session_state;
 pub mod source_facts;
 pub mod state_change;
+pub mod target;
 pub mod time_limit;
 pub mod timestamp;
 pub mod unusual_id;

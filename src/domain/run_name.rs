@@ -1,5 +1,7 @@
 //! Finds the run that a NAME on the command line means.
 
+use super::target::{TargetKind, is_meant};
+
 /// The facts of a run that a name is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedRun<'a> {
@@ -43,7 +45,8 @@ pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Na
     if asked.is_empty() {
         return NameMatch::OtherTargets(latest_of_each_target(runs, &of_job));
     }
-    let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
+    let real: Vec<usize> =
+        asked.iter().copied().filter(|run| TargetKind::of_name(runs[*run].target).is_real()).collect();
     let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
     // A plan on one target does not make a begun run on another one ambiguous.
     if latest.iter().any(|run| runs[*run].started) {
@@ -84,13 +87,8 @@ fn latest_of_each_target(runs: &[NamedRun<'_>], among: &[usize]) -> Vec<usize> {
     latest
 }
 
-/// Whether a target is a real app.
-fn is_real(target: &str) -> bool {
-    target.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 fn is_on(target: &str, asked: Option<&str>) -> bool {
-    asked.is_none_or(|asked| target == asked || asked == "loopback" && target.ends_with(" on loopback"))
+    asked.is_none_or(|asked| is_meant(target, asked))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::domain::hint::Message;
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
+use crate::domain::target::SANDBOX;
 use crate::queue::{CodeRows, Rejected};
 
 /// Codes that a text lists; JSON holds all.
@@ -138,7 +139,7 @@ impl Rejects {
 
 /// The target for people.
 pub(crate) fn target(target: &str) -> String {
-    if target == "sandbox" { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
+    if target == SANDBOX { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
 }
 
 fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {

@@ -22,10 +22,9 @@ use crate::domain::operation::{BoundOperation, LookupKind};
 use crate::domain::request::Request;
 use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::target::SANDBOX;
 use crate::queue::LargeAccount;
 
-/// The target that is no app.
-const SANDBOX: &str = "sandbox";
 /// Items of the sample body.
 const SAMPLE: usize = 3;
 

@@ -5,17 +5,18 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::address::server_of;
 use super::error::SessionError;
 use super::identity::{credentials, identity};
 use super::jobs;
 use super::target::{Target, cap};
+use super::target_settings::target_kind;
 use crate::api::{Call, Credentials};
 use crate::clock;
 use crate::doctor::{self, DiskFacts, Finding, QueueFacts};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Job, Protection};
 use crate::domain::response::call_result::CallResult;
+use crate::domain::target::TargetKind;
 use crate::input::{self, Source};
 use crate::queue::{folder_of, free_bytes};
 use crate::report::counted;
@@ -76,8 +77,8 @@ pub async fn examine(file: &Path, env: &Env, queue: &Path, target: Examined) -> 
 
 fn protected_list(job: &Job, target: Examined) -> Finding {
     const CHECK: &str = "protected";
-    let is_real = target == Examined::App
-        && !server_of(&job.app).is_ok_and(|server| server.is_some_and(|(endpoint, _)| endpoint.is_loopback()));
+    // A job that names no app is examined as one that will name it.
+    let is_real = target == Examined::App && target_kind(&job.app) != TargetKind::Loopback;
     if is_real && let Err(error) = jobs::check_protection(job, &job.operation) {
         return Finding::of(CHECK, &error);
     }

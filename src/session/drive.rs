@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::address::Address;
 use super::close::{Closed, close};
 use super::error::SessionError;
 use super::events;
@@ -20,6 +19,7 @@ use super::run_options::RunOptions;
 use super::service_manager::ServiceManager;
 use super::session_run::{SessionRun, admit, app_cap, begin, calls_per_day, runner_job};
 use super::target::Target;
+use super::target_settings::TargetSettings;
 use super::{confirm, jobs};
 use crate::api::CALL_TIMEOUT;
 use crate::clock;
@@ -75,8 +75,8 @@ pub async fn run(
     }
     let mut inputs = Vec::new();
     for job in jobs {
-        let address = if options.sandbox { Address::sandbox(&job) } else { Address::of(&job, env)? };
-        inputs.push(jobs::with_protected(job, address)?);
+        let settings = if options.sandbox { TargetSettings::sandbox(&job) } else { TargetSettings::of(&job, env)? };
+        inputs.push(jobs::with_protected(job, settings)?);
     }
     let mut session = Session {
         inputs,

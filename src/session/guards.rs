@@ -47,7 +47,7 @@ impl JobInput {
 
     /// The numbers of items of the job's last finished runs, for `guard.max_change`.
     async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, SessionError> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
+        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target.name()).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
         Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())
     }

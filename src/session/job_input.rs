@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::address::Address;
 use super::error::SessionError;
 use super::progress_display::StepDisplay;
+use super::target_settings::TargetSettings;
 use crate::domain::guard::Protected;
 use crate::domain::job::{Guard, Job, Protection};
 use crate::domain::progress::{Phase, ProgressSnapshot};
@@ -20,7 +20,7 @@ use crate::report::target_name;
 pub(super) struct JobInput {
     pub(super) job: Job,
     pub(super) protected: Arc<Protected>,
-    pub(super) address: Address,
+    pub(super) target: TargetSettings,
     /// The state of standard input after it was read, because it cannot be read twice.
     pub(super) kept: Option<InputState>,
 }
@@ -34,8 +34,8 @@ pub(super) struct InputState {
 
 impl JobInput {
     /// A job whose input is not inspected yet.
-    pub(super) fn new(job: Job, protected: Protected, address: Address) -> Self {
-        Self { job, protected: Arc::new(protected), address, kept: None }
+    pub(super) fn new(job: Job, protected: Protected, target: TargetSettings) -> Self {
+        Self { job, protected: Arc::new(protected), target, kept: None }
     }
 
     /// What is loaded, for the progress.
@@ -43,7 +43,7 @@ impl JobInput {
         Subject {
             jobs: vec![self.job.name.clone()],
             operation: Some(self.job.operation.name),
-            target: target_name(&self.address.name()),
+            target: target_name(&self.target.name()),
             runs: Vec::new(),
         }
     }
@@ -108,7 +108,7 @@ impl JobInput {
         let Job { limits, retry, guard, stop, times, input, .. } = &self.job;
         // The protected list has a digest of its own: a file that is only moved changes nothing.
         let guard = Guard { protected: None, ..guard.clone() };
-        let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
+        let (endpoint, admin) = (self.target.endpoint(), self.target.admin());
         let text =
             format!("{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}", input.rejects);
         blake3::hash(text.as_bytes()).to_hex().to_string()

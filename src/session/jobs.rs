@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::path::PathBuf;
 
-use super::address::{Address, target_name};
 use super::error::SessionError;
 use super::job_input::JobInput;
+use super::target_settings::{TargetSettings, target_name};
 use crate::clock;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
@@ -86,11 +86,11 @@ pub(super) fn leave_out_closed(jobs: &mut Vec<Job>) {
 }
 
 /// Reads the protected list of a job and adds the admin account.
-pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, SessionError> {
+pub(super) fn with_protected(job: Job, target: TargetSettings) -> Result<JobInput, SessionError> {
     let list = settings::load_protected(&job)?;
-    let protected = match address.admin() {
+    let protected = match target.admin() {
         Some(admin) => list.with(admin),
         None => list,
     };
-    Ok(JobInput::new(job, protected, address))
+    Ok(JobInput::new(job, protected, target))
 }

@@ -105,7 +105,7 @@ impl JobInput {
         let run = NewRun {
             uuid: uuid_v7(now, rand::random()),
             job: self.job.name.clone(),
-            target: self.address.name(),
+            target: self.target.name(),
             operation: self.job.operation,
             definition_digest: self.definition_digest(),
             input_digest: input.digest,

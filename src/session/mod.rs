@@ -4,7 +4,6 @@
 //! (`plan_comparison`), load it or reuse it (`load_or_reuse`), ask the guards (`guards`), confirm (`confirm`), drive
 //! (`drive`), close (`close`). `plan` takes the same steps up to the guards.
 
-mod address;
 mod close;
 mod confirm;
 mod conformance;
@@ -30,6 +29,7 @@ mod run_options;
 mod service_manager;
 mod session_run;
 mod target;
+mod target_settings;
 
 pub use conformance::{Consent, conformance};
 pub use doctor::{Examined, examine};

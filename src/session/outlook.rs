@@ -23,7 +23,7 @@ pub(super) struct Outlook {
 impl JobInput {
     /// Inspects the job's runs and its input, and chooses what is done next.
     pub(super) async fn inspect(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Outlook, SessionError> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
+        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target.name()).await?;
         // An older run is finished without the current input, which may be deleted, or a pipe without a writer.
         let input = match rerun {
             Rerun::Resume => None,
@@ -65,9 +65,9 @@ impl JobInput {
             continues,
             input,
             definition: self.definition_digest(),
-            target: self.address.name(),
-            endpoint: self.address.endpoint(),
-            admin: self.address.admin().map(str::to_owned),
+            target: self.target.name(),
+            endpoint: self.target.endpoint(),
+            admin: self.target.admin().map(str::to_owned),
             protected: self.protected.digest(),
             settings: self.settings_digest(),
         })

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
-use super::address::Address;
 use super::error::SessionError;
 use super::figures::figures_with;
 use super::job_input::JobInput;
@@ -15,6 +14,7 @@ use super::outlook::Outlook;
 use super::plan_comparison::{changes, store_shown};
 use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
+use super::target_settings::TargetSettings;
 use crate::clock;
 use crate::domain::hint::Hint;
 use crate::domain::ids::RequestId;
@@ -47,11 +47,11 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     let mut queue = open_queue(queue).await?;
     let (mut plans, mut parts) = (Vec::new(), Vec::new());
     for job in jobs {
-        let address = Address::of(&job, env)?;
-        if address.is_real() {
+        let target = TargetSettings::of(&job, env)?;
+        if target.is_real() {
             jobs::check_protection(&job, &job.operation)?;
         }
-        let mut input = jobs::with_protected(job, address)?;
+        let mut input = jobs::with_protected(job, target)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
         plans.push(plan);
         parts.push(part);
@@ -163,18 +163,18 @@ async fn conditions(
     for run in outlook.replaced() {
         gives_up.push(unfinished(input, queue, outlook, run, &now).await?);
     }
-    let missing = input.address.missing().into_iter().map(str::to_owned);
+    let missing = input.target.missing().into_iter().map(str::to_owned);
     Ok(Conditions {
         continues,
         gives_up,
         since_last_plan: changes(queue, parts, rerun).await?,
-        target: input.address.view(),
+        target: input.target.view(),
         protected: protected(input),
         window: window(&input.job.times, &now),
         calls_per_day: None,
         until: input.job.times.end(&now),
         guards: Vec::new(),
-        while_sending: WhileSending::of(&input.job, input.address.is_real()),
+        while_sending: WhileSending::of(&input.job, input.target.is_real()),
         refusals: missing.collect(),
         later_refusals: Vec::new(),
         controlled: Vec::new(),
@@ -193,7 +193,7 @@ fn window(times: &TimeLimits, now: &Zoned) -> Option<WindowView> {
 fn calls_per_day(input: &JobInput, calls: u64, now: &Zoned) -> Result<Option<DayView>, SessionError> {
     let Some(limit) = input.job.calls_per_day() else { return Ok(None) };
     let Some(day) = limit.day(now) else { return Ok(None) };
-    let used = match input.address.ledger() {
+    let used = match input.target.ledger() {
         Some(ledger) => calls_today(&ledger, &limit, now)?,
         None => 0,
     };

@@ -4,9 +4,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::address::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of};
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
+use super::target_settings::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of, target_kind};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
@@ -14,6 +14,7 @@ use crate::domain::operation::ItemsBefore;
 use crate::domain::rate_limit::Cap;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
+use crate::domain::target::TargetKind;
 use crate::rate_limiter::{LedgerUser, Limiter, LimiterSettings};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
@@ -30,6 +31,7 @@ pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
 
 /// A target that can be called.
 pub(super) struct Target {
+    kind: TargetKind,
     pub(super) sdkappid: NonZeroU64,
     pub(super) identifier: UserId,
     endpoint: Endpoint,
@@ -68,7 +70,8 @@ impl Target {
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
-        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
+        let kind = target_kind(app);
+        Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
     }
 
     /// Starts a sandbox, which serves the app of the first job if it names one.
@@ -90,6 +93,7 @@ impl Target {
         let sandbox = started.map_err(SessionError::io("the sandbox cannot be started"))?;
         let folder = tempfile::tempdir().map_err(SessionError::io("the sandbox has no folder for its slots"))?;
         Ok(Self {
+            kind: TargetKind::Sandbox,
             sdkappid,
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
@@ -106,9 +110,9 @@ impl Target {
         self.endpoint.to_string()
     }
 
-    /// Whether deleted data is lost: the target is neither the sandbox nor a server on this machine.
+    /// Whether deleted data is lost.
     pub(super) fn is_real(&self) -> bool {
-        !self.endpoint.is_loopback()
+        self.kind.is_real()
     }
 
     /// What calls are signed with.

@@ -14,6 +14,7 @@ use super::estimate::Estimate;
 use crate::domain::control::ControlState;
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
+use crate::domain::target::SANDBOX;
 use crate::domain::timestamp::rfc3339;
 
 /// What decides about a plan beside its rows.
@@ -307,7 +308,7 @@ impl Changes {
 
 impl TargetView {
     fn block(&self, text: &mut Text) {
-        if self.name == "sandbox" {
+        if self.name == SANDBOX {
             text.figure("target", "the sandbox: no real app");
             return;
         }
@@ -473,7 +474,7 @@ mod tests {
             continues: Vec::new(),
             gives_up: Vec::new(),
             since_last_plan: Some(Changes { shown_at: at("2026-11-23T02:48+00:00[UTC]"), differences: Vec::new() }),
-            target: TargetView { name: "sandbox".to_owned(), ..TargetView::default() },
+            target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             window: None,

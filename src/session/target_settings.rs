@@ -1,4 +1,4 @@
-//! The target of a job as the job file and the environment describe it. `plan` shows it also where values are missing.
+//! The target of a job as the job file and the environment set it. `plan` shows it also where values are missing.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -8,17 +8,15 @@ use super::identity;
 use crate::api::{Endpoint, Proxy, Region};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, EndpointChoice, Job};
+use crate::domain::target::TargetKind;
 use crate::rate_limiter::shared_directory;
 use crate::report::plan::{Setting, TargetView};
 use crate::settings::Env;
 
-/// The target's name in the queue for runs against the sandbox.
-pub(super) const SANDBOX: &str = "sandbox";
-
 /// The app and endpoint that a job sends to, or the sandbox.
 #[derive(Debug, Clone)]
-pub(super) struct Address {
-    kind: Kind,
+pub(super) struct TargetSettings {
+    kind: TargetKind,
     sdkappid: Option<NonZeroU64>,
     identifier: Option<String>,
     server: Option<(Endpoint, Option<Region>)>,
@@ -27,17 +25,6 @@ pub(super) struct Address {
     file: PathBuf,
     /// The values that environment variables set.
     variables: Variables,
-}
-
-/// The kind of server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The mock server of `--sandbox`.
-    Sandbox,
-    /// A server on this machine.
-    Loopback,
-    /// Tencent's servers: an app that people use.
-    Real,
 }
 
 /// Whether an environment variable sets a value.
@@ -49,13 +36,13 @@ struct Variables {
     credentials: Option<&'static str>,
 }
 
-impl Address {
+impl TargetSettings {
     /// The target of `run --execute`. A job that names neither an app nor an endpoint is sent to the sandbox.
     pub(super) fn of(job: &Job, env: &Env) -> Result<Self, SessionError> {
         let app = &job.app;
         let server = server_of(app)?;
-        let kind = kind_of(app, server.as_ref());
-        if kind == Kind::Sandbox {
+        let kind = target_kind(app);
+        if kind == TargetKind::Sandbox {
             return Ok(Self::sandbox(job));
         }
         let credentials = env.credential()?.map(|credential| credential.variable());
@@ -80,7 +67,7 @@ impl Address {
     pub(super) fn sandbox(job: &Job) -> Self {
         let identifier = job.app.identifier.clone().unwrap_or_else(|| SANDBOX_ADMIN.to_owned());
         Self {
-            kind: Kind::Sandbox,
+            kind: TargetKind::Sandbox,
             sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
             identifier: Some(identifier),
             server: None,
@@ -90,14 +77,14 @@ impl Address {
         }
     }
 
-    /// Whether deleted data is lost: the target is neither the sandbox nor a server on this machine.
+    /// Whether deleted data is lost.
     pub(super) fn is_real(&self) -> bool {
-        self.kind == Kind::Real
+        self.kind.is_real()
     }
 
     /// The target's name in the queue.
     pub(super) fn name(&self) -> String {
-        name_of(self.kind, self.sdkappid)
+        self.kind.name(self.sdkappid)
     }
 
     /// The admin account that signs the calls.
@@ -126,7 +113,7 @@ impl Address {
         let server = self.server.as_ref();
         let region = server.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
         let credentials = credentials.map(|variable| setting("set".to_owned(), variable.to_owned()));
-        if self.kind == Kind::Sandbox {
+        if self.kind == TargetKind::Sandbox {
             return TargetView { name: self.name(), ..TargetView::default() };
         }
         TargetView {
@@ -142,7 +129,7 @@ impl Address {
 
     /// The values that `run --execute` needs and that are not set.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        if self.kind == Kind::Sandbox {
+        if self.kind == TargetKind::Sandbox {
             return Vec::new();
         }
         let parts = [
@@ -177,26 +164,13 @@ pub(super) fn server_of(app: &App) -> Result<Option<(Endpoint, Option<Region>)>,
 
 /// The target's name in the queue, also where its address cannot be used for another reason.
 pub(super) fn target_name(app: &App) -> String {
+    target_kind(app).name(app.sdkappid)
+}
+
+/// The kind of the app's target, also where its address cannot be used for another reason.
+pub(super) fn target_kind(app: &App) -> TargetKind {
     let server = server_of(app).unwrap_or_default();
-    name_of(kind_of(app, server.as_ref()), app.sdkappid)
-}
-
-/// An app that is named neither by its id nor by its server is the sandbox.
-fn kind_of(app: &App, server: Option<&(Endpoint, Option<Region>)>) -> Kind {
-    match (server, app.sdkappid) {
-        (None, None) => Kind::Sandbox,
-        (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
-        (Some(_) | None, _) => Kind::Real,
-    }
-}
-
-/// A server on this machine is a target of its own, whatever its port: its runs do not count as done for the app.
-fn name_of(kind: Kind, sdkappid: Option<NonZeroU64>) -> String {
-    match (kind, sdkappid) {
-        (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
-        (Kind::Loopback, Some(sdkappid)) => format!("{sdkappid} on loopback"),
-        (Kind::Real, Some(sdkappid)) => sdkappid.to_string(),
-    }
+    TargetKind::of(app.sdkappid, server.map(|(endpoint, _)| endpoint.is_loopback()))
 }
 
 /// The app of the sandbox if the job names none.
