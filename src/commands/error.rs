@@ -101,7 +101,25 @@ impl Error {
             | SessionError::Runner(RunnerError::Ledger(error) | RunnerError::LedgerLost { source: error, .. }) => {
                 error.disk()
             }
-            _nothing_was_written => None,
+            SessionError::JobFile(_)
+            | SessionError::Env(_)
+            | SessionError::Protected(_)
+            | SessionError::Endpoint(_)
+            | SessionError::Proxy(_)
+            | SessionError::Secret { .. }
+            | SessionError::Api(_)
+            | SessionError::Usage(_)
+            | SessionError::NeedsDecision { .. }
+            | SessionError::OtherPlan { .. }
+            | SessionError::Hold { .. }
+            | SessionError::Redefined { .. }
+            | SessionError::NotMeasured(_)
+            | SessionError::Guard(_)
+            | SessionError::Refused(_)
+            | SessionError::Load(LoadError::Input(_) | LoadError::Intake(_) | LoadError::Thread(_))
+            | SessionError::Runner(RunnerError::Lost { .. } | RunnerError::Busy { .. })
+            | SessionError::Interrupted(_)
+            | SessionError::Io { .. } => None,
         }
     }
 

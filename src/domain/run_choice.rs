@@ -85,7 +85,16 @@ impl EndedBy {
 
     /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
     pub const fn is_halt(self) -> bool {
-        matches!(self, Self::Outage | Self::DiskFull | Self::FatalCode | Self::Guard)
+        match self {
+            Self::Outage | Self::DiskFull | Self::FatalCode | Self::Guard => true,
+            Self::Kill
+            | Self::Shutdown
+            | Self::Deadline
+            | Self::CallsPerDay
+            | Self::Retry
+            | Self::Limit
+            | Self::Person => false,
+        }
     }
 }
 
@@ -322,7 +331,14 @@ mod tests {
         for by in EndedBy::ALL {
             let expected = match by {
                 EndedBy::Person | EndedBy::Guard | EndedBy::Limit => RunChoice::Refuse(Refusal::Ended { run: 0, by }),
-                _by_itself => RunChoice::Continue(0),
+                EndedBy::Kill
+                | EndedBy::Shutdown
+                | EndedBy::Deadline
+                | EndedBy::CallsPerDay
+                | EndedBy::Outage
+                | EndedBy::DiskFull
+                | EndedBy::FatalCode
+                | EndedBy::Retry => RunChoice::Continue(0),
             };
             let of_other_settings = KnownRun { same_settings: false, ..run(unfinished(by)) };
             assert_eq!(choose(&[of_other_settings], Rerun::No), expected, "{by:?}");

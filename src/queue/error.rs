@@ -130,9 +130,23 @@ impl QueueError {
     /// The file, if its disk is what failed.
     pub fn disk(&self) -> Option<&Path> {
         match self {
-            Self::Store { path, failure } if failure.kind == FailureKind::Disk => Some(path),
-            Self::Unusable { path, source } if source.kind() == ErrorKind::StorageFull => Some(path),
-            _not_the_disk => None,
+            Self::Store { path, failure } => (failure.kind == FailureKind::Disk).then_some(path),
+            Self::Unusable { path, source } => (source.kind() == ErrorKind::StorageFull).then_some(path),
+            Self::InUse { .. }
+            | Self::Locked(_)
+            | Self::Linked(_)
+            | Self::Lost { .. }
+            | Self::Missing(_)
+            | Self::Network(_)
+            | Self::NotUtf8(_)
+            | Self::NotAQueue(_)
+            | Self::HalfWritten(_)
+            | Self::Migration { .. }
+            | Self::Earlier(_)
+            | Self::OldLibrary(_)
+            | Self::Damaged(_)
+            | Self::Unexpected(_)
+            | Self::Sums { .. } => None,
         }
     }
 }

@@ -47,8 +47,13 @@ impl StateName {
             (RunState::Running, false, RunnerPresence::Present) => Self::Sending,
             (RunState::Running, ..) => match run.ended_by() {
                 EndedBy::Kill => Self::Interrupted,
-                by if by.is_halt() => Self::Halted,
-                _as_asked => Self::Stopped,
+                by => {
+                    if by.is_halt() {
+                        Self::Halted
+                    } else {
+                        Self::Stopped
+                    }
+                }
             },
         }
     }

@@ -254,7 +254,26 @@ impl SessionError {
             Self::Refused(errors) => errors.iter().flat_map(Self::messages).collect(),
             // Names of files and columns are the user's own and must not act on the terminal, line feeds included.
             Self::Load(LoadError::Input(error)) => vec![error_line(error)],
-            _ours => vec![error_text(self)],
+            Self::JobFile(_)
+            | Self::Env(_)
+            | Self::Protected(_)
+            | Self::Endpoint(_)
+            | Self::Proxy(_)
+            | Self::Secret { .. }
+            | Self::Api(_)
+            | Self::Usage(_)
+            | Self::NeedsDecision { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. }
+            | Self::Redefined { .. }
+            | Self::NotMeasured(_)
+            | Self::Guard(_)
+            | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
+            | Self::Queue(_)
+            | Self::Runner(_)
+            | Self::Ledger(_)
+            | Self::Interrupted(_)
+            | Self::Io { .. } => vec![error_text(self)],
         }
     }
 
