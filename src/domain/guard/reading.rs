@@ -92,7 +92,7 @@ impl GuardReading {
 
 /// The default of `guard.max_rejected`.
 const MAX_REJECTED: f64 = 0.1;
-/// Rejected rows that the default allows regardless of their share: one bad row does not make a small file wrong.
+/// Rejected rows that the default allows regardless of their share: one rejected row does not make a small file wrong.
 const TOLERATED: Count = 1;
 /// The default of `guard.canary` on a real app.
 const CANARY: Count = 100;

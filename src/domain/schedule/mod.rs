@@ -1,11 +1,29 @@
 //! Decides what is sent when. Each event leads to actions; time is an argument, and a seed decides random delays.
 //!
+//! A request moves through these stages (`stage.rs`):
+//!
 //! ```text
-//!         Page, Loaded, Recovered          Intended           Sent         Replied         Recorded
-//! queue ───────────────────────► ready ─► intending ─► awaiting slot ─► in flight ─► recording ───► stored
-//!                                  ▲  has its lease   Intend       Send           Record    │
-//!                                  └────────────────── timer: backoff ◄─────────────────────┘ follow-ups
+//! Stored ────────┐
+//! Parked ────────┼─► AwaitingLease ──► Ready ──► Intending ──► AwaitingSlot ──► InFlight ──► Recording ──► Stored
+//! InQuarantine ──┤                       ▲           │               │                           │
+//! BackingOff ────┘                       └──── Withdrawing ◄─────────┘                           │
+//!     ▲                                                                                          │
+//!     └────────────────────────────────── items that are sent again ─────────────────────────────┘
 //! ```
+//!
+//! | to | when |
+//! | --- | --- |
+//! | `Parked` | [`Event::Page`] brings a request of which an account is crowded or in quarantine |
+//! | `InQuarantine` | [`Event::Recovered`] brings it |
+//! | `AwaitingLease` | [`Event::Page`], [`Event::Loaded`], `Changed::Reopened`, or the end of its delay |
+//! | `Ready` | all its accounts are free, perhaps at once; or its intent was withdrawn since its job is paused |
+//! | `Intending` | it has its turn; `Change::Intend` follows |
+//! | `AwaitingSlot` | `Changed::Intended`; [`Action::Send`] follows |
+//! | `Withdrawing` | [`Event::HeldBack`], or its job is paused or stops; `Change::Withdraw` follows |
+//! | `InFlight` | [`Event::Sent`] |
+//! | `Recording` | [`Event::Replied`]; `Change::Record` follows |
+//! | `BackingOff` | `Changed::Recorded`, with the items that are sent again |
+//! | `Stored` | `Changed::Recorded`, or its job stops: before its intent, or after its intent was withdrawn |
 //!
 //! A request keeps the lease of all accounts that it writes from its intent until its result is on disk. After a call
 //! without an answer, the result is stored only when the server cannot be writing any more. A request is `sending` on

@@ -148,7 +148,7 @@ fn complaints(file: &Hostile, path: &Path, made: &Result<Made, InputError>) -> V
                 Expect::Exactly(good, bad) => {
                     check(*good == made.good, format!("good rows:\n{:?}\nnot\n{good:?}", made.good));
                     let found: Vec<_> = made.bad.iter().map(|row| (row.line, row.column.as_deref())).collect();
-                    check(*bad == found, format!("bad rows:\n{found:?}\nnot\n{bad:?}"));
+                    check(*bad == found, format!("rejected rows:\n{found:?}\nnot\n{bad:?}"));
                 }
                 Expect::AtLeast(good) => {
                     let lost: Vec<_> = good.iter().filter(|row| !made.good.contains(row)).collect();
@@ -168,7 +168,7 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn a_thousand_malformed_files_cost_no_valid_row_and_each_bad_row_has_its_place_and_reason() {
+fn a_thousand_malformed_files_cost_no_valid_row_and_each_rejected_row_has_its_place_and_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut slowest = (Duration::ZERO, String::new());
     let (mut rows, mut rejected, mut refused) = (0, 0, 0);
@@ -195,7 +195,7 @@ fn a_thousand_malformed_files_cost_no_valid_row_and_each_bad_row_has_its_place_a
 fn a_lost_row_an_invented_row_and_a_wrong_place_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let both = |file: &Hostile| matches!(&file.expect, Expect::Exactly(good, bad) if good.len() > 1 && bad.len() > 1);
-    let file = (0..100).map(|number| files::file(1, number)).find(both).expect("one with good and bad rows");
+    let file = (0..100).map(|number| files::file(1, number)).find(both).expect("one with valid and rejected rows");
     let path = put(folder.path(), &file);
     let changes: [fn(&mut Made); 6] = [
         |made| drop(made.good.remove(0)),

@@ -242,7 +242,7 @@ fn check_outputs(rows: &[Row], outputs: &[IntakeOutput]) {
                     let key = (encoded.from.clone(), item.account.clone());
                     assert!(items.insert(key), "{item:?} is in two requests");
                     for number in item.rows() {
-                        let Ok(good) = row(number) else { panic!("a bad row is sent: {item:?}") };
+                        let Ok(good) = row(number) else { panic!("an invalid row is sent: {item:?}") };
                         assert_eq!((&good.from, good.account.as_str()), (&encoded.from, item.account.as_str()));
                         placed.push(number);
                     }

@@ -54,7 +54,7 @@ fn a_value_that_equals_a_columns_name_is_no_header() {
 }
 
 #[test]
-fn a_header_that_is_the_same_cell_by_cell_is_one_bad_row() {
+fn a_header_that_is_the_same_cell_by_cell_is_one_rejected_row() {
     let text = "UserID,note\na,x\n UserID ,\u{feff}NOTE\u{200b}\nb,y\n";
     assert_eq!(
         rows("account_delete", "rows.csv", text),
@@ -146,7 +146,7 @@ fn a_row_joined_with_a_header_in_another_order_refuses_the_file() {
 }
 
 #[test]
-fn a_row_joined_with_the_same_header_is_one_bad_row() {
+fn a_row_joined_with_the_same_header_is_one_rejected_row() {
     let text = "UserID,note\nu1,xUserID,note\nu2,y\n";
     assert_eq!(rows("account_delete", "rows.csv", text), ["2 bad : the row has 3 cells, the header has 2", "3 u2"]);
     let mapped = input(&[("UserID", "user_id")]);
