@@ -288,6 +288,7 @@ fn night(requests: &[Request]) -> u64 {
         priority: 0,
         run: RunId::new(1),
         operation: accounts(),
+        preparations: imbulk::domain::operation::Preparations::default(),
         calls_per_second: NonZeroU32::new(200).expect("not zero"),
         retry: Retry {
             max_attempts: NonZeroU32::new(8).expect("not zero"),

@@ -14,6 +14,8 @@ use super::run_choice::EndedBy;
 pub enum Change {
     /// Stores the intent to send these requests.
     Intend(Vec<RequestId>),
+    /// The same for calls that only read. If the process is killed, they leave no doubt.
+    IntendToRead(Vec<RequestId>),
     /// Stores the result of a call.
     Record {
         /// The run of the request.

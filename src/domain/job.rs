@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::operation::BoundOperation;
+use super::operation::{BoundOperation, Preparations};
 use super::rate_limit::calls_per_day::CallsPerDay;
 use super::time_limit::{TimeLimits, TimeOfDayLimit};
 
@@ -63,6 +63,11 @@ pub struct Reporting {
 }
 
 impl Job {
+    /// The calls before each change. A resumed run may be of another operation than the job has now.
+    pub fn preparations(&self, operation: BoundOperation) -> Preparations {
+        Preparations { unless_online: self.guard.unless_online && operation.online_check }
+    }
+
     /// The limit of a calendar day. The day is that of the time zone of `stop.window`, if the window names one.
     pub fn calls_per_day(&self) -> Option<CallsPerDay> {
         let zone = match &self.times.daily {
@@ -194,6 +199,8 @@ pub struct Guard {
     pub canary: Option<u64>,
     /// The minimum age of a planned run before it is sent.
     pub hold: Option<Duration>,
+    /// Whether accounts that are online are left out, which a call before each change asks.
+    pub unless_online: bool,
 }
 
 /// The accounts that are never sent, as the job names them.

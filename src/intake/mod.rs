@@ -279,7 +279,7 @@ impl<S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> CountingSink<S> {
         let counter = match skipped.reason {
             SkipReason::Rejected { .. } => &mut self.counts.rejected,
             SkipReason::Duplicate { .. } => &mut self.counts.duplicate,
-            SkipReason::Protected { .. } => &mut self.counts.protected,
+            SkipReason::Protected { .. } | SkipReason::Guarded { .. } => &mut self.counts.protected,
         };
         *counter += 1;
         self.send(IntakeOutput::Skipped(skipped))

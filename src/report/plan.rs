@@ -18,7 +18,7 @@ use super::figures::Figures;
 use super::input::Input;
 use super::json::{self, DateTime};
 use super::text::{Text, count, counted, moment_ahead, share, visible};
-use crate::domain::operation::{BoundOperation, LookupKind};
+use crate::domain::operation::{BoundOperation, LookupKind, Preparation, Preparations};
 use crate::domain::request::Request;
 use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
@@ -50,6 +50,8 @@ pub struct Plan {
     pub batch_fill: f64,
     /// The lookups that may follow; none if no command shows the effect of the operation.
     pub lookups: Option<PlannedLookups>,
+    /// The calls before each change; empty if the job asks for none.
+    pub preparations: Vec<PlannedPreparation>,
     /// The From_Accounts with the most items.
     pub largest_accounts: Vec<LargeAccount>,
     /// The requests that are left, and the shortest time that they take.
@@ -87,6 +89,21 @@ impl PlannedLookups {
     }
 }
 
+/// The calls of one kind before the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedPreparation {
+    /// The name of their command.
+    pub command: &'static str,
+    /// The number of calls, without retries.
+    pub calls: u64,
+}
+
+impl PlannedPreparation {
+    fn line(self) -> String {
+        format!("{} with {}, without retries", counted(self.calls, "call", "calls"), self.command)
+    }
+}
+
 /// What is read of a run for its plan.
 #[derive(Debug, Clone)]
 pub struct PlannedRun {
@@ -96,6 +113,8 @@ pub struct PlannedRun {
     pub input: Input,
     /// The operation with its options.
     pub operation: BoundOperation,
+    /// The calls before each change.
+    pub preparations: Preparations,
     /// Requests of the run.
     pub requests: u64,
     /// The From_Accounts with the most items.
@@ -109,7 +128,9 @@ pub struct PlannedRun {
 impl Plan {
     /// What a run would do under these conditions, if it started now.
     pub fn new(run: PlannedRun, conditions: Conditions) -> Self {
-        let PlannedRun { figures, input, operation, requests, largest_accounts, estimate, first_request } = run;
+        let PlannedRun { figures, input, operation, requests, largest_accounts, estimate, first_request, .. } = run;
+        let calls = estimate.requests_left;
+        let planned = |preparation: Preparation| PlannedPreparation { command: preparation.command().name, calls };
         let older = conditions.continues.iter().filter(|older| older.run != figures.run);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
         let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
@@ -122,6 +143,7 @@ impl Plan {
             requests,
             items_per_request,
             batch_fill: fill(figures.items, requests * items_per_request),
+            preparations: run.preparations.all().map(planned).collect(),
             largest_accounts,
             estimate,
             would_end: conditions.ends_after(takes),
@@ -158,6 +180,9 @@ impl Plan {
         self.conditions.body(text);
         text.figure("items", &self.items());
         text.figure("requests", &self.batches());
+        for preparation in &self.preparations {
+            text.figure("before each", &preparation.line());
+        }
         if let Some(lookups) = &self.lookups {
             text.figure("lookups", &lookups.line());
         }
@@ -262,10 +287,18 @@ fn fill(items: u64, capacity: u64) -> f64 {
     share
 }
 
-/// The estimate for a run with these requests left: those of the largest account are sent one after the other.
-pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[LargeAccount]) -> Estimate {
+/// The estimate for a run with these requests left: those of the largest account are sent one after the other. `rates`:
+/// of the run's command, and of the app.
+pub fn estimate(
+    requests_left: u64,
+    preparations: Preparations,
+    rates: (NonZeroU32, NonZeroU32),
+    largest: &[LargeAccount],
+) -> Estimate {
     let in_sequence = largest.iter().map(|account| account.requests).max().unwrap_or(0).min(requests_left);
-    Estimate { requests_left, calls_per_second, in_sequence }
+    let preparations_left = preparations.all().map(|_| requests_left).sum();
+    let (calls_per_second, app_calls_per_second) = rates;
+    Estimate { requests_left, preparations_left, calls_per_second, app_calls_per_second, in_sequence }
 }
 
 fn sample(operation: BoundOperation, mut request: Request) -> serde_json::Value {
@@ -318,11 +351,18 @@ mod tests {
             },
             input: Input(vec![InputFile { name: "x.csv".to_owned(), facts: SourceFacts::default() }]),
             operation: by_name("friend_update").unwrap().bind(&BTreeMap::new()).unwrap(),
+            preparations: Preparations::default(),
             requests: 3,
             largest_accounts: vec![large("big", 5, 2), large("small", 1, 1)],
-            estimate: Estimate { requests_left: 3, calls_per_second: NonZeroU32::new(200).unwrap(), in_sequence: 2 },
+            estimate: estimate_of(3, 2),
             first_request: Some(first_request()),
         }
+    }
+
+    fn estimate_of(requests_left: u64, in_sequence: u64) -> Estimate {
+        let rate = NonZeroU32::new(200).unwrap();
+        let (calls_per_second, app_calls_per_second) = (rate, rate);
+        Estimate { requests_left, preparations_left: 0, calls_per_second, app_calls_per_second, in_sequence }
     }
 
     fn id(text: &str) -> UserId {
@@ -483,7 +523,7 @@ mod tests {
             same_input: false,
             rows_left: 2_000,
             rows: 2_000,
-            estimate: Estimate { requests_left: 2_000, calls_per_second: rate, in_sequence: 1 },
+            estimate: Estimate { calls_per_second: rate, ..estimate_of(2_000, 1) },
             began: now.clone(),
             ended_by: EndedBy::Kill,
         };
@@ -498,8 +538,9 @@ mod tests {
     #[test]
     fn the_lower_bound_is_the_slower_of_rate_and_sequence() {
         let rate = NonZeroU32::new(100).unwrap();
-        let at_least =
-            |requests_left, in_sequence| Estimate { requests_left, calls_per_second: rate, in_sequence }.at_least();
+        let at_least = |requests_left, in_sequence| {
+            Estimate { calls_per_second: rate, ..estimate_of(requests_left, in_sequence) }.at_least()
+        };
         assert_eq!(at_least(1_000, 10), Duration::from_secs(10));
         assert_eq!(at_least(1_000, 400), Duration::from_secs(20));
         assert_eq!(at_least(0, 0), Duration::ZERO);

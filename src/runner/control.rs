@@ -9,7 +9,6 @@ use super::{Runner, RunnerJob};
 use crate::clock;
 use crate::domain::change::Change;
 use crate::domain::control::{AppliedInstruction, ControlEffect, Instruction, InstructionKind, RunPause};
-use crate::domain::rate_limit::Cap;
 use crate::domain::schedule::{Event, JobNo, StopReason};
 use crate::queue::ControlFile;
 use crate::stderr::tell;
@@ -117,7 +116,7 @@ impl Runner<'_> {
         let shares = |job: &RunnerJob| job.scheduled.operation.name == operation;
         let rates = self.jobs.iter().zip(&self.control.jobs).filter(|(job, _)| shares(job));
         let lowest = rates.map(|(_, control)| control.rate).min().unwrap_or(rate);
-        self.jobs[job].limiter.set_cap(Cap::try_from(lowest).unwrap_or(Cap::HIGHEST));
+        self.jobs[job].set_cap(lowest);
         self.handle(Event::SetRate { job, calls_per_second: rate });
         ControlEffect::Rate { from: from.get(), to: rate.get() }
     }

@@ -29,8 +29,9 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::progress::{LatencyMeter, ProgressSnapshot, RateMeter, Rates};
+use crate::domain::rate_limit::Cap;
 use crate::domain::request::{AccountKeys, CallKind, Request};
-use crate::domain::response::codes::RenewFallback;
+use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
@@ -72,26 +73,50 @@ pub struct RunnerJob {
     pub client: Arc<Client>,
     /// Decides when a change may be sent.
     pub limiter: CommandLimiter,
-    /// The lookups of its operation, if it has any.
-    pub lookups: Option<Lookups>,
+    /// The commands of its calls that only read.
+    pub reading: Vec<ReadingCommand>,
 }
 
-/// The lookups of a job.
+/// A command of a job that only reads.
 #[derive(Debug)]
-pub struct Lookups {
-    /// The path of their command.
+pub struct ReadingCommand {
+    /// The calls that it serves.
+    pub kind: CallKind,
+    /// Its path.
     pub path: &'static str,
-    /// Decides when a lookup may be sent.
+    /// The maximum number of its calls per second.
+    pub cap: NonZeroU32,
+    /// Decides when a call may be sent.
     pub limiter: CommandLimiter,
+}
+
+impl ReadingCommand {
+    fn is_preparation(&self) -> bool {
+        matches!(self.kind, CallKind::Preparation(_))
+    }
 }
 
 impl RunnerJob {
     /// The path of the command of a call, and the limiter.
     fn command(&self, kind: CallKind) -> (&'static str, &CommandLimiter) {
-        match (kind, &self.lookups) {
-            (CallKind::Lookup, Some(lookups)) => (lookups.path, &lookups.limiter),
-            (CallKind::Change | CallKind::Lookup, _) => (self.scheduled.operation.path, &self.limiter),
-        }
+        let reading = self.reading.iter().find(|reading| reading.kind == kind);
+        reading.map_or((self.scheduled.operation.path, &self.limiter), |reading| (reading.path, &reading.limiter))
+    }
+
+    /// Slows down the calls of a kind. A preparation is made only for its change, so it is never faster.
+    fn slow(&self, kind: CallKind, scope: Scope, pause: Pause) {
+        self.command(kind).1.throttled(scope, pause);
+        let preparations = self.reading.iter().filter(|reading| kind == CallKind::Change && reading.is_preparation());
+        // The app as a whole was slowed down already.
+        preparations.for_each(|reading| reading.limiter.throttled(Scope::Command, pause));
+    }
+
+    /// Sets the rate of the changes and of their preparations.
+    fn set_cap(&self, rate: NonZeroU32) {
+        let cap = |rate| Cap::try_from(rate).unwrap_or(Cap::HIGHEST);
+        self.limiter.set_cap(cap(rate));
+        let preparations = self.reading.iter().filter(|reading| reading.is_preparation());
+        preparations.for_each(|reading| reading.limiter.set_cap(cap(rate.min(reading.cap))));
     }
 }
 
@@ -424,10 +449,12 @@ impl Runner<'_> {
             Action::Fetch { job, after, limit } => self.fetch(job, after, limit),
             Action::Load { job, request } => self.load(job, request),
             Action::Commit { change, urgent } => self.recorder.write(change, urgent),
-            Action::Send { job, request, kind, body } => self.send((job, kind), request, body),
+            Action::Send { job, request, kind, body, not_after } => {
+                self.send((job, kind), (request, body), not_after.map(|end| self.started + end));
+            }
             Action::Slow { job, kind, scope, pause } => {
                 self.calls[job].throttled();
-                self.jobs[job].command(kind).1.throttled(scope, pause);
+                self.jobs[job].slow(kind, scope, pause);
             }
             Action::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Action::HoldBack(job) => {
@@ -438,16 +465,17 @@ impl Runner<'_> {
         }
     }
 
-    fn send(&self, (job, kind): (JobNo, CallKind), request: RequestId, body: Vec<u8>) {
-        let runner_job = &self.jobs[job];
-        let (path, limiter) = runner_job.command(kind);
+    fn send(&self, (job, kind): (JobNo, CallKind), (request, body): (RequestId, Vec<u8>), not_after: Option<Instant>) {
+        let driven = &self.jobs[job];
+        let (path, limiter) = driven.command(kind);
         let sender = Sender {
             job,
             request,
             path,
             attempt: self.schedule.sending(request).unwrap_or_default(),
             body,
-            client: Arc::clone(&runner_job.client),
+            not_after,
+            client: Arc::clone(&driven.client),
             limiter: limiter.clone(),
             hold_back: self.hold_back[job].clone(),
             to_loop: self.to_loop.clone(),

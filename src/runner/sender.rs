@@ -57,6 +57,8 @@ pub(super) struct Sender {
     /// The number of its items, and of the call for it, from 1.
     pub(super) attempt: (usize, u32),
     pub(super) body: Vec<u8>,
+    /// The call may not start after this moment.
+    pub(super) not_after: Option<Instant>,
     pub(super) client: Arc<Client>,
     pub(super) limiter: CommandLimiter,
     pub(super) hold_back: HoldBack,
@@ -68,6 +70,7 @@ impl Sender {
         let permit = tokio::select! {
             biased;
             () = self.hold_back.until_set() => return self.tell(Event::HeldBack(self.request)),
+            () = until(self.not_after) => return self.tell(Event::HeldBack(self.request)),
             permit = self.limiter.acquire() => permit,
         };
         let permit = match permit {
@@ -82,7 +85,7 @@ impl Sender {
             }
         };
         // The permit may have taken longer than a moment: then it is a slot spent for nothing.
-        if self.hold_back.is_set() {
+        if self.hold_back.is_set() || self.not_after.is_some_and(|end| end < Instant::now()) {
             permit.not_sent();
             return self.tell(Event::HeldBack(self.request));
         }
@@ -106,6 +109,14 @@ impl Sender {
     fn tell(&self, event: Event) {
         // The loop is gone only when all is over.
         let _over = self.to_loop.send(Inbound::Event(event));
+    }
+}
+
+/// Until this moment, or forever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::domain::hint::Hint;
 use crate::domain::ids::RequestId;
 use crate::domain::job::Protection;
+use crate::domain::operation::Preparations;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::rate_limit::calls_per_day::days_for;
 use crate::domain::response::outcome::Outcome;
@@ -109,35 +110,42 @@ pub(super) async fn plan_job(
         conditions.guards = input.read_guards(queue, &run).await?;
     }
     let reader = queue.reader().await?;
-    let rate = planned_rate(input, &run, &reader).await?;
-    let read = planned_run(&reader, &run, rate).await?;
+    let rates = planned_rates(input, &run, &reader).await?;
+    let read = planned_run(&reader, &run, input.job.preparations(run.operation()?), rates).await?;
     drop(reader);
     let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
-    let calls = older.map(|older| older.estimate.requests_left).sum::<u64>() + read.estimate.requests_left;
+    let calls = older.map(|older| older.estimate.calls_left()).sum::<u64>() + read.estimate.calls_left();
     conditions.calls_per_day = calls_per_day(input, calls, &conditions.now)?;
     Ok((Plan::new(read, conditions), parts))
 }
 
 /// Reads what a plan shows of a run.
-async fn planned_run(reader: &Reader, run: &Run, calls_per_second: NonZeroU32) -> Result<PlannedRun, QueueError> {
+async fn planned_run(
+    reader: &Reader,
+    run: &Run,
+    preparations: Preparations,
+    rates: (NonZeroU32, NonZeroU32),
+) -> Result<PlannedRun, QueueError> {
     let (requests_left, requests) = reader.request_counts(run.id).await?;
     let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
     Ok(PlannedRun {
         figures: figures_with(reader, run, SHOWN_REJECTS).await?,
         input: Input(reader.input_files(run.id).await?),
         operation: run.operation()?,
+        preparations,
         requests: requests.cast_unsigned(),
         largest_accounts: run.largest_accounts().to_vec(),
-        estimate: estimate(requests_left.cast_unsigned(), calls_per_second, run.largest_accounts()),
+        estimate: estimate(requests_left.cast_unsigned(), preparations, rates, run.largest_accounts()),
         first_request: first,
     })
 }
 
-/// The calls per second that the limits allow a run, and the rate that a person has set for it.
-async fn planned_rate(input: &JobInput, run: &Run, reader: &Reader) -> Result<NonZeroU32, SessionError> {
-    let limit = input.calls_per_second(run)?.min(input.job.limits.app_calls_per_second);
+/// The calls per second that the limits and a person allow a run, and those that the limits allow the app.
+async fn planned_rates(input: &JobInput, run: &Run, reader: &Reader) -> Result<(NonZeroU32, NonZeroU32), SessionError> {
+    let app = input.job.limits.app_calls_per_second;
+    let limit = input.calls_per_second(run)?.min(app);
     let set = reader.control_state(run.id).await?.rate;
-    Ok(set.map_or(limit, |rate| rate.min(limit)))
+    Ok((set.map_or(limit, |rate| rate.min(limit)), app))
 }
 
 /// Everything that a plan shows beside its rows.
@@ -213,13 +221,14 @@ async fn unfinished(
     let reader = queue.reader().await?;
     let tally = reader.tally(run).await?;
     let (requests_left, _all) = reader.request_counts(run.id).await?;
-    let rate = planned_rate(input, run, &reader).await?;
+    let rates = planned_rates(input, run, &reader).await?;
+    let preparations = input.job.preparations(run.operation()?);
     Ok(Unfinished {
         run: run.uuid.clone(),
         same_input: outlook.is_current(at),
         rows_left: tally[Outcome::Pending],
         rows: run.row_count.cast_unsigned(),
-        estimate: estimate(requests_left.cast_unsigned(), rate, run.largest_accounts()),
+        estimate: estimate(requests_left.cast_unsigned(), preparations, rates, run.largest_accounts()),
         began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
         ended_by: run.ended_by(),
     })
@@ -240,7 +249,6 @@ mod tests {
     use crate::domain::request::line_span::LineSpan;
     use crate::domain::request::row::TagValues;
     use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
-    use crate::report::plan::Estimate;
     use crate::testing::{Load, TestQueue, id};
 
     #[tokio::test]
@@ -266,14 +274,16 @@ mod tests {
         };
         let test_queue = TestQueue::new("friend_delete", load).await;
         let rate = NonZeroU32::new(200).unwrap();
-        let read = planned_run(&test_queue.reader, &test_queue.run, rate).await.unwrap();
+        let read = planned_run(&test_queue.reader, &test_queue.run, Preparations::default(), (rate, rate));
+        let read = read.await.unwrap();
         let first = read.first_request.unwrap();
         assert_eq!((first.from, first.items.len()), (Some(id("big")), 4));
         assert_eq!((read.requests, read.figures.rows, read.figures.items), (3, 30, 6));
         assert_eq!((read.figures.outcomes[Outcome::Pending], read.figures.outcomes[Outcome::Rejected]), (6, 24));
         assert_eq!((read.figures.rejects.0.len(), read.figures.rejects.0[0].line), (20, 8));
         assert_eq!((read.input.0.len(), read.input.0[0].name.as_str()), (1, "x.csv"));
-        assert_eq!(read.estimate, Estimate { requests_left: 3, calls_per_second: rate, in_sequence: 2 });
+        assert_eq!((read.estimate.requests_left, read.estimate.preparations_left), (3, 0));
+        assert_eq!((read.estimate.calls_per_second, read.estimate.in_sequence), (rate, 2));
         assert_eq!(read.largest_accounts.iter().map(|account| account.items).collect::<Vec<_>>(), [5, 1]);
     }
 }

@@ -11,13 +11,14 @@ use crate::api::Client;
 use crate::clock;
 use crate::domain::ids::RequestId;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
+use crate::domain::request::CallKind;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
 use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
-use crate::runner::{Lookups, RunnerJob};
+use crate::runner::{ReadingCommand, RunnerJob};
 
 /// A run that a session sends, with its job.
 pub(super) struct SessionRun<'a> {
@@ -87,11 +88,13 @@ pub(super) fn runner_job(
     let (operation, max_rate) = (run.operation()?, session_run.input.calls_per_second(run)?);
     // The job file may have been changed since the rate was set.
     let calls_per_second = session_run.rate.map_or(max_rate, |rate| rate.min(max_rate));
-    let lookups = operation.lookup.map(|lookup| {
-        let command = lookup.command();
+    let preparations = job.preparations(operation);
+    let lookups = operation.lookup.map(|lookup| (CallKind::Lookup, lookup.command()));
+    let before = preparations.all().map(|preparation| (CallKind::Preparation(preparation), preparation.command()));
+    let reading = lookups.into_iter().chain(before).map(|(kind, command)| {
         let published = NonZeroU32::new(command.calls_per_second).unwrap_or(NonZeroU32::MIN);
         let limiter = limiter.command(command.name, cap(calls_per_second.min(published))?)?;
-        Ok::<_, SessionError>(Lookups { path: command.path, limiter })
+        Ok::<_, SessionError>(ReadingCommand { kind, path: command.path, cap: published, limiter })
     });
     Ok(RunnerJob {
         last_request: session_run.last_request,
@@ -104,6 +107,7 @@ pub(super) fn runner_job(
             run: run.id,
             priority: job.priority,
             operation,
+            preparations,
             calls_per_second,
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
@@ -114,7 +118,7 @@ pub(super) fn runner_job(
         },
         client: Arc::clone(client),
         limiter: limiter.command(operation.name, cap(calls_per_second)?)?,
-        lookups: lookups.transpose()?,
+        reading: reading.collect::<Result<_, _>>()?,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
@@ -37,6 +38,8 @@ pub(super) struct Target {
     endpoint: Endpoint,
     credentials: Credentials,
     proxy: Option<Proxy>,
+    /// The maximum time to connect, if it is shorter than usual.
+    pub(super) connect_timeout: Option<Duration>,
     ledger: PathBuf,
     /// Keeps the ledger of a server on this machine until its last user is gone.
     user: Option<LedgerUser>,
@@ -70,8 +73,8 @@ impl Target {
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
-        let kind = target_kind(app);
-        Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
+        let (kind, connect_timeout, sandbox) = (target_kind(app), None, None);
+        Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
     }
 
     /// Starts a sandbox, which serves the app of the first job if it names one.
@@ -99,6 +102,7 @@ impl Target {
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(SessionError::secret("the sandbox's key"))?),
             proxy: None,
+            connect_timeout: None,
             ledger: folder.path().join("slots"),
             user: None,
             sandbox: Some((sandbox, folder)),
@@ -148,7 +152,8 @@ impl Target {
         credentials: Credentials,
         width: NonZeroU32,
     ) -> Result<Arc<Client>, SessionError> {
-        let tuning = Tuning { proxy: self.proxy.clone(), ..Tuning::default() };
+        let usual = Tuning { proxy: self.proxy.clone(), ..Tuning::default() };
+        let tuning = Tuning { connect_timeout: self.connect_timeout.unwrap_or(usual.connect_timeout), ..usual };
         let endpoint = self.endpoint.clone();
         Ok(Arc::new(Client::with_tuning(endpoint, self.sdkappid, identifier, credentials, width, &tuning)?))
     }

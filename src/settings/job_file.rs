@@ -79,7 +79,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         app,
         limits: limits(&raw.limits, operation)?,
         retry: retry(&raw.retry)?,
-        guard: guard(&raw.guard, file)?,
+        guard: guard(&raw.guard, file, operation)?,
         stop: stop(&raw.stop)?,
         times: times(&raw.stop)?,
         report: reporting(&raw.report, folder)?,
@@ -332,7 +332,7 @@ fn retry(raw: &RawRetry) -> Result<Retry, InvalidValue> {
     Ok(Retry { max_attempts: attempts.unwrap_or(MAX_ATTEMPTS), base_delay, max_delay })
 }
 
-fn guard(raw: &RawGuard, file: JobText<'_>) -> Result<Guard, InvalidValue> {
+fn guard(raw: &RawGuard, file: JobText<'_>, operation: &Operation) -> Result<Guard, InvalidValue> {
     let max_rejected = optional(raw.max_rejected.as_ref(), |value| share_or_none("guard.max_rejected", value))?;
     let guard = Guard {
         protected: optional(raw.protected.as_ref(), |value| protected(value, file))?,
@@ -343,7 +343,12 @@ fn guard(raw: &RawGuard, file: JobText<'_>) -> Result<Guard, InvalidValue> {
         max_already_done: optional(raw.max_already_done.as_ref(), |value| share("guard.max_already_done", value))?,
         canary: optional(raw.canary.as_ref(), |value| count_or_none("guard.canary", value))?,
         hold: optional(raw.hold.as_ref(), |value| long_duration("guard.hold", value))?,
+        unless_online: raw.unless_online.as_ref().is_some_and(|wanted| *wanted.get_ref()),
     };
+    if let Some(place) = raw.unless_online.as_ref().filter(|_| guard.unless_online && !operation.online_check) {
+        let message = format!("guard.unless_online: `{}` deletes no accounts", operation.name);
+        return Err(InvalidValue::new(place.span(), message).hint("remove the line"));
+    }
     match (guard.min_items, guard.max_items, &raw.min_items) {
         (Some(min), Some(max), Some(place)) if min > max => {
             Err(InvalidValue::new(place.span(), format!("guard.min_items: {min} is more than `max_items`, {max}"))

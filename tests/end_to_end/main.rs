@@ -19,6 +19,7 @@ mod lookups;
 mod metrics;
 mod names;
 mod notifications;
+mod online;
 mod operations;
 mod outputs;
 mod plans;

@@ -69,7 +69,7 @@ pub(crate) struct RetryBudgetModel {
 fn retry_cost(call: UnrecordedCall, wait: Wait, items: usize) -> u32 {
     let share = |cost: usize| u32::try_from((cost * items).div_ceil(call.items)).expect("few");
     match (call.health, wait) {
-        (CallHealth::Worked | CallHealth::NotAsked, Wait::None) => 0,
+        (CallHealth::Worked | CallHealth::NotAsked, Wait::None) | (_, Wait::Leased) => 0,
         (CallHealth::Worked | CallHealth::NotAsked, Wait::Backoff) => share(14),
         (CallHealth::Worked | CallHealth::NotAsked, Wait::Alone) => share(5),
         (CallHealth::Failed(cost), _) => cost,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Retry, Stop};
+use imbulk::domain::operation::Preparations;
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::ScheduledJob;
@@ -40,6 +41,7 @@ pub(crate) fn scheduled_job(sides: &str, max_in_flight: Option<usize>) -> Schedu
         priority: 0,
         run: RunId::new(1),
         operation: bound_with("friend_delete", sides),
+        preparations: Preparations::default(),
         calls_per_second: NonZeroU32::new(200).expect("a rate"),
         retry: job.retry,
         max_in_flight,

@@ -14,6 +14,7 @@ mod fairness;
 mod outages;
 mod overtaking;
 mod planted_bugs;
+mod preparations;
 mod progress;
 mod queue;
 mod scenario;

@@ -164,6 +164,7 @@ impl BuggyScheduler {
                     request: *id,
                     kind: CallKind::Change,
                     body: Vec::new(),
+                    not_after: None,
                 });
                 early.chain([Action::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
             }
@@ -192,7 +193,8 @@ impl SchedulerUnderTest for BuggyScheduler {
         let actions = self.schedule.handle(now * self.clock_factor(), event);
         let mut actions: Vec<Action> = actions.into_iter().flat_map(|action| self.altered_actions(action)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
-            actions.push(Action::Send { job: 0, request, kind: CallKind::Change, body: Vec::new() });
+            let (kind, body) = (CallKind::Change, Vec::new());
+            actions.push(Action::Send { job: 0, request, kind, body, not_after: None });
         }
         if self.bug == PlantedBug::CountsTwice && over.is_some() {
             self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();

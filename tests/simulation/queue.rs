@@ -25,6 +25,8 @@ pub(crate) struct StoredRequest {
     pub(crate) job: usize,
     pub(crate) state: State,
     pub(crate) request: Request,
+    /// Whether its last intent is for a call that only reads.
+    pub(crate) reads: bool,
 }
 
 /// A change that is durable, and the outcomes that it stored.
@@ -58,7 +60,12 @@ impl Queue {
         for (job, Job { requests: loaded, .. }) in jobs.iter().enumerate() {
             let rows = loaded.iter().map(Request::row_count).sum();
             tallies.push([(Outcome::Pending, rows)].into_iter().collect());
-            let stored = |request: &Request| StoredRequest { job, state: State::Pending, request: request.clone() };
+            let stored = |request: &Request| StoredRequest {
+                job,
+                state: State::Pending,
+                request: request.clone(),
+                reads: false,
+            };
             requests.extend(loaded.iter().map(|request| (request.id, stored(request))));
         }
         let next = requests.last_key_value().map_or(RequestId::BEFORE_FIRST, |(id, _)| *id).next();
@@ -80,12 +87,15 @@ impl Queue {
         pending.take(limit as usize).map(|stored| stored.request.clone()).collect()
     }
 
-    /// The requests that were being sent when the runner was killed. They are in doubt from now on and still `sending`.
+    /// The requests that were being sent when the runner was killed. They are still `sending`, and in doubt from now on
+    /// unless their call only reads.
     pub(crate) fn recover(&mut self) -> Vec<StoredRequest> {
         let sending = self.requests.values_mut().filter(|stored| stored.state == State::Sending);
         sending
             .map(|stored| {
-                stored.request.doubt = Doubt::EffectUnknown;
+                if !stored.reads {
+                    stored.request.doubt = Doubt::EffectUnknown;
+                }
                 stored.clone()
             })
             .collect()
@@ -93,12 +103,8 @@ impl Queue {
 
     pub(crate) fn write(&mut self, change: Change) -> Result<Stored, Refused> {
         let changed = match change {
-            Change::Intend(ids) => {
-                for id in &ids {
-                    self.step(*id, State::Pending, State::Sending)?.request.calls += 1;
-                }
-                Changed::Intended(ids)
-            }
+            Change::Intend(ids) => self.intend(ids, false)?,
+            Change::IntendToRead(ids) => self.intend(ids, true)?,
             Change::Withdraw(id) => {
                 self.step(id, State::Sending, State::Pending)?.request.calls -= 1;
                 Changed::Withdrawn(id)
@@ -113,6 +119,15 @@ impl Queue {
             }
         };
         Ok(changed.into())
+    }
+
+    fn intend(&mut self, ids: Vec<RequestId>, reads: bool) -> Result<Changed, Refused> {
+        for id in &ids {
+            let stored = self.step(*id, State::Pending, State::Sending)?;
+            stored.request.calls += 1;
+            stored.reads = reads;
+        }
+        Ok(Changed::Intended(ids))
     }
 
     fn step(&mut self, id: RequestId, from: State, to: State) -> Result<&mut StoredRequest, Refused> {
@@ -149,7 +164,8 @@ impl Queue {
                 follow_up.request.id = self.next.take();
             }
             let request = Request { calls, ..follow_up.request.clone() };
-            self.requests.insert(follow_up.request.id, StoredRequest { job, state: State::Pending, request });
+            self.requests
+                .insert(follow_up.request.id, StoredRequest { job, state: State::Pending, request, reads: false });
         }
         let changed = Changed::Recorded { request: id, follow_ups };
         Ok(Stored { changed, ended: Some((job, id, ended)) })

@@ -162,7 +162,9 @@ impl Server {
         match call.request.purpose.call_kind() {
             CallKind::Change => effect,
             // It writes nothing, so it does not matter when the server works on it.
-            CallKind::Lookup => CallEffect { works: None, effective_rows: Vec::new(), ..effect },
+            CallKind::Lookup | CallKind::Preparation(_) => {
+                CallEffect { works: None, effective_rows: Vec::new(), ..effect }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use imbulk::domain::ids::{RequestId, RunId};
+use imbulk::domain::operation::Preparations;
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::outcome::Outcome;
@@ -208,6 +209,7 @@ impl World<'_> {
             priority: (self.scenario.seed >> job) % 2,
             run: run_of(job),
             operation: definition.operation,
+            preparations: Preparations::default(),
             calls_per_second: definition.rate.try_into().expect("a rate"),
             retry: definition.retry,
             max_in_flight: definition.width,

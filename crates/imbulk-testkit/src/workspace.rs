@@ -166,6 +166,12 @@ impl Workspace {
         read(&self.sandbox.world())
     }
 
+    /// Sets who is online.
+    pub fn set_online<'a>(&self, users: impl IntoIterator<Item = &'a str>, is_online: bool) {
+        let mut world = self.sandbox.world();
+        users.into_iter().for_each(|user| world.set_online(user, is_online));
+    }
+
     /// Replaces the accounts and friend lists, for example by those of another workspace.
     pub fn set_world(&self, world: World) {
         *self.sandbox.world() = world;

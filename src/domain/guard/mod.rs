@@ -117,6 +117,7 @@ mod tests {
             max_already_done: None,
             canary: None,
             hold: None,
+            unless_online: false,
         }
     }
 

@@ -31,4 +31,5 @@ pub(super) static OPERATION: Operation = Operation {
         proves_after_data_left: true,
     },
     lookup: Some(LookupKind::Accounts),
+    online_check: true,
 };

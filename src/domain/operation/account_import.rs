@@ -33,4 +33,5 @@ pub(super) static OPERATION: Operation = Operation {
     answer: AnswerShape::Failures,
     already_done: AlreadyDone::NEVER,
     lookup: None,
+    online_check: false,
 };

@@ -39,6 +39,7 @@ pub(super) static OPERATION: Operation = Operation {
         proves_after_data_left: false,
     },
     lookup: Some(LookupKind::Friends),
+    online_check: false,
 };
 
 /// Which side of a friendship a delete removes.

@@ -46,4 +46,5 @@ pub(super) static OPERATION: Operation = Operation {
         proves_after_data_left: false,
     },
     lookup: None,
+    online_check: false,
 };

@@ -33,4 +33,5 @@ pub(super) static OPERATION: Operation = Operation {
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone::NEVER,
     lookup: None,
+    online_check: false,
 };

@@ -14,12 +14,14 @@ mod friend_delete_all;
 mod friend_import;
 mod friend_update;
 mod lookup;
+mod preparation;
 
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
 pub use lookup::{LookupCommand, LookupFinding, LookupKind};
+pub use preparation::{OnlineStatus, Preparation, Preparations};
 
 use super::request::{AccountKeys, Request};
 
@@ -65,6 +67,8 @@ pub struct Operation {
     pub already_done: AlreadyDone,
     /// How the effect of a call is looked up; none if no read-only command shows it.
     pub lookup: Option<LookupKind>,
+    /// Whether a job may set `guard.unless_online`: its items are accounts that can be online.
+    pub online_check: bool,
 }
 
 /// Operations are compared by name: each name occurs once in [`ALL`].

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::operation::Preparation;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
 
@@ -12,6 +13,10 @@ pub enum Purpose {
     /// It makes the change that the rows ask for.
     #[default]
     Change,
+    /// It reads what must be known before the change. The queue stores it like the change: the next session begins with
+    /// the preparation, because what it has shown is too old by then.
+    #[serde(skip)]
+    Prepare(Preparation),
     /// It looks up whether earlier calls have made the change.
     LookUp(Box<Question>),
     /// Of a friendship that is deleted on both sides, a lookup found only the friend's own side. It deletes this side.
@@ -40,8 +45,20 @@ pub struct Question {
 pub enum CallKind {
     /// It writes.
     Change,
-    /// It only reads.
+    /// It looks up an effect.
     Lookup,
+    /// It prepares a change.
+    Preparation(Preparation),
+}
+
+impl CallKind {
+    /// Whether calls of this kind write nothing.
+    pub const fn only_reads(self) -> bool {
+        match self {
+            Self::Change => false,
+            Self::Lookup | Self::Preparation(_) => true,
+        }
+    }
 }
 
 impl Purpose {
@@ -49,14 +66,16 @@ impl Purpose {
     pub const fn call_kind(&self) -> CallKind {
         match self {
             Self::Change | Self::ReverseSide(_) => CallKind::Change,
+            Self::Prepare(preparation) => CallKind::Preparation(*preparation),
             Self::LookUp(_) => CallKind::Lookup,
         }
     }
 
-    /// The form in the queue. `None` for a change, so that most requests store nothing.
+    /// The form in the queue. `None` for a change and its preparations, so that most requests store nothing.
     pub fn to_json(&self) -> Option<String> {
         // Texts and numbers: serialising can't fail.
-        (*self != Self::Change).then(|| serde_json::to_string(self).unwrap_or_default())
+        let is_stored = !matches!(self, Self::Change | Self::Prepare(_));
+        is_stored.then(|| serde_json::to_string(self).unwrap_or_default())
     }
 
     /// Reads the stored form.

@@ -38,6 +38,11 @@ pub enum SkipReason {
         /// The id.
         id: String,
     },
+    /// A preparation of its change protects it.
+    Guarded {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl SkipReason {
@@ -46,7 +51,7 @@ impl SkipReason {
         match self {
             Self::Rejected { .. } => Outcome::Rejected,
             Self::Duplicate { .. } => Outcome::Duplicate,
-            Self::Protected { .. } => Outcome::Protected,
+            Self::Protected { .. } | Self::Guarded { .. } => Outcome::Protected,
         }
     }
 }

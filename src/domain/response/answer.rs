@@ -121,24 +121,55 @@ struct WireItem<'a> {
 #[serde(transparent)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'a> WireAnswer<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, AnswerError> {
-        // If the whole body is UTF-8, serde_json need not check each string. If it is not, the invalid bytes may be in
-        // a field that is not read.
-        let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
-        read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))
-    }
+#[derive(Deserialize)]
+struct WireOnline<'a> {
+    #[serde(rename = "QueryResult", borrow)]
+    found: Option<Vec<WireFound<'a>>>,
+    #[serde(rename = "ErrorList", borrow)]
+    failed: Option<Vec<WireNotFound<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct WireFound<'a> {
+    #[serde(rename = "To_Account", borrow)]
+    id: JsonText<'a>,
+}
+
+#[derive(Deserialize)]
+struct WireNotFound<'a> {
+    #[serde(rename = "To_Account", borrow)]
+    id: JsonText<'a>,
+    #[serde(rename = "ErrorCode")]
+    code: i64,
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, AnswerError> {
+    // If the whole body is UTF-8, serde_json need not check each string. If it is not, the invalid bytes may be in a
+    // field that is not read.
+    let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
+    read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))
 }
 
 impl<'a> Answer<'a> {
     /// Reads the body of an HTTP 200.
     pub fn parse(body: &'a [u8]) -> Result<Self, AnswerError> {
-        Ok(Self::of(WireAnswer { info_item: None, ..WireAnswer::read(body)? }))
+        Ok(Self::of(WireAnswer { info_item: None, ..read(body)? }))
     }
 
     /// The same of a lookup, of which some commands list their items in `InfoItem`.
     pub fn parse_lookup(body: &'a [u8]) -> Result<Self, AnswerError> {
-        WireAnswer::read(body).map(Self::of)
+        read(body).map(Self::of)
+    }
+
+    /// The same of `query_online_status`, which lists the accounts that it found in `QueryResult` and the others in
+    /// `ErrorList`.
+    pub fn parse_online_status(body: &'a [u8]) -> Result<Self, AnswerError> {
+        let WireOnline { found, failed } = read(body)?;
+        let found = found.unwrap_or_default().into_iter().map(|item| (item.id, 0));
+        let failed = failed.unwrap_or_default().into_iter().map(|item| (item.id, item.code));
+        let items = found.chain(failed).map(|(id, result_code)| WireItem { id, result_code, result_info: None });
+        let wire = WireAnswer { result_item: Some(items.collect()), info_item: None, ..read(body)? };
+        Ok(Self::of(wire))
     }
 
     fn of(wire: WireAnswer<'a>) -> Self {

@@ -16,16 +16,18 @@ use super::answer::Answer;
 use super::call_result::CallResult;
 use super::code_history::{CodeHistory, Trace};
 use super::outcome::Outcome;
+use super::preparation::{assess_online_check, may_be_done};
 use super::verdict::{
     Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Signal, Verdict, Verdicts, Wait, assess,
 };
-use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind};
+use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation};
 use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 
 /// The body of the next call for a request.
 pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
     match (&request.purpose, operation.lookup) {
         (Purpose::LookUp(_), Some(lookup)) => operation.lookup_body(lookup, request),
+        (Purpose::Prepare(preparation), _) => preparation.body(request),
         (Purpose::ReverseSide(_), _) => operation.one_sided().body(&mirrored(request)),
         (Purpose::Change | Purpose::LookUp(_), _) => operation.body(request),
     }
@@ -39,6 +41,15 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
             call.assess(context, request, result)
         }
         (Purpose::ReverseSide(known), _) => reverse_side(context, request, known, result),
+        (Purpose::Prepare(Preparation::OnlineCheck), _) => {
+            let checked = assess_online_check(context, request, result);
+            match context.operation.lookup {
+                Some(_) if may_be_done(context.operation, request) => {
+                    after_change(context.operation, request, false, checked)
+                }
+                Some(_) | None => checked,
+            }
+        }
         (Purpose::Change, Some(_)) => {
             let clean = matches!(result, CallResult::Body(body) if Answer::parse(body).is_ok_and(|it| it.code == 0));
             after_change(context.operation, request, clean, assess(context, request, result))

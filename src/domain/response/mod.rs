@@ -7,6 +7,7 @@ pub mod code_history;
 pub mod codes;
 pub mod lookup;
 pub mod outcome;
+mod preparation;
 pub mod settlement;
 pub mod tally;
 pub mod verdict;

@@ -7,6 +7,7 @@ use super::outcome::{Count, Outcome};
 use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use crate::domain::ids::RequestId;
 use crate::domain::operation::Operation;
+use crate::domain::request::account::UserId;
 use crate::domain::request::{Doubt, Item, Purpose, Request};
 
 /// The change that one call makes, recorded in one transaction. Afterwards every item of the request is still in
@@ -17,6 +18,8 @@ pub struct Settlement {
     pub request: RequestId,
     /// The number of calls begun for the items, this one included.
     pub calls: u32,
+    /// The account whose list is changed.
+    pub from: Option<UserId>,
     /// The codes that the items had met before this call.
     pub history: CodeHistory,
     /// What the call was for.
@@ -82,8 +85,8 @@ impl Settlement {
         }
         let follow_ups =
             again.into_iter().flat_map(|(next, items)| next.follow_ups(operation, &frame, items)).collect();
-        let Request { id: request, calls, history, purpose, .. } = frame;
-        Self { request, calls, history, purpose, ended, follow_ups }
+        let Request { id: request, from, calls, history, purpose, .. } = frame;
+        Self { request, from, calls, history, purpose, ended, follow_ups }
     }
 
     /// The numbers of items and of rows for each outcome.
@@ -133,7 +136,9 @@ impl NextCall {
                 items.into_iter().map(|item| FollowUp { request: request(item), wait, is_first: true }).collect()
             }
             Self::For(purpose, wait) => {
-                let request = Request { items, charged: 0, purpose, ..frame.clone() };
+                // A change and its preparation share their attempts: otherwise the preparation would renew them.
+                let charged = if let Purpose::Prepare(_) = frame.purpose { frame.charged } else { 0 };
+                let request = Request { items, charged, purpose, ..frame.clone() };
                 vec![FollowUp { request, wait, is_first: true }]
             }
         }

@@ -7,7 +7,7 @@ use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
-use crate::domain::operation::{AnswerShape, BoundOperation, Proof};
+use crate::domain::operation::{AnswerShape, BoundOperation, Preparation, Proof};
 use crate::domain::request::{CallKind, Doubt, Item, Purpose, Request};
 
 /// What the result of a call means.
@@ -98,14 +98,15 @@ pub enum Verdict {
     Final(ItemResult),
     /// The item is sent again.
     Resend(Resend),
-    /// A call for another purpose follows, after this delay. Its attempts are counted from 0.
+    /// A call for another purpose follows, after this delay. Its attempts are counted from 0, except after a
+    /// preparation.
     Next(Purpose, Wait),
 }
 
 /// The outcome of an item, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemResult {
-    /// Never `pending`, and never that of a skipped row.
+    /// Never `pending`. Of the outcomes of skipped rows only `protected`, if a preparation protects the item.
     pub outcome: Outcome,
     /// The code that decided it. `None` for a plain success, and if no answer came. If data may remain, the code that
     /// says so.
@@ -143,6 +144,8 @@ pub enum Charge {
 pub enum Wait {
     /// None.
     None,
+    /// None, and the request keeps the lease of its accounts: nothing else is sent for them in between.
+    Leased,
     /// A random, growing delay. The accounts are free during it.
     Backoff,
     /// A random, growing delay. The accounts stay leased during it, so that nothing else is sent for them.
@@ -224,6 +227,7 @@ fn answer_to<'a>(request: &Request, body: &'a [u8]) -> Result<Answer<'a>, Answer
     match request.purpose.call_kind() {
         CallKind::Change => Answer::parse(body),
         CallKind::Lookup => Answer::parse_lookup(body),
+        CallKind::Preparation(Preparation::OnlineCheck) => Answer::parse_online_status(body),
     }
 }
 

@@ -104,7 +104,9 @@ impl Schedule {
         };
         self.jobs[job].moved(from, stage, request.items.len(), previous.is_none());
         let payment = Payment::Paid(RetryCost::FREE);
-        let state = RequestState { job, lease, request, stage, previous, payment, sent_at: Now::ZERO };
+        let mut state =
+            RequestState { job, lease, request, stage, previous, payment, not_after: None, sent_at: Now::ZERO };
+        state.prepare(self.jobs[job].scheduled.preparations.first());
         let earlier = self.requests.insert(id, state);
         assert!(earlier.is_none() && !self.pending_records.contains_key(&id), "a request is in memory once");
     }

@@ -193,6 +193,14 @@ impl CircuitBreaker {
         }
     }
 
+    /// The preparation of a probe has ended, and its change may be sent now.
+    pub(super) fn probe_is_prepared(&mut self, now: Now, id: RequestId) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
+            open.probing = None;
+            open.next_probe_at = now;
+        }
+    }
+
     /// Whether a call succeeded that left after this moment.
     pub(super) fn succeeded_after(&self, moment: Now) -> bool {
         self.last_success_sent.is_some_and(|sent_at| sent_at > moment)

@@ -23,11 +23,14 @@ impl Schedule {
             });
         }
         if self.breaker.may_probe(now) {
-            batch.extend(self.probe());
+            batch.extend(self.probe(now));
         }
-        if !batch.is_empty() {
-            out.push(Action::commit_now(Change::Intend(batch)));
-        }
+        let only_reads = |id: &RequestId| self.requests[id].request.purpose.call_kind().only_reads();
+        let (reading, changing): (Vec<RequestId>, Vec<RequestId>) = batch.into_iter().partition(only_reads);
+        let intents = [Change::IntendToRead(reading), Change::Intend(changing)];
+        let is_empty =
+            |change: &Change| matches!(change, Change::Intend(ids) | Change::IntendToRead(ids) if ids.is_empty());
+        out.extend(intents.into_iter().filter(|change| !is_empty(change)).map(Action::commit_now));
     }
 
     /// Sends a ready request of a job: the first one, if the retry budget pays for it.
@@ -39,17 +42,17 @@ impl Schedule {
         let none_are_new = || !self.quarantine.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
         if self.breaker.is_open() {
             let index = none_are_new().then(|| ready.iter().position(|id| self.fails_by_itself(*id))).flatten()?;
-            return self.begin_sending(job, index, Payment::Exempt);
+            return self.begin_sending(now, job, index, Payment::Exempt);
         }
         let id = *ready.front()?;
         if self.fails_by_itself(id) && none_are_new() {
-            return self.begin_sending(job, 0, Payment::Exempt);
+            return self.begin_sending(now, job, 0, Payment::Exempt);
         }
         let (allowed, cost) = match self.requests[&id].previous {
             Some(previous) => (self.breaker.pay(now, previous.cost), previous.cost),
             None => (self.breaker.allows_new(now, self.patience()), RetryCost::FREE),
         };
-        allowed.then(|| self.begin_sending(job, 0, Payment::Paid(cost))).flatten()
+        allowed.then(|| self.begin_sending(now, job, 0, Payment::Paid(cost))).flatten()
     }
 
     /// Whether its last call counted as an attempt and failed while others did not.
@@ -63,26 +66,34 @@ impl Schedule {
     }
 
     /// Sends one request to see whether the server works again: a new one if there is one, each time of another job.
-    fn probe(&mut self) -> Option<RequestId> {
+    /// After a preparation, which shows nothing about changes, its change goes first.
+    fn probe(&mut self, now: Now) -> Option<RequestId> {
         let count = self.jobs.len();
         let first = self.breaker.probes();
         let jobs = (0..count).map(|offset| (first + offset) % count);
         let jobs: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].may_send_more()).collect();
         let is_new = |id: &RequestId| self.requests[id].previous.is_none();
         let new = jobs.iter().find_map(|job| Some((*job, self.jobs[*job].ready().iter().position(is_new)?)));
+        let is_prepared = |id: &RequestId| self.requests[id].not_after.is_some_and(|end| now <= end);
+        let is_first_prepared = |job: &JobNo| self.jobs[*job].ready().front().is_some_and(is_prepared);
+        let prepared = jobs.iter().find(|job| is_first_prepared(job)).map(|job| (*job, 0));
         let any = || jobs.iter().find(|job| !self.jobs[**job].ready().is_empty()).map(|job| (*job, 0));
-        let (job, index) = new.or_else(any)?;
-        let id = self.begin_sending(job, index, Payment::Paid(RetryCost::FREE))?;
+        let (job, index) = prepared.or(new).or_else(any)?;
+        let id = self.begin_sending(now, job, index, Payment::Paid(RetryCost::FREE))?;
         self.breaker.probe(id);
         Some(id)
     }
 
-    fn begin_sending(&mut self, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
+    fn begin_sending(&mut self, now: Now, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
         let id = self.jobs[job].take_ready(index)?;
         self.advance(id, Stage::Ready, Stage::Intending);
+        let first = self.jobs[job].scheduled.preparations.first();
         let state = self.requests.get_mut(&id).expect("the request is in memory");
         state.request.calls += 1;
         state.payment = payment;
+        if state.not_after.is_some_and(|end| end < now) {
+            state.prepare(first);
+        }
         Some(id)
     }
 }

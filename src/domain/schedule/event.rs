@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::scheduled_job::JobNo;
 use super::stop::StopReason;
+use super::time::Now;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKeys, CallKind, Request};
@@ -44,7 +45,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// The request was held back before any byte left ([`Action::HoldBack`]).
+    /// The request was held back before any byte left: by [`Action::HoldBack`], or because it got its slot too late.
     HeldBack(RequestId),
     /// The call is over.
     Replied {
@@ -120,6 +121,8 @@ pub enum Action {
         kind: CallKind,
         /// The body of the call.
         body: Vec<u8>,
+        /// It may not start after this moment; then it is held back.
+        not_after: Option<Now>,
     },
     /// Lower the rate, because a call of this job was throttled.
     Slow {

@@ -145,6 +145,11 @@ impl JobState {
         self.ready.push_back(id);
     }
 
+    /// The request has its lease and goes before those from this place on.
+    pub(super) fn insert_ready(&mut self, place: usize, id: RequestId) {
+        self.ready.insert(place, id);
+    }
+
     pub(super) const fn ready(&self) -> &VecDeque<RequestId> {
         &self.ready
     }

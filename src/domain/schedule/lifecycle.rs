@@ -7,12 +7,14 @@ use super::leases::LeaseId;
 use super::request_state::{Blame, Payment, PendingRecord, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
-use super::time::{Now, SERVER_MAY_BE_WRITING};
+use super::time::{CHANGE_AFTER_CHECK, Now, SERVER_MAY_BE_WRITING};
 use super::timers::Timer;
 use super::{Action, JobNo, Schedule};
 use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_bad_sign;
 use crate::domain::ids::RequestId;
+use crate::domain::operation::Preparation;
+use crate::domain::request::{CallKind, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::lookup::{self, assess_call};
 use crate::domain::response::outcome::{Count, Outcome};
@@ -34,9 +36,9 @@ impl Schedule {
             return self.withdraw(id, Stage::Intending, out);
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
-        let request = &self.requests[&id].request;
+        let RequestState { request, not_after, .. } = &self.requests[&id];
         let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].scheduled.operation, request));
-        out.push(Action::Send { job, request: id, kind, body });
+        out.push(Action::Send { job, request: id, kind, body, not_after: *not_after });
     }
 
     pub(super) fn sent(&mut self, now: Now, id: RequestId) {
@@ -49,13 +51,14 @@ impl Schedule {
         out.push(Action::commit_now(Change::Withdraw(id)));
     }
 
-    /// On disk the request is pending again. It was held back because its job is paused or stops.
+    /// On disk the request is pending again. It was held back because its job is paused or stops, or because its
+    /// preparation is too old.
     fn withdrawn(&mut self, now: Now, id: RequestId, out: &mut Vec<Action>) {
         let state = &self.requests[&id];
         self.breaker.not_sent(now, id, state.payment.cost());
         match self.jobs[state.job].stop() {
             Some(_) => self.forget(id, Stage::Withdrawing, out),
-            None => self.held_back_by_pause(id),
+            None => self.ready_again(id),
         }
     }
 
@@ -87,14 +90,18 @@ impl Schedule {
         let settlement = Settlement::new(&operation, request, assessment.verdicts);
         let ended = settlement.ended_by_outcome();
         let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(previous)));
-        self.update_breaker(now, id, &health, (sent_at, payment), out);
+        // The change that follows a preparation shows more than the preparation.
+        let is_prepared = settlement.follow_ups.iter().any(|next| next.wait == Wait::Leased);
+        if !is_prepared {
+            self.update_breaker(now, id, &shown_of_changes(kind, &health), (sent_at, payment), out);
+        }
         // `max_attempts` bounds a request that fails by itself, if its attempts count.
         let counts = charging != Charging::Off && settlement.follow_ups.iter().all(|next| next.wait != Wait::None);
         if matches!(health, ServerHealth::Failing(_)) && !(blame == Blame::Request && counts) {
             self.breaker.failed_unbounded(sent_at);
         }
         let urgent = self.is_urgent(job, lease, &settlement, &ended);
-        self.pending_records.insert(id, PendingRecord { job, lease, items, sent_at, health, blame, ended });
+        self.pending_records.insert(id, PendingRecord { job, lease, items, sent_at, health, blame, kind, ended });
         match assessment.activity {
             ServerActivity::Done => {
                 out.push(Action::Commit { change: Change::Record { run, settlement }, urgent });
@@ -131,16 +138,43 @@ impl Schedule {
         let job = &mut self.jobs[record.job];
         job.moved(Stage::Recording, Stage::Stored, record.items, false);
         record.ended.iter().for_each(|(outcome, items, rows)| job.count(*outcome, *items, *rows));
-        let leased_until = self.send_again(now, &record, follow_ups);
+        let (prepared, others): (Vec<FollowUp>, Vec<FollowUp>) =
+            follow_ups.into_iter().partition(|next| next.wait == Wait::Leased);
+        let leased_until = self.send_again(now, &record, others);
         match self.jobs[record.job].tripped_guard(record.job) {
             Some(reason) => self.stop(&reason, out),
             None => self.pass_canary(record.job),
         }
+        let is_stopped = self.jobs[record.job].stop().is_some();
+        if let Some(next) = prepared.into_iter().next().filter(|_| !is_stopped) {
+            return self.go_on(now, id, &record, next.request);
+        }
+        self.breaker.probe_is_over(now, id);
         if leased_until > now {
             self.timers.start(leased_until, Timer::Release(record.lease));
         } else {
             self.release(record.lease, out);
         }
+    }
+
+    /// The preparation of a request allows the next call, which keeps the lease. The preparation is no attempt and
+    /// shows nothing about changes, so the cause of earlier failures stays as it was known.
+    fn go_on(&mut self, now: Now, prepared: RequestId, record: &PendingRecord, request: Request) {
+        let PendingRecord { job, lease, sent_at, blame, kind, .. } = *record;
+        let is_online_check = kind == CallKind::Preparation(Preparation::OnlineCheck);
+        let not_after = is_online_check.then(|| sent_at + CHANGE_AFTER_CHECK);
+        let previous = Some(PreviousCall { cost: RetryCost::FREE, sent_at, charge: Charge::Free, blame });
+        self.jobs[job].moved(Stage::Stored, Stage::Ready, request.items.len(), false);
+        let (id, payment) = (request.id, Payment::Paid(RetryCost::FREE));
+        let state =
+            RequestState { job, lease, request, stage: Stage::Ready, previous, payment, not_after, sent_at: Now::ZERO };
+        let earlier = self.requests.insert(id, state);
+        assert!(earlier.is_none(), "a request is in memory once");
+        // A preparation is soon too old, so its change goes before others, but not before an older preparation's.
+        let is_prepared = |id: &&RequestId| self.requests[*id].not_after.is_some();
+        let place = self.jobs[job].ready().iter().take_while(is_prepared).count();
+        self.jobs[job].insert_ready(place, id);
+        self.breaker.probe_is_prepared(now, prepared);
     }
 
     /// Admits the requests that the canary of a job withheld, once its items have their outcomes.
@@ -159,7 +193,7 @@ impl Schedule {
             let retry = self.jobs[record.job].scheduled.retry;
             let backed_off = now + delay(&retry, request.charged, self.rng.random());
             let (due, until) = match wait {
-                Wait::None => (now, now),
+                Wait::None | Wait::Leased => (now, now),
                 Wait::Backoff => (backed_off, now),
                 Wait::Alone => (backed_off, backed_off),
             };
@@ -190,5 +224,14 @@ impl Schedule {
         state.stage = to;
         self.jobs[state.job].moved(from, to, state.request.items.len(), state.previous.is_none());
         (state.job, state.lease)
+    }
+}
+
+/// What a call shows of the server's health when it executes changes. A preparation that works does not show that
+/// changes work, or an outage of changes would never end the run.
+fn shown_of_changes(kind: CallKind, health: &ServerHealth) -> ServerHealth {
+    match (kind, health) {
+        (CallKind::Preparation(_), ServerHealth::Working) => ServerHealth::Unknown,
+        (CallKind::Preparation(_) | CallKind::Change | CallKind::Lookup, health) => health.clone(),
     }
 }

@@ -74,7 +74,7 @@ pub use scheduled_job::{JobNo, ScheduledJob};
 use signature::Signature;
 use stage::{Stage, StageCounts};
 pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
-pub use time::{Now, SERVER_MAY_BE_WRITING};
+pub use time::{CONNECT_AFTER_CHECK, Now, SERVER_MAY_BE_WRITING};
 use timers::{Timer, Timers};
 pub use waiting::{CanaryProgress, WaitingRequests};
 

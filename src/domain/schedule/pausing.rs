@@ -27,8 +27,8 @@ impl Schedule {
         }
     }
 
-    /// The intent of a request of a paused job was taken back: the request is ready again.
-    pub(super) fn held_back_by_pause(&mut self, id: RequestId) {
+    /// The intent of a request was taken back: the request is ready again.
+    pub(super) fn ready_again(&mut self, id: RequestId) {
         let (job, _) = self.advance(id, Stage::Withdrawing, Stage::Ready);
         self.requests.entry(id).and_modify(|state| state.request.calls -= 1);
         self.jobs[job].push_ready(id);

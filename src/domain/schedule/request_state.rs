@@ -5,7 +5,8 @@ use super::retry_budget::RetryCost;
 use super::scheduled_job::JobNo;
 use super::stage::Stage;
 use super::time::Now;
-use crate::domain::request::Request;
+use crate::domain::operation::Preparation;
+use crate::domain::request::{CallKind, Purpose, Request};
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::verdict::{Charge, ServerHealth};
 
@@ -19,8 +20,22 @@ pub(super) struct RequestState {
     /// `None` until it has an answer in this session.
     pub(super) previous: Option<PreviousCall>,
     pub(super) payment: Payment,
+    /// The moment by which the call must start, because its preparation is too old afterwards.
+    pub(super) not_after: Option<Now>,
     /// When its bytes left; meaningful from [`Stage::InFlight`].
     pub(super) sent_at: Now,
+}
+
+impl RequestState {
+    /// Begins with the first preparation of the change, if there is one.
+    pub(super) fn prepare(&mut self, first: Option<Preparation>) {
+        self.not_after = None;
+        if self.request.purpose == Purpose::Change
+            && let Some(first) = first
+        {
+            self.request.purpose = Purpose::Prepare(first);
+        }
+    }
 }
 
 /// How the retry budget paid for a call.
@@ -73,6 +88,8 @@ pub(super) struct PendingRecord {
     pub(super) health: ServerHealth,
     /// The cause of a failure, as far as it was known before this call.
     pub(super) blame: Blame,
+    /// What the call was for.
+    pub(super) kind: CallKind,
     /// Items and rows that have their outcome, by outcome.
     pub(super) ended: Vec<(Outcome, Count, Count)>,
 }

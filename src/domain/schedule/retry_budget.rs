@@ -26,7 +26,7 @@ impl RetryCost {
     pub(super) fn of(health: &ServerHealth, wait: Wait, items: usize, of: usize) -> Self {
         let cost = match (health, wait) {
             // A halved batch or a new UserSig is no failure. The rate limiter handles a throttle of single items.
-            (ServerHealth::Working | ServerHealth::Unknown, Wait::None) => return Self::FREE,
+            (ServerHealth::Working | ServerHealth::Unknown, Wait::None) | (_, Wait::Leased) => return Self::FREE,
             (ServerHealth::Failing(Trouble::Unreachable(_)), Wait::None) | (_, Wait::Backoff) => FULL_COST,
             (ServerHealth::Failing(_), Wait::None) | (_, Wait::Alone) => REDUCED_COST,
         };

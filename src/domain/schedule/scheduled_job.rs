@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::domain::ids::RunId;
 use crate::domain::job::{Retry, Stop};
-use crate::domain::operation::BoundOperation;
+use crate::domain::operation::{BoundOperation, Preparations};
 use crate::domain::response::tally::Tally;
 
 /// Index of a job among those that run together.
@@ -19,6 +19,8 @@ pub struct ScheduledJob {
     pub priority: u64,
     /// The operation, with its options.
     pub operation: BoundOperation,
+    /// The calls before each change.
+    pub preparations: Preparations,
     /// The maximum number of calls per second.
     pub calls_per_second: NonZeroU32,
     /// How often and when items are sent again.

@@ -11,5 +11,17 @@ pub type Now = Duration;
 /// counted from the end of the call, because connecting takes an unknown time before the first byte leaves.
 pub const SERVER_MAY_BE_WRITING: Duration = Duration::from_millis(3_200);
 
+/// The maximum time that may pass between the first byte of an online check and the first byte of the change.
+const ONLINE_CHECK_IS_VALID: Duration = Duration::from_secs(5);
+
+/// The maximum time to connect in a session with online checks. A connection that takes longer would send the change
+/// too late.
+pub const CONNECT_AFTER_CHECK: Duration = Duration::from_secs(2);
+
+/// How long after the start of an online check the call of its change may start: connecting may still take
+/// [`CONNECT_AFTER_CHECK`], and 200 ms are left for the loop.
+pub(super) const CHANGE_AFTER_CHECK: Duration =
+    ONLINE_CHECK_IS_VALID.saturating_sub(CONNECT_AFTER_CHECK).saturating_sub(Duration::from_millis(200));
+
 /// How long calls in flight may take to end once an outage stops the run.
 pub(super) const GRACE_AFTER_OUTAGE: Duration = Duration::from_millis(500);

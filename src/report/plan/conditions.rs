@@ -388,7 +388,9 @@ mod tests {
                 rows: 3_000,
                 estimate: Estimate {
                     requests_left: 30,
+                    preparations_left: 0,
                     calls_per_second: NonZeroU32::new(20).expect("not 0"),
+                    app_calls_per_second: NonZeroU32::new(200).expect("not 0"),
                     in_sequence: 1,
                 },
                 began: at("2026-11-21T02:15+08:00[Asia/Shanghai]"),

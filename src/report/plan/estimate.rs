@@ -17,17 +17,27 @@ const ROUND_TRIP: Duration = Duration::from_millis(50);
 pub struct Estimate {
     /// Requests that are not settled.
     pub requests_left: u64,
+    /// The calls before these requests that only read, without retries.
+    pub preparations_left: u64,
     /// The calls per second that the time is computed with.
     pub calls_per_second: NonZeroU32,
+    /// The calls per second of all commands together.
+    pub app_calls_per_second: NonZeroU32,
     /// The most requests that write the same account.
     pub in_sequence: u64,
 }
 
 impl Estimate {
+    /// The calls that are left, without retries and lookups.
+    pub const fn calls_left(self) -> u64 {
+        self.requests_left.saturating_add(self.preparations_left)
+    }
+
     /// A run is no faster than its calls per second allow, nor than the requests that wait for each other.
     pub fn at_least(self) -> Duration {
-        let by_rate =
-            Duration::from_millis(self.requests_left.saturating_mul(1_000) / u64::from(self.calls_per_second.get()));
+        let takes = |calls: u64, rate: NonZeroU32| calls.saturating_mul(1_000) / u64::from(rate.get());
+        let requests = takes(self.requests_left, self.calls_per_second);
+        let by_rate = Duration::from_millis(requests.max(takes(self.calls_left(), self.app_calls_per_second)));
         let by_account = ROUND_TRIP.saturating_mul(u32::try_from(self.in_sequence).unwrap_or(u32::MAX));
         by_rate.max(by_account)
     }
@@ -52,6 +62,8 @@ impl Estimate {
 struct EstimateFigures {
     /// Requests that are not settled.
     requests_left: u64,
+    /// Their calls, with the preparations, but without retries and lookups.
+    calls_left: u64,
     /// The calls per second that the time is computed with.
     calls_per_second: NonZeroU32,
     /// The most requests that write the same account.
@@ -62,7 +74,8 @@ struct EstimateFigures {
 
 impl From<Estimate> for EstimateFigures {
     fn from(estimate: Estimate) -> Self {
-        let Estimate { requests_left, calls_per_second, in_sequence } = estimate;
-        Self { requests_left, calls_per_second, in_sequence, at_least_seconds: estimate.at_least().as_secs_f64() }
+        let Estimate { requests_left, calls_per_second, in_sequence, .. } = estimate;
+        let at_least_seconds = estimate.at_least().as_secs_f64();
+        Self { requests_left, calls_left: estimate.calls_left(), calls_per_second, in_sequence, at_least_seconds }
     }
 }

@@ -206,6 +206,13 @@ pub const JOB_KEYS: &[JobKey] = &[
     ),
     JobKey::new("guard", "hold", Duration, "\"72h\"", "a planned run is not sent before this time has passed"),
     JobKey::new(
+        "guard",
+        "unless_online",
+        Boolean,
+        "true",
+        "account_delete: asks before each call which accounts are online, and leaves these out",
+    ),
+    JobKey::new(
         "stop",
         "failed_share",
         Share { zero: false },

@@ -36,7 +36,7 @@ impl World<'_> {
             }
         }
         for action in actions {
-            if let Action::Commit { change: Change::Intend(ids), .. } = &action {
+            if let Action::Commit { change: Change::Intend(ids) | Change::IntendToRead(ids), .. } = &action {
                 self.check(session.budget.intend(ids, probes, self.now));
                 ids.iter().for_each(|id| session.overtaking.set_out(*id));
                 if let Some(early) = ids.iter().find(|id| session.paused[self.place(session, **id)]) {
@@ -154,7 +154,7 @@ impl World<'_> {
                 }
                 self.write_soon(session, change, urgent);
             }
-            Action::Send { job, request, kind, body } => self.send(session, (job, kind), request, &body),
+            Action::Send { job, request, kind, body, .. } => self.send(session, (job, kind), request, &body),
             Action::Slow { job, .. } => {
                 let send_queue = &mut session.send_queues[session.jobs[job]];
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);

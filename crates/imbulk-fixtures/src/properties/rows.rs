@@ -231,6 +231,7 @@ fn check_outputs(rows: &[Row], outputs: &[IntakeOutput]) {
                     SkipReason::Rejected { reason, .. } => assert!(row(skipped.row).is_err() && !reason.is_empty()),
                     SkipReason::Duplicate { of } => assert!(*of < skipped.row && row(*of).is_ok()),
                     SkipReason::Protected { id } => assert_eq!(id, "boss"),
+                    SkipReason::Guarded { reason } => panic!("{reason}: loading asks no server"),
                 }
             }
             IntakeOutput::Request(encoded) => {

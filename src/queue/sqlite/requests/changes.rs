@@ -1,6 +1,7 @@
 //! Writing down intents and outcomes: many at a time, in one transaction.
 
 use super::edit::{NewRequest, insert_outcomes, insert_request, keep_items};
+use super::skipped_rows::{insert_skipped_rows, skipped_rows_of};
 use crate::queue::error::QueueError;
 use crate::queue::sqlite::error::{Failure, expect};
 use crate::queue::sqlite::runs::control;
@@ -16,7 +17,9 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
+use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
+use crate::domain::request::skipped_row::SkipReason;
 use crate::domain::request::{Item, Purpose, Request};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
@@ -28,7 +31,7 @@ use crate::stored_request::StoredRequest;
 /// Where tests stop the process before and after a change.
 fn fail_point(change: &Change) -> FailPoint {
     match change {
-        Change::Intend(_) => FailPoint::Intend,
+        Change::Intend(_) | Change::IntendToRead(_) => FailPoint::Intend,
         Change::Record { .. } => FailPoint::Record,
         Change::Withdraw(_) => FailPoint::Withdraw,
         Change::Reopen(_) => FailPoint::Reopen,
@@ -37,6 +40,10 @@ fn fail_point(change: &Change) -> FailPoint {
         Change::Control(_) => FailPoint::Control,
     }
 }
+
+/// A request that an earlier runner may have sent. Unless its call only reads, it is in doubt by now.
+const REOPEN: &str = "UPDATE request SET state = 'pending'
+                      WHERE id = ? AND state = 'sending' AND (in_doubt = 2 OR reads = 1)";
 
 /// One transaction in the making.
 struct ChangeTransaction<'a> {
@@ -65,10 +72,11 @@ impl Queue {
             succeeded: Vec::new(),
         };
         let mut changed = Vec::with_capacity(changes.len());
-        let mut intents = Vec::new();
+        let (mut changing, mut reading) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                Change::Intend(requests) => intents.extend(requests),
+                Change::Intend(requests) => changing.extend(requests),
+                Change::IntendToRead(requests) => reading.extend(requests),
                 Change::Record { run, settlement } => changed.push(batch.record(run, settlement).await?),
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
@@ -82,26 +90,28 @@ impl Queue {
             }
         }
         batch.settle_succeeded().await?;
-        batch.intend(&intents).await?;
+        batch.intend(&changing, false).await?;
+        batch.intend(&reading, true).await?;
         batch.count().await?;
         guarded_all(&fail_points, batch.transaction.commit()).await?;
-        if !intents.is_empty() {
-            changed.push(Changed::Intended(intents));
+        let intended = [changing, reading].concat();
+        if !intended.is_empty() {
+            changed.push(Changed::Intended(intended));
         }
         Ok(changed)
     }
 }
 
 impl ChangeTransaction<'_> {
-    async fn intend(&mut self, requests: &[RequestId]) -> Result<(), Failure> {
+    async fn intend(&mut self, requests: &[RequestId], reads: bool) -> Result<(), Failure> {
         if requests.is_empty() {
             return Ok(());
         }
         let query = sqlx::query(
-            "UPDATE request SET state = 'sending', attempts = attempts + 1
+            "UPDATE request SET state = 'sending', attempts = attempts + 1, reads = ?
              WHERE id IN (SELECT value FROM json_each(?)) AND state = 'pending'",
         );
-        let changed = query.bind(json(requests)).execute(&mut *self.transaction).await?.rows_affected();
+        let changed = query.bind(reads).bind(json(requests)).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests to be sent", requests.len(), changed)
     }
 
@@ -121,36 +131,52 @@ impl ChangeTransaction<'_> {
     }
 
     async fn reopen(&mut self, request: RequestId) -> Result<Changed, Failure> {
-        let query =
-            sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt = 2");
+        let query = sqlx::query(REOPEN);
         let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests reopened", 1, changed)?;
         Ok(Changed::Reopened(request))
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Changed, Failure> {
-        let Settlement { request, calls, history, purpose, ended, mut follow_ups } = settlement;
+        let Settlement { request, from, calls, history, purpose, ended, mut follow_ups } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }
-        if follow_ups.is_empty() && ended.iter().all(|ended| is_plain(&ended.result)) {
+        let (protected, ended): (Vec<EndedItems>, Vec<EndedItems>) =
+            ended.into_iter().partition(|ended| ended.result.outcome == Outcome::Protected);
+        let is_whole = protected.is_empty();
+        if is_whole && follow_ups.is_empty() && ended.iter().all(|ended| is_plain(&ended.result)) {
             self.succeeded.push(request);
             return Ok(Changed::Recorded { request, follow_ups });
         }
+        self.skip(run, from.as_ref(), protected).await?;
         self.write_exceptions(run, &ended).await?;
         // The request keeps the settled items or, without any, the first follow-up. Other follow-ups get new requests.
         let mut others = follow_ups.iter_mut();
         if !ended.is_empty() {
-            self.settle((run, request), others.as_slice().first(), &ended, (&history, &purpose)).await?;
+            let is_whole = is_whole && others.as_slice().is_empty();
+            self.settle((run, request), (from.as_ref(), is_whole), &ended, (&history, &purpose)).await?;
         } else if let Some(first) = others.next() {
-            let marks = (&first.request.history, &first.request.purpose);
-            let same = others.as_slice().is_empty() && marks == (&history, &purpose);
+            let marks = (&first.request.history, first.request.purpose.to_json());
+            let same = is_whole && others.as_slice().is_empty() && marks == (&history, purpose.to_json());
             self.repeat((run, request), calls, first, same).await?;
+        } else {
+            keep_items(&mut self.transaction, (run, request), from.as_ref(), &[], (&history, &purpose)).await?;
         }
         for follow_up in others {
             follow_up.request.id = self.insert(run, request, calls, follow_up).await?;
         }
         Ok(Changed::Recorded { request, follow_ups })
+    }
+
+    /// Items that a preparation protects are skipped like those of the protected list, and belong to no request.
+    async fn skip(&mut self, run: RunId, from: Option<&UserId>, protected: Vec<EndedItems>) -> Result<(), Failure> {
+        let rows = protected.into_iter().flat_map(|EndedItems { result, items }| {
+            let reason = SkipReason::Guarded { reason: result.reason };
+            let skipped = move |item| skipped_rows_of(&item, from, &reason);
+            items.into_iter().flat_map(skipped)
+        });
+        Ok(insert_skipped_rows(&mut self.transaction, run, rows.collect()).await?)
     }
 
     async fn write_exceptions(&mut self, run: RunId, ended: &[EndedItems]) -> Result<(), Failure> {
@@ -163,18 +189,18 @@ impl ChangeTransaction<'_> {
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    /// `split`: a follow-up of the request, if there is one. `before`: the codes of the items before this call, and
-    /// what it was for.
+    /// `is_whole`: the request has no other items. `before`: the codes of the items before this call, and what it was
+    /// for.
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
-        split: Option<&FollowUp>,
+        (from, is_whole): (Option<&UserId>, bool),
         ended: &[EndedItems],
         before: (&CodeHistory, &Purpose),
     ) -> Result<(), Failure> {
-        if let Some(follow_up) = split {
+        if !is_whole {
             let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
-            keep_items(&mut self.transaction, request, follow_up.request.from.as_ref(), &items, before).await?;
+            keep_items(&mut self.transaction, request, from, &items, before).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");

@@ -17,7 +17,7 @@ const PAGE: &str = select_request!(
     "run = ? AND state = 'pending' AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 );
 const SENDING: &str = select_request!("INDEXED BY request_sending", "state = 'sending' ORDER BY id");
-const MARK_IN_DOUBT: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending'";
+const MARK_IN_DOUBT: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending' AND reads = 0";
 
 /// A request with its items, if it has this state. A damaged index may differ from the table.
 fn request(stored: &RequestRow, state: &str) -> Result<Request, QueueError> {
@@ -64,16 +64,22 @@ impl Reader {
 }
 
 impl Queue {
-    /// The requests of all runs that a killed process left `sending`: the server may have received them. They stay
+    /// The requests of all runs that a killed process left `sending`: the server may have received them. They are in
+    /// doubt from now on, unless their call only reads. They stay
     /// `sending` until
     /// [`Change::Reopen`](crate::domain::change::Change::Reopen), so that they are found again after another kill.
     pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, AccountKeys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<RequestRow> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
         let mut recovered = Vec::with_capacity(found.len());
+        let mut in_doubt = 0;
         for stored in found {
             let run = self.run(stored.run).await?;
-            let request = Request { doubt: Doubt::EffectUnknown, ..request(&stored, "sending")? };
+            let mut request = request(&stored, "sending")?;
+            if !stored.reads {
+                request.doubt = Doubt::EffectUnknown;
+                in_doubt += 1;
+            }
             let keys = run.operation()?.keys(&request);
             recovered.push((run.id, request, keys));
         }
@@ -81,8 +87,8 @@ impl Queue {
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let changed = sqlx::query(MARK_IN_DOUBT).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
         guarded(FailPoint::Recover, transaction.commit()).await.map_err(&fail)?;
-        if changed != recovered.len() as u64 {
-            return Err(QueueError::Unexpected(format!("{changed} requests recovered of {}", recovered.len())));
+        if changed != in_doubt {
+            return Err(QueueError::Unexpected(format!("{changed} requests recovered of {in_doubt}")));
         }
         Ok(recovered)
     }

@@ -2,7 +2,7 @@
 
 use super::edit::{NewRequest, insert_outcomes, insert_request, keep_items};
 use super::request_row::{RequestRow, select_request};
-use super::skipped_rows::insert_skipped_rows;
+use super::skipped_rows::{insert_skipped_rows, skipped_rows_of};
 use crate::queue::error::QueueError;
 use crate::queue::run_state::Run;
 use crate::queue::sqlite::error::Failure;
@@ -12,7 +12,7 @@ use crate::queue::sqlite::store::Queue;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::ids::RequestId;
-use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
+use crate::domain::request::skipped_row::SkipReason;
 use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
@@ -109,7 +109,7 @@ impl ProtectTransaction<'_> {
         let rows: u64 = taken.iter().map(Item::row_count).sum();
         let (history, purpose) = (stored.history()?, stored.purpose()?);
         let trace = history.trace(&*self.run.operation()?).0;
-        let was_sent = purpose != Purpose::Change || stored.state == "sending";
+        let was_sent = purpose != Purpose::Change || stored.state == "sending" && !stored.reads;
         if was_sent || stored.doubt() > Doubt::None || trace > Trace::Nothing {
             self.leave_in_doubt(stored, &taken, &history, &purpose).await?;
             self.in_doubt += rows;
@@ -147,7 +147,7 @@ impl ProtectTransaction<'_> {
         };
         insert_request(&mut self.transaction, new).await?;
         let result = match purpose {
-            Purpose::Change => {
+            Purpose::Change | Purpose::Prepare(_) => {
                 let reason = history.reason(None, "protected only after an attempt that may have taken effect");
                 ItemResult { outcome: Outcome::InDoubt, code: None, reason }
             }
@@ -159,15 +159,8 @@ impl ProtectTransaction<'_> {
     }
 
     async fn skip(&mut self, stored: &RequestRow, item: &Item, id: &str) -> Result<(), Failure> {
-        let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
-        let skipped = |row| SkippedRow {
-            row,
-            reason: SkipReason::Protected { id: id.to_owned() },
-            from: stored.from_account.clone(),
-            account: Some(item.account.as_str().to_owned()),
-            tags: tags_of(row).map(|(_, tags)| tags.clone()).unwrap_or_default(),
-        };
-        let skipped_rows = item.rows().map(skipped).collect();
+        let reason = SkipReason::Protected { id: id.to_owned() };
+        let skipped_rows = skipped_rows_of(item, stored.from()?.as_ref(), &reason);
         Ok(insert_skipped_rows(&mut self.transaction, self.run.id, skipped_rows).await?)
     }
 

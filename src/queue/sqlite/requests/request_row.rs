@@ -16,7 +16,7 @@ use crate::stored_request::{StoredRequest, StoredRequestError};
 macro_rules! select_request {
     ($index:literal, $rest:literal) => {
         concat!(
-            "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, finished_at, checksum_ok,
+            "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, reads, finished_at, checksum_ok,
                     from_account, accounts, rows, tags, history, purpose, payload.checksum AS payload_checksum
              FROM request ",
             $index,
@@ -38,6 +38,8 @@ pub(in crate::queue) struct RequestRow {
     pub(in crate::queue) attempts: u32,
     pub(in crate::queue) charged: u32,
     in_doubt: u8,
+    /// Whether its last intent is for a call that only reads.
+    pub(in crate::queue) reads: bool,
     pub(in crate::queue) finished_at: Option<i64>,
     checksum_ok: Option<bool>,
     pub(in crate::queue) from_account: Option<String>,

@@ -7,6 +7,8 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::domain::ids::RunId;
+use crate::domain::request::Item;
+use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 
@@ -27,6 +29,19 @@ pub(in crate::queue) async fn insert_skipped_rows(
     Ok(())
 }
 
+/// The rows of an item that is never sent.
+pub(in crate::queue) fn skipped_rows_of(item: &Item, from: Option<&UserId>, reason: &SkipReason) -> Vec<SkippedRow> {
+    let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
+    let skipped = |row| SkippedRow {
+        row,
+        reason: reason.clone(),
+        from: from.map(|from| from.as_str().to_owned()),
+        account: Some(item.account.as_str().to_owned()),
+        tags: tags_of(row).map(|(_, tags)| tags.clone()).unwrap_or_default(),
+    };
+    item.rows().map(skipped).collect()
+}
+
 /// The statement that inserts skipped rows, at most [`MAX_ROWS`].
 pub(in crate::queue) fn bind_skipped_rows(
     run: RunId,
@@ -37,6 +52,7 @@ pub(in crate::queue) fn bind_skipped_rows(
         let outcome = skipped.reason.outcome().name();
         let (duplicate_of, column, reason) = match skipped.reason {
             SkipReason::Rejected { column, reason } => (None, column, Some(reason)),
+            SkipReason::Guarded { reason } => (None, None, Some(reason)),
             SkipReason::Duplicate { of } => (Some(of), None, None),
             SkipReason::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
         };

@@ -1,0 +1,154 @@
+//! Preparations: a change leaves soon after its online check, under the same lease, or the check is made again.
+
+use std::time::Duration;
+
+use imbulk::domain::change::{Change, Changed};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::operation::{Preparation, Preparations};
+use imbulk::domain::request::{CallKind, Item, Request};
+use imbulk::domain::response::call_result::CallResult;
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob};
+use imbulk_fixtures::operations::bound;
+
+use crate::directed::scheduled_job;
+use crate::scenario::{MS, id, request};
+
+const CHECK: CallKind = CallKind::Preparation(Preparation::OnlineCheck);
+
+/// A schedule of account_delete with online checks, and what it does with the queue.
+struct Checked {
+    schedule: Schedule,
+    now: Duration,
+    /// Calls that may leave: request, kind, and the last moment.
+    calls: Vec<(RequestId, CallKind, Option<Duration>)>,
+}
+
+impl Checked {
+    fn new(requests: Vec<Request>) -> Self {
+        let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
+        let preparations = Preparations { unless_online: true };
+        let job =
+            ScheduledJob { operation: bound("account_delete"), preparations, tally, ..scheduled_job("single", None) };
+        let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: Duration::ZERO, calls: Vec::new() };
+        checked.handle(Event::Page { job: 0, requests });
+        checked
+    }
+
+    /// Handles an event. The queue makes every change at once.
+    fn handle(&mut self, event: Event) {
+        for action in self.schedule.handle(self.now, event) {
+            match action {
+                Action::Commit { change: Change::Intend(ids) | Change::IntendToRead(ids), .. } => {
+                    self.handle(Event::Changed(Changed::Intended(ids)));
+                }
+                Action::Commit { change: Change::Withdraw(id), .. } => {
+                    self.handle(Event::Changed(Changed::Withdrawn(id)));
+                }
+                Action::Commit { change: Change::Record { settlement, .. }, .. } => {
+                    let (request, follow_ups) = (settlement.request, settlement.follow_ups);
+                    self.handle(Event::Changed(Changed::Recorded { request, follow_ups }));
+                }
+                Action::Send { request, kind, not_after, .. } => self.calls.push((request, kind, not_after)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next call leaves and is answered with this body.
+    fn answer(&mut self, body: &str) -> CallKind {
+        let (request, kind, _) = self.calls.remove(0);
+        self.handle(Event::Sent { job: 0, request });
+        self.now += MS * 50;
+        let result = CallResult::Body(body.as_bytes().to_vec());
+        self.handle(Event::Replied { request, result, generation: 0 });
+        kind
+    }
+
+    fn next(&self) -> (RequestId, CallKind) {
+        (self.calls[0].0, self.calls[0].1)
+    }
+
+    fn later(&mut self, time: Duration) {
+        self.now += time;
+        self.handle(Event::Tick);
+    }
+}
+
+fn delete(number: i64, accounts: &[u32]) -> Request {
+    let item = |account: &u32| Item { account: id(account), row: u64::from(*account), updates: None };
+    request(number, None, accounts.iter().map(item).collect())
+}
+
+const OFFLINE: &str = r#"{"ErrorCode":0,"QueryResult":[{"To_Account":"u1","Status":"Offline"}]}"#;
+const BUSY: &str = r#"{"ErrorCode":70500,"ErrorInfo":"busy"}"#;
+
+#[test]
+fn a_change_follows_its_check_before_other_checks_and_within_5_seconds() {
+    let requests = (1..=100).map(|number| delete(number, &[u32::try_from(number).expect("few")])).collect();
+    let mut checked = Checked::new(requests);
+    // Intents are stored a quarter of the places at a time.
+    let offline = |number: i64| OFFLINE.replace("u1", &format!("u{number}"));
+    (1..=10).for_each(|number| assert_eq!(checked.answer(&offline(number)), CHECK));
+    let changes: Vec<_> = checked.calls.iter().filter(|(_, kind, _)| *kind == CallKind::Change).collect();
+    assert!(changes.len() >= 9, "the places that are free are for changes: {changes:?}");
+    assert!(changes.is_sorted_by_key(|(request, ..)| *request), "the oldest check first: {changes:?}");
+    for (request, _, not_after) in changes {
+        // Its check left at 50 ms for each check before it. Connecting takes 2 s at most.
+        let checked_at = MS * 50 * (u32::try_from(request.get()).expect("few") - 1);
+        assert!(not_after.is_some_and(|end| end <= checked_at + Duration::from_secs(3)), "{not_after:?}");
+    }
+}
+
+#[test]
+fn no_other_request_writes_the_account_between_check_and_change() {
+    let mut checked = Checked::new(vec![delete(1, &[1, 2]), delete(2, &[2])]);
+    let both = OFFLINE.replace("[{", r#"[{"To_Account":"u2","Status":"Offline"},{"#);
+    assert_eq!(checked.answer(&both), CHECK);
+    assert_eq!(checked.calls.len(), 1, "request 2 waits for account 2");
+    assert_eq!(checked.next(), (RequestId::new(1), CallKind::Change));
+}
+
+#[test]
+fn a_change_that_got_no_slot_in_time_asks_again() {
+    let mut checked = Checked::new(vec![delete(1, &[1])]);
+    checked.answer(OFFLINE);
+    let (request, kind, end) = checked.calls.remove(0);
+    assert_eq!(kind, CallKind::Change);
+    checked.now = end.expect("a last moment") + MS;
+    checked.handle(Event::HeldBack(request));
+    assert_eq!(checked.next(), (request, CHECK));
+}
+
+#[test]
+fn after_a_pause_the_account_is_asked_again() {
+    for (pause, wanted) in [(Duration::from_secs(1), CallKind::Change), (Duration::from_secs(6), CHECK)] {
+        let mut checked = Checked::new(vec![delete(1, &[1])]);
+        checked.answer(OFFLINE);
+        let (request, _, _) = checked.calls.remove(0);
+        checked.handle(Event::Pause(0));
+        checked.handle(Event::HeldBack(request));
+        assert!(checked.calls.is_empty());
+        checked.later(pause);
+        checked.handle(Event::Resume(0));
+        assert_eq!(checked.next(), (request, wanted), "after {pause:?}");
+    }
+}
+
+#[test]
+fn before_a_change_is_repeated_the_account_is_asked_again_and_attempts_add_up() {
+    let mut checked = Checked::new(vec![delete(1, &[1])]);
+    let mut kinds = Vec::new();
+    for _ in 0..40 {
+        if checked.calls.is_empty() {
+            checked.later(Duration::from_mins(1));
+        } else {
+            let body = if checked.next().1 == CHECK { OFFLINE } else { BUSY };
+            kinds.push(checked.answer(body));
+        }
+    }
+    // `max_attempts` is 3. A code that allows an effect is looked up at the end.
+    let check_and_change = [CHECK, CallKind::Change];
+    assert_eq!(kinds[..6], check_and_change.repeat(3)[..]);
+    assert!(kinds[6..].iter().all(|kind| *kind == CallKind::Lookup), "{kinds:?}");
+}
