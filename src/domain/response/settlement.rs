@@ -16,10 +16,10 @@ use crate::domain::request::{Doubt, Item, Purpose, Request};
 pub struct Settlement {
     /// The request that was sent, without its items.
     pub request: RequestId,
-    /// The number of calls begun for the items, this one included.
-    pub calls: u32,
     /// The account whose list is changed.
     pub from: Option<UserId>,
+    /// The number of calls begun for the items, this one included.
+    pub calls: u32,
     /// The codes that the items had met before this call.
     pub history: CodeHistory,
     /// What the call was for.
