@@ -27,7 +27,7 @@ use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
-use crate::domain::schedule::{CONNECT_AFTER_CHECK, End, SERVER_MAY_BE_WRITING, StopReason};
+use crate::domain::schedule::{End, SERVER_MAY_BE_WRITING, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
@@ -185,8 +185,6 @@ impl Session<'_> {
             queue.close().await?;
             return Ok(None);
         }
-        let asks = runs.iter().any(|run| run.input.job.guard.unless_online);
-        self.target.connect_timeout = asks.then_some(CONNECT_AFTER_CHECK);
         let (client, limiter) = self.target.connect(app_cap(&runs), calls_per_day(&runs))?;
         let is_real = self.target.is_real();
         let runner_jobs =

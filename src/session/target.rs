@@ -15,6 +15,7 @@ use crate::domain::operation::ItemsBefore;
 use crate::domain::rate_limit::Cap;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
+use crate::domain::schedule::CONNECT_AFTER_CHECK;
 use crate::domain::target::TargetKind;
 use crate::rate_limiter::{LedgerUser, Limiter, LimiterSettings};
 use crate::settings::Env;
@@ -39,12 +40,17 @@ pub(super) struct Target {
     credentials: Credentials,
     proxy: Option<Proxy>,
     /// The maximum time to connect, if it is shorter than usual.
-    pub(super) connect_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
     ledger: PathBuf,
     /// Keeps the ledger of a server on this machine until its last user is gone.
     user: Option<LedgerUser>,
     /// The running sandbox, and the folder of its ledger.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
+}
+
+/// The maximum time to connect, if it must be shorter than usual.
+fn connect_timeout(jobs: &[Job]) -> Option<Duration> {
+    jobs.iter().any(|job| job.guard.unless_online).then_some(CONNECT_AFTER_CHECK)
 }
 
 /// The accounts and friend lists of a sandbox for these jobs: nearly all are there, but for those that a job creates.
@@ -73,7 +79,7 @@ impl Target {
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
-        let (kind, connect_timeout, sandbox) = (target_kind(app), None, None);
+        let (kind, connect_timeout, sandbox) = (target_kind(app), connect_timeout(jobs), None);
         Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
     }
 
@@ -102,7 +108,7 @@ impl Target {
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(SessionError::secret("the sandbox's key"))?),
             proxy: None,
-            connect_timeout: None,
+            connect_timeout: connect_timeout(jobs),
             ledger: folder.path().join("slots"),
             user: None,
             sandbox: Some((sandbox, folder)),

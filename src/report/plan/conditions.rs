@@ -357,6 +357,8 @@ fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Resu
 mod tests {
     use super::*;
     use crate::domain::control::RunPause;
+    use crate::domain::operation::Preparations;
+    use crate::report::plan::estimate;
 
     const WHILE_SENDING: WhileSending =
         WhileSending { canary: 100, failed_share: 0.5, max_already_done: None, after_items: 1_000 };
@@ -377,6 +379,10 @@ mod tests {
         text.into()
     }
 
+    fn rate(calls_per_second: u32) -> NonZeroU32 {
+        NonZeroU32::new(calls_per_second).expect("not 0")
+    }
+
     /// Conditions with a value in every field that is shown.
     fn all_conditions() -> Conditions {
         Conditions {
@@ -386,13 +392,7 @@ mod tests {
                 same_input: false,
                 rows_left: 2_997,
                 rows: 3_000,
-                estimate: Estimate {
-                    requests_left: 30,
-                    preparations_left: 0,
-                    calls_per_second: NonZeroU32::new(20).expect("not 0"),
-                    app_calls_per_second: NonZeroU32::new(200).expect("not 0"),
-                    in_sequence: 1,
-                },
+                estimate: estimate(30, Preparations::default(), [20, 200].map(rate).into(), &[]),
                 began: at("2026-11-21T02:15+08:00[Asia/Shanghai]"),
                 ended_by: EndedBy::Person,
             }],
