@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::commands::{AnswerForm, Command};
 use crate::refusal::Refusal;
@@ -115,6 +116,44 @@ struct PlainBody<'a> {
     error_info: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_display: Option<&'static str>,
+}
+
+/// A body that shows each item in a list, with code 0 for the request.
+pub(crate) struct ListBody<'a, Shown> {
+    /// The name of the list.
+    pub(crate) list: &'static str,
+    pub(crate) shown: Vec<Shown>,
+    /// The list `Fail_Account`.
+    pub(crate) failed: Option<Vec<&'a str>>,
+    /// The list `Invalid_Account`.
+    pub(crate) invalid: Option<Vec<&'a str>>,
+    pub(crate) error_info: &'static str,
+}
+
+impl<'a, Shown: From<&'a MockItem>> ListBody<'a, Shown> {
+    /// `Fail_Account` is there only if at least one item failed, and `Invalid_Account` is not.
+    pub(crate) fn new(list: &'static str, items: &'a [MockItem]) -> Self {
+        let shown = items.iter().filter(|item| item.has_result()).map(Shown::from).collect();
+        let failed = some_ids(items, |item| item.is_failed(item.code != 0));
+        Self { list, shown, failed, invalid: None, error_info: "" }
+    }
+}
+
+impl<Shown: Serialize> Serialize for ListBody<'_, Shown> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        body.serialize_entry(self.list, &self.shown)?;
+        for (name, ids) in [("Fail_Account", &self.failed), ("Invalid_Account", &self.invalid)] {
+            if let Some(ids) = ids {
+                body.serialize_entry(name, ids)?;
+            }
+        }
+        body.serialize_entry("ActionStatus", "OK")?;
+        body.serialize_entry("ErrorCode", &0)?;
+        body.serialize_entry("ErrorInfo", self.error_info)?;
+        body.serialize_entry("ErrorDisplay", "")?;
+        body.end()
+    }
 }
 
 /// The ids of the items for which `is_listed` holds.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::relation::{MAX_FRIENDS, friends_by_id, from_account, illegal_account, invalid};
 use super::{AnswerForm, Definition};
-use crate::answer::{MockItem, json, some_ids};
+use crate::answer::{ListBody, MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest};
@@ -50,32 +50,10 @@ fn look_up(world: &mut World, request: &ParsedRequest, item: &Item, _: Extent) -
 
 const NO_RELATION: &str = "CheckResult_Type_NoRelation";
 
-/// `Fail_Account` is there only if at least one item failed.
+/// `Invalid_Account` is not on the page: it is there only where a fault asks for it.
 fn answer(items: &[MockItem]) -> Vec<u8> {
-    json(&Body {
-        info_item: items.iter().filter(|item| item.has_result()).map(InfoItem::from).collect(),
-        fail_account: some_ids(items, |item| item.is_failed(item.code != 0)),
-        invalid_account: some_ids(items, |item| item.is_invalid(false)),
-        action_status: "OK",
-        error_code: 0,
-        error_info: "",
-        error_display: "",
-    })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body<'a> {
-    info_item: Vec<InfoItem<'a>>,
-    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
-    fail_account: Option<Vec<&'a str>>,
-    /// Not on the page: only where a fault asks for it.
-    #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
-    invalid_account: Option<Vec<&'a str>>,
-    action_status: &'static str,
-    error_code: u32,
-    error_info: &'static str,
-    error_display: &'static str,
+    let invalid = some_ids(items, |item| item.is_invalid(false));
+    json(&ListBody { invalid, ..ListBody::<InfoItem<'_>>::new("InfoItem", items) })
 }
 
 #[derive(Serialize)]

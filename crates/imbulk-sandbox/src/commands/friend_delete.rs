@@ -1,8 +1,10 @@
 //! Page `friend_delete`: up to 1000 friends of one user.
 
-use super::relation::{ILLEGAL_ACCOUNT, MAX_FRIENDS, RelationBody, both_sides, from_account, illegal_account, invalid};
+use super::relation::{
+    ILLEGAL_ACCOUNT, MAX_FRIENDS, RelationResult, both_sides, from_account, illegal_account, invalid,
+};
 use super::{AnswerForm, Definition};
-use crate::answer::{MockItem, ids, json};
+use crate::answer::{ListBody, MockItem, ids, json};
 use crate::json::Json;
 use crate::key::Key;
 use crate::refusal::Refusal;
@@ -68,7 +70,8 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
 fn answer(items: &[MockItem]) -> Vec<u8> {
     let is_invalid = |item: &MockItem| item.is_invalid(item.code == ILLEGAL_ACCOUNT);
     let is_failed = |item: &MockItem| item.is_failed(item.code != 0 && item.code != ILLEGAL_ACCOUNT);
-    json(&RelationBody::new(items, Some(ids(items, is_failed)), Some(ids(items, is_invalid)), "0"))
+    let (failed, invalid) = (Some(ids(items, is_failed)), Some(ids(items, is_invalid)));
+    json(&ListBody { failed, invalid, error_info: "0", ..ListBody::<RelationResult<'_>>::new("ResultItem", items) })
 }
 
 #[cfg(test)]

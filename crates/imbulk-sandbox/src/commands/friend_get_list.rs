@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::relation::{found_tags, friends_by_id, from_account, illegal_account, invalid, is_friend_tag, tag_list};
 use super::{AnswerForm, Definition};
-use crate::answer::{MockItem, json, some_ids};
+use crate::answer::{ListBody, MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest};
@@ -49,28 +49,8 @@ fn look_up(world: &mut World, request: &ParsedRequest, item: &Item, _: Extent) -
     Err(found_tags(fields, item))
 }
 
-/// `Fail_Account` is there only if at least one item failed.
 fn answer(items: &[MockItem]) -> Vec<u8> {
-    json(&Body {
-        info_item: items.iter().filter(|item| item.has_result()).map(InfoItem::from).collect(),
-        fail_account: some_ids(items, |item| item.is_failed(item.code != 0)),
-        action_status: "OK",
-        error_code: 0,
-        error_info: "",
-        error_display: "",
-    })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body<'a> {
-    info_item: Vec<InfoItem<'a>>,
-    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
-    fail_account: Option<Vec<&'a str>>,
-    action_status: &'static str,
-    error_code: u32,
-    error_info: &'static str,
-    error_display: &'static str,
+    json(&ListBody::<InfoItem<'_>>::new("InfoItem", items))
 }
 
 #[derive(Serialize)]

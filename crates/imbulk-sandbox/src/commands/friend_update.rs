@@ -1,11 +1,11 @@
 //! Page `friend_update`: fields of up to 1000 friends of one user.
 
 use super::relation::{
-    MAX_GROUPS, RelationBody, custom_value, friends_of_one_account, group_names, groups, illegal_account, invalid,
+    MAX_GROUPS, RelationResult, custom_value, friends_of_one_account, group_names, groups, illegal_account, invalid,
     remark,
 };
 use super::{AnswerForm, Definition};
-use crate::answer::{MockItem, json, some_ids};
+use crate::answer::{ListBody, MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, tags};
@@ -65,10 +65,9 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
     Ok(())
 }
 
-/// `Fail_Account` is there only if at least one item failed.
 fn answer(items: &[MockItem]) -> Vec<u8> {
-    let failed = some_ids(items, |item| item.is_failed(item.code != 0));
-    json(&RelationBody::new(items, failed, some_ids(items, |item| item.is_invalid(false)), ""))
+    let invalid = some_ids(items, |item| item.is_invalid(false));
+    json(&ListBody { invalid, ..ListBody::<RelationResult<'_>>::new("ResultItem", items) })
 }
 
 #[cfg(test)]

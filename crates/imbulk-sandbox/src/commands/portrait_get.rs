@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::relation::{found_tags, tag_list};
 use super::{AnswerForm, Definition};
-use crate::answer::{MockItem, json, some_ids};
+use crate::answer::{ListBody, MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest, account, array};
@@ -48,28 +48,8 @@ fn invalid(field: &str) -> Refusal {
     Refusal::with(40001, format!("invalid parameter: {field}"))
 }
 
-/// `Fail_Account` is there only if at least one item failed.
 fn answer(items: &[MockItem]) -> Vec<u8> {
-    json(&Body {
-        user_profile_item: items.iter().filter(|item| item.has_result()).map(UserProfileItem::from).collect(),
-        fail_account: some_ids(items, |item| item.is_failed(item.code != 0)),
-        action_status: "OK",
-        error_code: 0,
-        error_info: "",
-        error_display: "",
-    })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body<'a> {
-    user_profile_item: Vec<UserProfileItem<'a>>,
-    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
-    fail_account: Option<Vec<&'a str>>,
-    action_status: &'static str,
-    error_code: u32,
-    error_info: &'static str,
-    error_display: &'static str,
+    json(&ListBody::<UserProfileItem<'_>>::new("UserProfileItem", items))
 }
 
 #[derive(Serialize)]

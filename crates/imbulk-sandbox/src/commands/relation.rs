@@ -124,42 +124,9 @@ pub(super) fn both_sides(fields: &Json<'_>) -> Option<bool> {
     }
 }
 
-/// An answer that lists friends.
+/// A friend in the list `ResultItem`.
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RelationBody<'a> {
-    result_item: Vec<RelationResult<'a>>,
-    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
-    fail_account: Option<Vec<&'a str>>,
-    #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
-    invalid_account: Option<Vec<&'a str>>,
-    action_status: &'static str,
-    error_code: u32,
-    error_info: &'static str,
-    error_display: &'static str,
-}
-
-impl<'a> RelationBody<'a> {
-    pub(super) fn new(
-        items: &'a [MockItem],
-        fail_account: Option<Vec<&'a str>>,
-        invalid_account: Option<Vec<&'a str>>,
-        error_info: &'static str,
-    ) -> Self {
-        Self {
-            result_item: items.iter().filter(|item| item.has_result()).map(RelationResult::from).collect(),
-            fail_account,
-            invalid_account,
-            action_status: "OK",
-            error_code: 0,
-            error_info,
-            error_display: "",
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct RelationResult<'a> {
+pub(super) struct RelationResult<'a> {
     #[serde(rename = "To_Account")]
     to_account: &'a str,
     #[serde(rename = "ResultCode")]
