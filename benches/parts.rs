@@ -148,7 +148,7 @@ fn new_run(operation: BoundOperation) -> NewRun {
         operation,
         definition_digest: String::new(),
         input_digest: String::new(),
-        file_stamps: String::new(),
+        file_stamps: None,
         protected_digest: String::new(),
         files: Vec::new(),
         sources: vec!["rows.csv".into()],

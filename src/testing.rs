@@ -53,7 +53,7 @@ impl TestQueue {
             input_digest: String::new(),
             protected_digest: String::new(),
             files: Vec::new(),
-            file_stamps: String::new(),
+            file_stamps: None,
             sources: load.sources,
             created_at: 0,
         };

@@ -27,8 +27,8 @@ pub struct NewRun {
     pub definition_digest: String,
     /// Digest of the input's bytes.
     pub input_digest: String,
-    /// Names, sizes and times of the input's files.
-    pub file_stamps: String,
+    /// Names, sizes and times of the input's files; none if the input was standard input or another stream.
+    pub file_stamps: Option<String>,
     /// Digest of the protected list.
     pub protected_digest: String,
     /// The files that it is loaded from.
@@ -56,8 +56,8 @@ pub struct Run {
     pub definition_digest: String,
     /// Digest of the input's bytes.
     pub input_digest: String,
-    /// Names, sizes and times of the input's files.
-    pub file_stamps: String,
+    /// Names, sizes and times of the input's files; none if the input was standard input or another stream.
+    pub file_stamps: Option<String>,
     /// Digest of the protected list that its pending rows were compared with; empty after a retry.
     pub protected_digest: String,
     pub(super) files: Vec<UsedFile>,

@@ -305,7 +305,8 @@ impl Session<'_> {
         Ok(None)
     }
 
-    /// Shows the plan and asks for confirmation, if that is required.
+    /// Shows the plan and asks for confirmation, if that is required. Nothing is loaded twice: the plan finds the runs
+    /// that were prepared. If an older run goes first, it loads the current input, whose rows the question shows too.
     async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());

@@ -28,8 +28,16 @@ pub(super) struct JobInput {
 /// The current state of the input.
 pub(super) struct InputState {
     pub(super) sources: Vec<Source>,
-    pub(super) stamp: String,
+    /// Names, sizes and times of the files; none if a source can be read only once, such as standard input.
+    pub(super) stamps: Option<String>,
     pub(super) digest: String,
+}
+
+impl InputState {
+    /// Whether the input cannot be read again, such as standard input.
+    pub(super) fn is_read_once(&self) -> bool {
+        self.stamps.is_none()
+    }
 }
 
 impl JobInput {
@@ -54,8 +62,8 @@ impl JobInput {
             return Ok(kept);
         }
         let (input, folder) = (self.job.input.clone(), folder_of(queue).to_owned());
-        let known: Vec<(String, String)> =
-            runs.iter().rev().map(|run| (run.file_stamps.clone(), run.input_digest.clone())).collect();
+        let stamped = |run: &Run| run.file_stamps.clone().map(|stamps| (stamps, run.input_digest.clone()));
+        let known: Vec<(String, String)> = runs.iter().rev().filter_map(stamped).collect();
         let read = Arc::new(ReadProgress::default());
         let shown = Arc::clone(&read);
         let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
@@ -65,13 +73,13 @@ impl JobInput {
         let inspect = move || {
             let mut sources = input::open(&input, &folder)?;
             input::count_reads(&mut sources, &read);
-            let stamp = stamp_of(&sources);
-            let unchanged = known.into_iter().find(|(known, _)| !stamp.is_empty() && *known == stamp);
+            let stamps = stamps_of(&sources);
+            let unchanged = known.into_iter().find(|(known, _)| Some(known) == stamps.as_ref());
             let digest = match unchanged {
                 Some((_, digest)) => digest,
                 None => digest_of(&sources)?,
             };
-            Ok(InputState { sources, stamp, digest })
+            Ok(InputState { sources, stamps, digest })
         };
         tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
     }
@@ -135,11 +143,11 @@ impl JobInput {
     }
 }
 
-/// Names, sizes and times of the sources; empty if one of them has none, such as standard input.
-fn stamp_of(sources: &[Source]) -> String {
+/// Names, sizes and times of the sources; none if one of them has no stamp, such as standard input.
+fn stamps_of(sources: &[Source]) -> Option<String> {
     let stamps: Option<Vec<String>> =
         sources.iter().map(|source| source.stamp().map(|stamp| format!("{:?} {stamp:?}", source.name()))).collect();
-    stamps.unwrap_or_default().join("\n")
+    stamps.map(|stamps| stamps.join("\n"))
 }
 
 fn digest_of(sources: &[Source]) -> Result<String, SessionError> {

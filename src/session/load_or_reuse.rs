@@ -38,7 +38,7 @@ impl JobInput {
             Some(RunChoice::Continue(at)) => {
                 let is_older = outlook.choices.len() > 1;
                 let run = self.resume(queue, &outlook.runs[at]).await?;
-                self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+                self.kept = outlook.input.take().and_then(Result::ok).filter(InputState::is_read_once);
                 Some(Prepared { run, replaces: Vec::new(), is_older })
             }
             Some(RunChoice::Begin { planned, ref replaces }) => {
@@ -86,7 +86,7 @@ impl JobInput {
         };
         outlook.discard_stale_plans(queue, rerun).await?;
         if self.kept.is_none() {
-            self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+            self.kept = outlook.input.take().and_then(Result::ok).filter(InputState::is_read_once);
         }
         Ok(run)
     }
@@ -98,8 +98,8 @@ impl JobInput {
         input: InputState,
         watch: &mut ProgressWatch<'_>,
     ) -> Result<Run, SessionError> {
-        if input.stamp.is_empty() {
-            self.kept = Some(InputState { sources: Vec::new(), stamp: String::new(), digest: input.digest.clone() });
+        if input.is_read_once() {
+            self.kept = Some(InputState { sources: Vec::new(), stamps: None, digest: input.digest.clone() });
         }
         let now = clock::now().as_millisecond();
         let run = NewRun {
@@ -109,7 +109,7 @@ impl JobInput {
             operation: self.job.operation,
             definition_digest: self.definition_digest(),
             input_digest: input.digest,
-            file_stamps: input.stamp,
+            file_stamps: input.stamps,
             protected_digest: self.protected.digest(),
             files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),

@@ -37,7 +37,7 @@ use crate::settings::Env;
 use crate::stderr::tell;
 
 /// Rejected rows that a plan lists.
-const SHOWN_REJECTS: u32 = 20;
+const REJECTS_IN_PLAN: u32 = 20;
 
 /// Loads the input of each job as a planned run, and reads what would be sent.
 pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan>, SessionError> {
@@ -129,7 +129,7 @@ async fn planned_run(
     let (requests_left, requests) = reader.request_counts(run.id).await?;
     let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
     Ok(PlannedRun {
-        figures: figures_with(reader, run, SHOWN_REJECTS).await?,
+        figures: figures_with(reader, run, REJECTS_IN_PLAN).await?,
         input: Input(reader.input_files(run.id).await?),
         operation: run.operation()?,
         preparations,

@@ -73,7 +73,7 @@ pub(crate) fn new_run(operation: &'static str) -> NewRun {
         operation: bound_with(operation, "both"),
         definition_digest: "definition".into(),
         input_digest: "digest".into(),
-        file_stamps: "stamp".into(),
+        file_stamps: Some("stamp".to_owned()),
         protected_digest: "protected".into(),
         files: Vec::new(),
         sources: vec!["a.csv".into(), "b.csv".into()],

@@ -33,7 +33,7 @@ impl Queue {
         .bind(run.operation.options_json())
         .bind(&run.definition_digest)
         .bind(&run.input_digest)
-        .bind(&run.file_stamps)
+        .bind(run.file_stamps.as_deref().unwrap_or_default())
         .bind(&run.protected_digest)
         .bind(serde_json::to_string(&run.files).unwrap_or_default())
         .bind(run.created_at)

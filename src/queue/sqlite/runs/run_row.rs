@@ -112,7 +112,7 @@ impl RunRow {
             options: self.options,
             definition_digest: self.definition_digest,
             input_digest: self.input_digest,
-            file_stamps: self.file_stamps,
+            file_stamps: Some(self.file_stamps).filter(|stamps| !stamps.is_empty()),
             protected_digest: self.protected_digest,
             files: serde_json::from_str(&self.files).unwrap_or_default(),
             tags: serde_json::from_str(&self.tags).unwrap_or_default(),
