@@ -5,10 +5,35 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::control::RunPause;
-use super::schedule::{CanaryProgress, Outage, WaitingRequests};
+use super::outage::Outage;
+use super::response::outcome::Count;
 
 /// The share of the cap from which a rate counts as the cap: a window of a few seconds cuts off parts of calls.
 const AT_CAP: f64 = 0.9;
+
+/// Requests that are not in flight, by what they wait for. Those of paused and stopped jobs are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitingRequests {
+    /// Nothing but a slot.
+    pub may_be_sent: u64,
+    /// The lease of their accounts.
+    pub for_accounts: u64,
+    /// The end of the delay before their next attempt.
+    pub for_delays: u64,
+    /// The end of the time in which the server may still execute a call of an earlier session.
+    pub in_quarantine: u64,
+    /// Whether the queue has no other requests.
+    pub none_are_stored: bool,
+}
+
+/// The outcomes of a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryProgress {
+    /// Items with an outcome.
+    pub ended: Count,
+    /// Items that must have one.
+    pub wanted: Count,
+}
 
 /// The figures that decide what limits the speed. Those of several jobs are added up.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bottleneck::Bottleneck;
-use super::progress::Rates;
 use super::response::tally::Tally;
 
 /// The progress of a run in the session that sends it. The last one stays after the end of the session.
@@ -29,4 +28,13 @@ pub struct Heartbeat {
     pub median_latency: Option<Duration>,
     /// What limits the speed; none if nothing does.
     pub bottleneck: Option<Bottleneck>,
+}
+
+/// Numbers per second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Items that got their outcome.
+    pub items: f64,
+    /// Calls begun.
+    pub calls: f64,
 }

@@ -16,6 +16,7 @@ pub mod hint;
 pub mod ids;
 pub mod job;
 pub mod operation;
+pub mod outage;
 pub mod plan_id;
 pub mod progress;
 pub mod rate_limit;

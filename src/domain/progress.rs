@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::bottleneck::Bottleneck;
+use super::heartbeat::Rates;
 use super::session_state::SessionState;
 
 /// The rate of items is a mean over this time: short enough to show a slow-down, long enough not to jump.
@@ -95,15 +94,6 @@ impl ProgressSnapshot {
         let rows = self.rows_total.map(|total| (self.rows_done, total));
         rows.or(self.bytes.map(|bytes| (bytes.done, bytes.total)))
     }
-}
-
-/// Numbers per second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rates {
-    /// Items that got their outcome.
-    pub items: f64,
-    /// Calls begun.
-    pub calls: f64,
 }
 
 /// Computes rates over the last seconds from sums.

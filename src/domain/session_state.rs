@@ -1,6 +1,7 @@
 //! The state of a session, as far as its changes are reported.
 
-use super::schedule::{CloseFuse, JobNo, Outage, StopReason};
+use super::outage::Outage;
+use super::schedule::{CloseFuse, JobNo, StopReason};
 
 /// The state of a session at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]

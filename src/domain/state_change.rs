@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use super::outage::Outage;
 use super::progress::Phase;
-use super::schedule::{CloseFuse, JobNo, Outage, StopReason};
+use super::schedule::{CloseFuse, JobNo, StopReason};
 use super::session_state::SessionState;
 
 /// A change of a session's state.

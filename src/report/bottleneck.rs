@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::control::who_and_when;
 use super::text::{call_rate, count, counted, duration, visible};
+use crate::domain::bottleneck::CanaryProgress;
 use crate::domain::bottleneck::{Bottleneck, ThrottledRate};
+use crate::domain::outage::Outage;
 use crate::domain::rate_limit::speed::PROBE_EVERY;
 use crate::domain::response::verdict::Trouble;
-use crate::domain::schedule::{CanaryProgress, Outage};
 
 /// What limits the speed of a run, with its numbers.
 pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {

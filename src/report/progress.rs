@@ -8,7 +8,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::bottleneck::{bottleneck_in_short, bottleneck_text};
 use super::text::{call_rate, count, counted, duration, rate, share, visible};
 use crate::domain::guard::Bytes;
-use crate::domain::progress::{BytesDone, Phase, ProgressSnapshot, Rates};
+use crate::domain::heartbeat::Rates;
+use crate::domain::progress::{BytesDone, Phase, ProgressSnapshot};
 
 /// Between two facts of a line.
 const SEPARATOR: &str = " · ";

@@ -94,9 +94,10 @@ fn of(job: JobNo, jobs: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::domain::guard::Signs;
+    use crate::domain::outage::Outage;
     use crate::domain::progress::Phase;
     use crate::domain::response::verdict::Trouble;
-    use crate::domain::schedule::{Outage, StopReason};
+    use crate::domain::schedule::StopReason;
 
     #[test]
     fn every_change_is_one_line_and_names_its_cause() {

@@ -2,9 +2,10 @@
 
 use super::text::{count, minute};
 use crate::domain::hint::Message;
+use crate::domain::outage::Outage;
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::verdict::Trouble;
-use crate::domain::schedule::{DeadlineKey, JobNo, Outage, StopReason};
+use crate::domain::schedule::{DeadlineKey, JobNo, StopReason};
 
 /// Why the session stopped. A reason that concerns one of several jobs names it.
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {

@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::domain::bottleneck::{Bottleneck, ThrottledRate};
-    use crate::domain::progress::Rates;
+    use crate::domain::heartbeat::Rates;
 
     #[test]
     fn a_line_is_due_every_half_minute() {

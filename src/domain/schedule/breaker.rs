@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::retry_budget::{RetryBudget, RetryCost};
 use super::time::Now;
 use crate::domain::ids::RequestId;
+use crate::domain::outage::Outage;
 use crate::domain::response::verdict::Trouble;
 
 /// The time before the first probe. It doubles with each probe that fails.
@@ -45,17 +46,6 @@ struct Open {
     probe_interval: Duration,
     probing: Option<RequestId>,
     probes: u32,
-}
-
-/// A time in which no call succeeds and only probes are sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct Outage {
-    /// For how long no call has succeeded.
-    pub lasts: Duration,
-    /// How many probes were sent.
-    pub probes: u32,
-    /// The cause of the latest failure.
-    pub trouble: Trouble,
 }
 
 impl Default for CircuitBreaker {

@@ -60,10 +60,10 @@ use rand::rngs::SmallRng;
 
 use super::change::Change;
 use super::ids::RequestId;
+use super::outage::Outage;
 use super::response::tally::Tally;
 pub use backoff::delay;
 use breaker::CircuitBreaker;
-pub use breaker::Outage;
 pub use event::{Action, Event};
 use job::JobState;
 use leases::{LeaseId, Leases};
@@ -76,7 +76,6 @@ use stage::{Stage, StageCounts};
 pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
 pub use time::{CONNECT_AFTER_CHECK, Now, SERVER_MAY_BE_WRITING};
 use timers::{Timer, Timers};
-pub use waiting::{CanaryProgress, WaitingRequests};
 
 /// How many requests a page has.
 const PAGE: u32 = 256;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::breaker::Outage;
 use super::scheduled_job::JobNo;
 use crate::domain::guard::{Bytes, Signs};
+use crate::domain::outage::Outage;
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::codes::Scope;
 use crate::domain::response::outcome::Count;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::breaker::Outage;
 use super::leases::LeaseId;
 use super::request_state::Payment;
 use super::signature::RefusedUserSig;
@@ -12,6 +11,7 @@ use super::time::{GRACE_AFTER_OUTAGE, Now};
 use super::timers::Timer;
 use super::{Action, JobNo, Schedule};
 use crate::domain::ids::RequestId;
+use crate::domain::outage::Outage;
 use crate::domain::request::CallKind;
 use crate::domain::response::codes::{RenewFallback, Scope};
 use crate::domain::response::verdict::{ServerHealth, Signal};

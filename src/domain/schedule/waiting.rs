@@ -1,35 +1,9 @@
 //! What the requests of a session wait for, as figures.
 
-use serde::{Deserialize, Serialize};
-
 use super::Schedule;
 use super::job::JobState;
 use super::stage::Stage;
-use crate::domain::response::outcome::Count;
-
-/// Requests that are not in flight, by what they wait for. Those of paused and stopped jobs are left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WaitingRequests {
-    /// Nothing but a slot.
-    pub may_be_sent: u64,
-    /// The lease of their accounts.
-    pub for_accounts: u64,
-    /// The end of the delay before their next attempt.
-    pub for_delays: u64,
-    /// The end of the time in which the server may still execute a call of an earlier session.
-    pub in_quarantine: u64,
-    /// Whether the queue has no other requests.
-    pub none_are_stored: bool,
-}
-
-/// The outcomes of a canary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CanaryProgress {
-    /// Items with an outcome.
-    pub ended: Count,
-    /// Items that must have one.
-    pub wanted: Count,
-}
+use crate::domain::bottleneck::{CanaryProgress, WaitingRequests};
 
 impl Schedule {
     /// What the requests wait for.

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::*;
 use crate::domain::bottleneck::ThrottledRate;
-use crate::domain::progress::Rates;
+use crate::domain::heartbeat::Rates;
 use crate::report::Rejects;
 use crate::report::testing;
 
