@@ -152,6 +152,7 @@ fn new_run(operation: BoundOperation) -> NewRun {
         protected_digest: String::new(),
         files: Vec::new(),
         sources: vec!["rows.csv".into()],
+        carries: None,
         created_at: NOW,
     }
 }

@@ -55,6 +55,7 @@ impl TestQueue {
             files: Vec::new(),
             file_stamps: None,
             sources: load.sources,
+            carries: None,
             created_at: 0,
         };
         let mut loader = Loader::begin(&mut queue, &run).await.unwrap();

@@ -16,10 +16,10 @@ pub(super) async fn retry(args: &cli::RetryArgs, path: &Path) -> Result<Exit, Er
     refuse_forgotten(&run)?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
-    let rows = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;
+    let retried = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
-    let report = RetryReport::new(&run, &rows);
+    let report = RetryReport::new(&run, retried);
     if args.json { super::print_json(&report) } else { super::print(&report.text()) }
 }
 

@@ -32,6 +32,8 @@ pub struct Job {
     pub limits: Limits,
     /// When a request is sent again.
     pub retry: Retry,
+    /// The number of runs that failed and in-doubt rows are carried into; none: they stay in their run.
+    pub carry_over: Option<NonZeroU32>,
     /// Limits that refuse or halt a run.
     pub guard: Guard,
     /// What stops a session before the run is finished.

@@ -28,6 +28,8 @@ pub struct PlanParts {
     pub protected: String,
     /// Digest of limits, retries, guards and stops.
     pub settings: String,
+    /// Digest of what decides which rows are carried over, if there are any.
+    pub carried: Option<String>,
 }
 
 /// A run that is continued.
@@ -56,6 +58,7 @@ impl PlanParts {
             (self.endpoint != earlier.endpoint, "the endpoint changed"),
             (self.admin != earlier.admin, "the admin account changed"),
             (self.protected != earlier.protected, "the protected list changed"),
+            (self.carried != earlier.carried, "the rows that are carried over changed"),
             (self.settings != earlier.settings, "the job's limits, retries, guards or stops changed"),
         ];
         parts.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
@@ -89,6 +92,7 @@ mod tests {
             admin: Some("administrator".to_owned()),
             protected: "list".to_owned(),
             settings: "set".to_owned(),
+            carried: None,
         }
     }
 
@@ -105,6 +109,7 @@ mod tests {
             PlanParts { admin: None, ..parts() },
             PlanParts { protected: other(), ..parts() },
             PlanParts { settings: other(), ..parts() },
+            PlanParts { carried: Some(other()), ..parts() },
         ]
     }
 

@@ -143,7 +143,8 @@ pub enum RunProgress {
 pub struct KnownRun {
     /// Its progress.
     pub progress: RunProgress,
-    /// Whether it was loaded from the current bytes of the input.
+    /// Whether it was loaded from the current bytes of the input, and a planned run also with the rows that a new run
+    /// would take over now.
     pub same_input: bool,
     /// Whether a row still means the same: operation, options, columns and encoding are unchanged.
     pub same_definition: bool,

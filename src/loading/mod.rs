@@ -5,6 +5,7 @@
 //! Bounded channels connect them, so that memory stays bounded and two processors are busy nearly all the time.
 
 mod batches;
+mod carry;
 
 use crate::domain::ids::RunId;
 use std::borrow::Cow;
@@ -27,8 +28,9 @@ use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, ReadProgress, Source, count_reads};
 use crate::intake::{Intake, IntakeError, IntakeOptions, IntakeOutput, SinkClosed};
-use crate::queue::{BatchInsert, Gathering, Loader, NewRun, Queue, QueueError};
+use crate::queue::{BatchInsert, CarriedRow, Gathering, Loader, NewRun, Queue, QueueError, Reader};
 use batches::{Batches, RowBatch};
+use carry::{Carrying, PAGES, pass_on};
 
 /// Batches of rows between the reading thread and the intake thread.
 const ROW_BATCHES: usize = 8;
@@ -111,7 +113,7 @@ impl LoadProgress {
 /// Receives the phase, and a snapshot of its progress, a few times per second.
 pub type ProgressWatch<'w> = dyn FnMut(Phase, &ProgressSnapshot) + Send + 'w;
 
-/// Loads a new run.
+/// Loads a new run. The rows that it takes over from an earlier run come first.
 pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
@@ -120,25 +122,52 @@ pub async fn load(
 ) -> Result<RunId, LoadError> {
     let progress = Arc::new(LoadProgress::default());
     count_reads(&mut reading.sources, &progress.bytes);
-    let (sender, receiver) = mpsc::channel(CHANNEL);
-    let of_reader = Arc::clone(&progress);
-    let thread = tokio::task::spawn_blocking(move || read(&reading, &of_reader, &sender));
+    // A queue without a run cannot be read while it is written to.
+    let reader = if run.carries.is_some() { Some(queue.reader().await?) } else { None };
     let mut loader = Loader::begin(queue, run).await?;
-    let stored = store(&mut loader, receiver, &progress, watch).await;
-    // The channel is closed by now, so the thread ends. Its own error explains more than the closed channel does.
-    let error = match (thread.await?, stored) {
-        (Ok(read), Ok(())) => {
+    let error = match fill(&mut loader, run, reading, (reader.as_ref(), &progress), watch).await {
+        Ok(read) => {
             loader.describe_input(&read.facts).await?;
             return Ok(loader.finish(&read.tags).await?);
         }
-        (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => error.into(),
-        (Err(error), _) => error,
+        Err(error) => error,
     };
     // The next start repeats a cleanup that fails here. The first error is the one to report.
     if let Err(second) = loader.abandon().await {
         tracing::warn!(%second, "the interrupted load could not be removed at once");
     }
     Err(error)
+}
+
+/// Reads all rows and stores what intake makes of them.
+async fn fill(
+    loader: &mut Loader<'_>,
+    run: &NewRun,
+    reading: Reading,
+    (reader, progress): (Option<&Reader>, &Arc<LoadProgress>),
+    watch: &mut ProgressWatch<'_>,
+) -> Result<Read, LoadError> {
+    let (to_thread, carried) = mpsc::channel(PAGES);
+    let carrying = match run.carries.as_ref().zip(reader) {
+        Some((source, reader)) => Some(Carrying::begin(loader, reader, source, reading.sources.len()).await?),
+        None => None,
+    };
+    let (sender, receiver) = mpsc::channel(CHANNEL);
+    let of_reader = Arc::clone(progress);
+    let thread = tokio::task::spawn_blocking(move || read(&reading, carried, &of_reader, &sender));
+    let carry = async move {
+        match carrying {
+            Some(carrying) => carrying.send(to_thread).await,
+            None => Ok(()),
+        }
+    };
+    let (carried, stored) = tokio::join!(carry, store(loader, receiver, progress, watch));
+    // The channels are closed by now, so the thread ends. Its own error explains more than a closed channel does.
+    match (thread.await?, carried.and(stored)) {
+        (Ok(read), Ok(())) => Ok(read),
+        (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => Err(error.into()),
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// Stores the outputs of intake. The next statement is built while SQLite executes the last one.
@@ -219,6 +248,7 @@ struct Read {
 /// Reads all rows and sends the requests and skipped rows that intake makes of them.
 fn read(
     reading: &Reading,
+    carried: mpsc::Receiver<Vec<CarriedRow>>,
     progress: &LoadProgress,
     sender: &mpsc::Sender<Vec<IntakeOutput>>,
 ) -> Result<Read, LoadError> {
@@ -246,7 +276,7 @@ fn read(
     let mut intake = Intake::new(plan, sink);
     let (to_intake, batches) = sync_channel(ROW_BATCHES);
     let facts = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_sources(reading, &to_intake));
+        let reader = scope.spawn(move || read_sources(reading, carried, &to_intake));
         let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, &progress.rows));
         // After an error in intake the reading thread must not wait for a receiver.
         drop(batches);
@@ -259,10 +289,17 @@ fn read(
     Ok(Read { tags: tags.into_iter().collect(), facts })
 }
 
-/// Reads all sources, or until the receiver is closed.
-fn read_sources(reading: &Reading, to: &SyncSender<RowBatch>) -> Result<Vec<SourceFacts>, InputError> {
+/// Reads the carried rows and all sources, or until the receiver is closed.
+fn read_sources(
+    reading: &Reading,
+    carried: mpsc::Receiver<Vec<CarriedRow>>,
+    to: &SyncSender<RowBatch>,
+) -> Result<Vec<SourceFacts>, InputError> {
     let shape = reading.job.operation.shape;
     let mut facts = Vec::new();
+    if pass_on(carried, to).is_break() {
+        return Ok(facts);
+    }
     for (number, source) in (0..).zip(&reading.sources) {
         let mut batches = Batches::new(number, to);
         facts.push(source.read(&shape, &reading.job.input, &mut |row| batches.push(row))?);

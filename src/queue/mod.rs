@@ -11,6 +11,7 @@
 //! The files of this folder describe runs, requests and outcomes without a storage engine. The folder `sqlite` stores
 //! them; another store would be a folder beside it.
 
+mod carried;
 mod control_file;
 mod error;
 mod figures_of_run;
@@ -25,6 +26,7 @@ mod shown_plan;
 mod sqlite;
 mod used_file;
 
+pub use carried::{CarriedOver, CarriedPage, CarriedRow, StoredCarry};
 pub use control_file::ControlFile;
 pub use error::{Cause, FailureKind, Loss, QueueError, StoreFailure};
 pub use figures_of_run::{CodeRows, Rejected};
@@ -32,13 +34,14 @@ pub use input_file::InputFile;
 pub use largest_accounts::LargeAccount;
 pub use path::{folder_of, resolve};
 pub use row_outcome::{Original, RowOutcome, SkippedResult};
-pub use run_state::{Forgotten, KILLED, NewRun, Run, RunState};
-pub use selection::{FirstItems, RetrySelection};
+pub use run_state::{CarrySource, Forgotten, KILLED, NewRun, Run, RunState};
+pub use selection::{CarriedAway, FirstItems, Retried, RetrySelection};
 pub use shown_plan::ShownPlan;
 pub use sqlite::busy::Busy;
 pub use sqlite::file::free_space::free_bytes;
 pub use sqlite::file::identity::Identity;
 pub use sqlite::load::batch_insert::{BatchInsert, Gathering};
+pub use sqlite::load::carry::CarriedFiles;
 pub use sqlite::load::loader::{Loader, Writer};
 pub use sqlite::read::row_results::RequestResult;
 pub use sqlite::reader::{Reader, Snapshot};

@@ -1,5 +1,8 @@
 //! Runs as callers see them.
 
+use std::num::NonZeroU32;
+
+use super::carried::StoredCarry;
 use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
@@ -35,8 +38,21 @@ pub struct NewRun {
     pub files: Vec<UsedFile>,
     /// The input's files, as results name them.
     pub sources: Vec<String>,
+    /// The run whose failed and in-doubt rows it takes over.
+    pub carries: Option<CarrySource>,
     /// Milliseconds since 1970.
     pub created_at: i64,
+}
+
+/// The run whose failed and in-doubt rows are carried over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CarrySource {
+    /// The run.
+    pub run: Run,
+    /// Rows that were carried over this many times stay in the run.
+    pub nights: NonZeroU32,
+    /// Digest of everything that decides which rows these are.
+    pub digest: String,
 }
 
 /// A run in the queue.
@@ -72,7 +88,7 @@ pub struct Run {
     pub(super) ended_by: Option<EndedBy>,
     /// The progress, stored about once a second while a session sends.
     pub heartbeat: Option<Heartbeat>,
-    /// Rows of the input.
+    /// Rows of the input, and rows that were carried over.
     pub row_count: i64,
     /// Items to be sent.
     pub item_count: i64,
@@ -84,6 +100,8 @@ pub struct Run {
     pub finished_at: Option<i64>,
     /// When the end of the last session was stored, or when the run was superseded, in milliseconds since 1970.
     pub ended_at: Option<i64>,
+    /// The rows that it has taken over from an earlier run; none if there were none to look at.
+    pub carried: Option<StoredCarry>,
     /// What remains of its rows, if `imbulk forget` removed them.
     pub forgotten: Option<Forgotten>,
 }
@@ -171,6 +189,18 @@ impl Run {
             .ok_or_else(|| damaged(&format!("the unknown operation {}", self.operation)))?;
         let options = serde_json::from_str(&self.options).map_err(|_| damaged("options that are not a JSON object"))?;
         operation.bind(&options).map_err(|error| damaged(&format!("options that do not fit: {error}")))
+    }
+
+    /// The items that its input names. The others were only carried over.
+    pub fn items_of_input(&self) -> u64 {
+        let carried = self.carried.as_ref().map_or(0, |carried| carried.over.items);
+        self.item_count.cast_unsigned().saturating_sub(carried)
+    }
+
+    /// The rows of its input. The others were carried over.
+    pub fn rows_of_input(&self) -> u64 {
+        let carried = self.carried.as_ref().map_or(0, |carried| carried.over.rows);
+        self.row_count.cast_unsigned().saturating_sub(carried)
     }
 
     /// The files that it was loaded from.

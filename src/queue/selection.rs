@@ -1,5 +1,9 @@
 //! Which requests and items of a run are sent.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::figures_of_run::CodeRows;
 use crate::domain::ids::RequestId;
 use crate::domain::response::outcome::Outcome;
 
@@ -10,6 +14,24 @@ pub struct RetrySelection {
     pub outcome: Outcome,
     /// Only the items with this code; none: all of them.
     pub code: Option<i64>,
+}
+
+/// What `imbulk retry` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// The rows that are pending again, by the outcome and the code that they had.
+    pub codes: Vec<CodeRows>,
+    /// The rows that stay as they are, because a later run has taken them over.
+    pub carried_over: Option<CarriedAway>,
+}
+
+/// Rows that a later run has taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CarriedAway {
+    /// The id of the later run.
+    pub run: String,
+    /// The number of rows.
+    pub rows: u64,
 }
 
 /// The pending requests that `--limit` allows.

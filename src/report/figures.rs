@@ -6,13 +6,13 @@ use serde::ser::Serializer;
 
 use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
 use super::state::StateName;
-use super::text::{Text, count, share, visible};
+use super::text::{Text, count, counted, share, visible};
 use crate::domain::hint::Message;
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::target::SANDBOX;
-use crate::queue::{CodeRows, Rejected};
+use crate::queue::{CarriedOver, CodeRows, Rejected};
 
 /// Codes that a text lists; JSON holds all.
 const SHOWN_CODES: usize = 12;
@@ -36,8 +36,10 @@ pub struct Figures {
     #[serde(serialize_with = "json::message")]
     #[schemars(with = "Option<String>")]
     pub stopped: Option<Message>,
-    /// Rows of the input.
+    /// Rows of the input, and rows that were carried over.
     pub rows: u64,
+    /// The rows of an earlier run that are among them; null if the run took none over.
+    pub carried_over: Option<CarriedOver>,
     /// Items to be sent.
     pub items: u64,
     /// When the input was loaded.
@@ -86,6 +88,14 @@ impl Figures {
         text.figure("run", &format!("{}  {}", visible(&self.run), self.state.name()));
         text.figure("operation", &format!("{} on {}", self.operation, target(&self.target)));
         text.figure("rows", &count(self.rows));
+        if let Some(CarriedOver { run, rows, left_behind, .. }) = &self.carried_over {
+            let stay = match left_behind {
+                0 => String::new(),
+                stay => format!("; {} stay there, carried over often enough", counted(*stay, "row", "rows")),
+            };
+            let rows = counted(*rows, "row", "rows");
+            text.figure("  carried over", &format!("{rows} of run {}{stay}", visible(run)));
+        }
     }
 
     /// A line per outcome that rows have.

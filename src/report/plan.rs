@@ -177,6 +177,7 @@ impl Plan {
         self.figures.head(text);
         self.figures.outcomes(text);
         self.input.block(text);
+        self.conditions.carry_over(text);
         self.conditions.body(text);
         text.figure("items", &self.items());
         text.figure("requests", &self.batches());
@@ -349,7 +350,11 @@ mod tests {
                 rejects: Rejects((9..29).map(rejected).collect()),
                 ..testing::figures()
             },
-            input: Input(vec![InputFile { name: "x.csv".to_owned(), facts: SourceFacts::default() }]),
+            input: Input(vec![InputFile {
+                name: "x.csv".to_owned(),
+                carried_from: None,
+                facts: SourceFacts::default(),
+            }]),
             operation: by_name("friend_update").unwrap().bind(&BTreeMap::new()).unwrap(),
             preparations: Preparations::default(),
             requests: 3,
@@ -391,6 +396,8 @@ mod tests {
             now: now.clone(),
             continues: Vec::new(),
             gives_up: Vec::new(),
+            carries_later: None,
+            carries_nothing_of: None,
             since_last_plan: None,
             target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },

@@ -7,7 +7,7 @@ use super::json::FormatVersion;
 use super::text::{count, counted, visible};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::response::outcome::Outcome;
-use crate::queue::{CodeRows, Run};
+use crate::queue::{CarriedAway, CodeRows, Retried, Run};
 
 /// The rows of a run that are pending again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub struct RetryReport {
     rows: u64,
     /// Their numbers by the outcome and the code that they had.
     codes: Vec<RetriedRows>,
+    /// The rows that stay as they are, because a later run has taken them over; null if there are none.
+    carried_over: Option<CarriedAway>,
 }
 
 /// Rows that had the same outcome and code.
@@ -39,7 +41,8 @@ struct RetriedRows {
 
 impl RetryReport {
     /// The rows of a run that are pending again.
-    pub fn new(run: &Run, rows: &[CodeRows]) -> Self {
+    pub fn new(run: &Run, retried: Retried) -> Self {
+        let Retried { codes: rows, carried_over } = retried;
         let codes = rows.iter().map(|&CodeRows { outcome, code, rows }| RetriedRows { code, outcome, rows });
         Self {
             schema: FormatVersion,
@@ -48,14 +51,20 @@ impl RetryReport {
             target: run.target.clone(),
             rows: rows.iter().map(|codes| codes.rows).sum(),
             codes: codes.collect(),
+            carried_over,
         }
     }
 
     /// The text for people.
     pub fn text(&self) -> String {
         let job = visible(&self.job);
+        let away = self.carried_over.as_ref().map(|CarriedAway { run, rows }| {
+            let were = counted(*rows, "row was", "rows were");
+            format!("\n{were} carried over into run {}, which sends them again", visible(run))
+        });
+        let away = away.unwrap_or_default();
         if self.codes.is_empty() {
-            return format!("{job}: no rows to send again");
+            return format!("{job}: no rows to send again{away}");
         }
         let is_are = if self.rows == 1 { "is" } else { "are" };
         let mut text = format!("{job}: {} {is_are} pending again", counted(self.rows, "row", "rows"));
@@ -63,6 +72,7 @@ impl RetryReport {
             let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
             text.push_str(&format!("\n  {outcome}, {code}: {}", count(*rows)));
         }
+        text.push_str(&away);
         Message::new(text).add_hint("`imbulk run JOB --execute` sends them").with_hint()
     }
 }

@@ -193,6 +193,7 @@ mod tests {
           "state": "halted",
           "stopped": "fuse: 812 of 1000 items failed",
           "rows": 1000012,
+          "carried_over": null,
           "items": 1000000,
           "created_at": "2026-11-22T01:00:00.000Z",
           "started_at": "2026-11-22T01:00:05.000Z",

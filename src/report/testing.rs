@@ -22,6 +22,7 @@ pub(super) fn figures() -> Figures {
         stopped: Some(Message::new("fuse: 812 of 1000 items failed")),
         rows: 1_000_012,
         items: 1_000_000,
+        carried_over: None,
         created_at: "2026-11-22T01:00:00.000Z".to_owned(),
         started_at: Some("2026-11-22T01:00:05.000Z".to_owned()),
         finished_at: None,

@@ -154,6 +154,7 @@ fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Result<
         stopped: run.end_reason.clone(),
         rows: run.row_count.cast_unsigned(),
         items: run.item_count.cast_unsigned(),
+        carried_over: run.carried.as_ref().map(|carried| carried.over.clone()),
         created_at: rfc3339(run.created_at),
         started_at: run.started_at.map(rfc3339),
         finished_at: run.finished_at.map(rfc3339),

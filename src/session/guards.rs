@@ -6,6 +6,7 @@ use super::figures::rejected_rows;
 use super::job_input::JobInput;
 use crate::clock;
 use crate::domain::guard::{Facts, GuardReading, LAST_RUNS};
+use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, Run, RunState};
 use crate::report::{refusals, second};
@@ -29,7 +30,14 @@ impl JobInput {
     pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, SessionError> {
         let last_runs = self.last_runs(queue).await?;
         let tally = queue.reader().await?.tally(run).await?;
-        Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
+        let facts = Facts {
+            items: run.item_count.cast_unsigned(),
+            items_of_input: run.items_of_input(),
+            rows: run.rows_of_input(),
+            rejected: tally[Outcome::Rejected],
+            last_runs: &last_runs,
+        };
+        Ok(self.job.guard.read(&facts))
     }
 
     /// The refusal of `guard.hold`, if the planned run is not old enough.
@@ -45,10 +53,10 @@ impl JobInput {
         })
     }
 
-    /// The numbers of items of the job's last finished runs, for `guard.max_change`.
+    /// The numbers of items in the inputs of the job's last finished runs, for `guard.max_change`.
     async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, SessionError> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target.name()).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
-        Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())
+        Ok(finished.take(LAST_RUNS).map(Run::items_of_input).collect())
     }
 }

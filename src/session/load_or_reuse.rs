@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::error::SessionError;
 use super::events::log_loading;
 use super::job_input::{InputState, JobInput};
-use super::outlook::Outlook;
+use super::outlook::{Carry, Outlook};
 use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
@@ -14,6 +14,7 @@ use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress
 use crate::domain::state_change::StateChange;
 use crate::loading::{ProgressWatch, Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
+use crate::stderr::tell;
 
 /// A run that is ready to be sent.
 pub(super) struct Prepared {
@@ -45,7 +46,7 @@ impl JobInput {
                 let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
                 let run = match planned {
                     Some(at) => self.resume(queue, &outlook.runs[at]).await?,
-                    None => self.load(queue, outlook.take_input()?, watch).await?,
+                    None => Box::pin(self.load(queue, &mut outlook, watch)).await?,
                 };
                 Some(Prepared { run, replaces, is_older: false })
             }
@@ -82,7 +83,7 @@ impl JobInput {
         let run = match found.map(|at| outlook.runs[at].clone()) {
             Some(run) if run.state() == RunState::Finished => run,
             Some(run) => self.resume(queue, &run).await?,
-            None => self.load(queue, outlook.take_input()?, watch).await?,
+            None => Box::pin(self.load(queue, outlook, watch)).await?,
         };
         outlook.discard_stale_plans(queue, rerun).await?;
         if self.kept.is_none() {
@@ -91,13 +92,20 @@ impl JobInput {
         Ok(run)
     }
 
-    /// Loads the input as a new run.
+    /// Loads the input as a new run, with the rows that it takes over.
     async fn load(
         &mut self,
         queue: &mut Queue,
-        input: InputState,
+        outlook: &mut Outlook,
         watch: &mut ProgressWatch<'_>,
     ) -> Result<Run, SessionError> {
+        let input = outlook.take_input()?;
+        if let Carry::OtherOperation(run) = &outlook.carry {
+            let job = &self.job.name;
+            tell(format!(
+                "note: {job}: no row of run {run} is carried over: it has another operation or other options"
+            ));
+        }
         if input.is_read_once() {
             self.kept = Some(InputState { sources: Vec::new(), stamps: None, digest: input.digest.clone() });
         }
@@ -113,6 +121,7 @@ impl JobInput {
             protected_digest: self.protected.digest(),
             files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
+            carries: outlook.carry.source().cloned(),
             created_at: now,
         };
         let temp_dir = folder_of(queue.path()).to_owned();

@@ -4,8 +4,8 @@ use super::error::SessionError;
 use super::job_input::{InputState, JobInput};
 use crate::domain::plan_id::{ContinuedRun, PlanParts};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, stale_plans, upcoming};
-use crate::queue::{Queue, Run};
+use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress, stale_plans, upcoming};
+use crate::queue::{CarrySource, Queue, Run, RunState};
 
 /// What the next session does with a job.
 pub(super) struct Outlook {
@@ -18,6 +18,21 @@ pub(super) struct Outlook {
     pub(super) input: Option<Result<InputState, SessionError>>,
     /// Digest of the input; none if it is not needed or cannot be read.
     digest: Option<String>,
+    /// What `retry.carry_over` adds to the run of the current input.
+    pub(super) carry: Carry,
+}
+
+/// What `retry.carry_over` adds to the run of the current input.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Carry {
+    /// Nothing: it is not set, no run begins, or the last run has no such row.
+    Nothing,
+    /// Rows of this run.
+    From(Box<CarrySource>),
+    /// Rows of this unfinished run, which goes first.
+    Later(String),
+    /// Nothing of this run: its operation or options were other ones.
+    OtherOperation(String),
 }
 
 impl JobInput {
@@ -31,7 +46,7 @@ impl JobInput {
         };
         let settings = self.settings_digest();
         let digest = input.as_ref().and_then(|input| input.as_ref().ok()).map(|input| input.digest.clone());
-        let known: Vec<KnownRun> = runs
+        let mut known: Vec<KnownRun> = runs
             .iter()
             .map(|run| KnownRun {
                 progress: run.progress(),
@@ -40,8 +55,38 @@ impl JobInput {
                 same_settings: run.settings_digest.as_ref().is_none_or(|earlier| *earlier == settings),
             })
             .collect();
+        let carry = self.carry(queue, &runs, &upcoming(&known, rerun)).await?;
+        for (known, run) in known.iter_mut().zip(&runs) {
+            let has_carried = run.carried.as_ref().map(|carried| &carried.digest) == carry.digest();
+            known.same_input &= known.progress != RunProgress::Planned || has_carried;
+        }
         let choices = upcoming(&known, rerun);
-        Ok(Outlook { runs, known, choices, input, digest })
+        Ok(Outlook { runs, known, choices, input, digest, carry })
+    }
+
+    /// What `retry.carry_over` adds if these are the choices: rows of the run that began last.
+    async fn carry(&self, queue: &Queue, runs: &[Run], choices: &[RunChoice]) -> Result<Carry, SessionError> {
+        let Some(nights) = self.job.carry_over else { return Ok(Carry::Nothing) };
+        match choices {
+            [RunChoice::Begin { .. }] => {}
+            [.., RunChoice::Continue(older), RunChoice::Begin { .. }] => {
+                return Ok(Carry::Later(runs[*older].uuid.clone()));
+            }
+            _nothing_begins => return Ok(Carry::Nothing),
+        }
+        let last = runs.iter().rfind(|run| run.started_at.is_some());
+        let Some(run) = last.filter(|run| run.forgotten.is_none()) else { return Ok(Carry::Nothing) };
+        let tally = queue.reader().await?.tally(run).await?;
+        let given_up = if run.state() == RunState::Finished { 0 } else { tally[Outcome::Pending] };
+        if tally[Outcome::Failed] + tally[Outcome::InDoubt] + given_up == 0 {
+            return Ok(Carry::Nothing);
+        }
+        if run.operation()? != self.job.operation {
+            return Ok(Carry::OtherOperation(run.uuid.clone()));
+        }
+        let text = format!("{} {nights} {tally:?} {:?} {:?}", run.uuid, run.finished_at, run.ended_at);
+        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
+        Ok(Carry::From(Box::new(CarrySource { run: run.clone(), nights, digest })))
     }
 
     /// Everything that the plan id depends on.
@@ -70,6 +115,7 @@ impl JobInput {
             admin: self.target.admin().map(str::to_owned),
             protected: self.protected.digest(),
             settings: self.settings_digest(),
+            carried: outlook.carry.digest().cloned(),
         })
     }
 
@@ -84,6 +130,21 @@ impl JobInput {
             Refusal::Redefined { run } => SessionError::Redefined { job, run: outlook.runs[run].uuid.clone() },
             Refusal::NothingToResume => nothing_to_resume(),
         }
+    }
+}
+
+impl Carry {
+    /// The run whose rows are carried over.
+    pub(super) fn source(&self) -> Option<&CarrySource> {
+        match self {
+            Self::From(source) => Some(source),
+            Self::Nothing | Self::Later(_) | Self::OtherOperation(_) => None,
+        }
+    }
+
+    /// Digest of everything that decides which rows are carried over.
+    fn digest(&self) -> Option<&String> {
+        self.source().map(|source| &source.digest)
     }
 }
 

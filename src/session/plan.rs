@@ -10,7 +10,7 @@ use super::figures::figures_with;
 use super::job_input::JobInput;
 use super::jobs;
 use super::open_queue::open_queue;
-use super::outlook::Outlook;
+use super::outlook::{Carry, Outlook};
 use super::plan_comparison::{changes, store_shown};
 use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
@@ -171,10 +171,17 @@ async fn conditions(
     for run in outlook.replaced() {
         gives_up.push(unfinished(input, queue, outlook, run, &now).await?);
     }
+    let (carries_later, carries_nothing_of) = match &outlook.carry {
+        Carry::Later(run) => (Some(run.clone()), None),
+        Carry::OtherOperation(run) => (None, Some(run.clone())),
+        Carry::From(_) | Carry::Nothing => (None, None),
+    };
     let missing = input.target.missing().into_iter().map(str::to_owned);
     Ok(Conditions {
         continues,
         gives_up,
+        carries_later,
+        carries_nothing_of,
         since_last_plan: changes(queue, parts, rerun).await?,
         target: input.target.view(),
         protected: protected(input),

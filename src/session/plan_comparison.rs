@@ -79,12 +79,13 @@ impl PlanComparison {
 
     /// What differs from the rest of the plan after the older runs of the last round are finished.
     fn differs_from_rest(&self, parts: &[PlanParts]) -> Option<String> {
-        let rest = |planned: &PlanParts| PlanParts {
-            continues: planned.continues.iter().skip(1).cloned().collect(),
-            ..planned.clone()
+        let follows = |part: &PlanParts, planned: &PlanParts| {
+            // Which rows are carried over is known only when the older run is finished. The plan said so.
+            let carried = if planned.continues.is_empty() { &planned.carried } else { &part.carried };
+            let continues = planned.continues.iter().skip(1).cloned().collect();
+            *part == PlanParts { continues, carried: carried.clone(), ..planned.clone() }
         };
-        let rest: Vec<PlanParts> = self.last_round.iter().map(rest).collect();
-        let other = parts.iter().find(|part| !rest.contains(part))?;
+        let other = parts.iter().find(|part| !self.last_round.iter().any(|planned| follows(part, planned)))?;
         Some(format!("{}: the input or the job changed while the older run was finished", other.job))
     }
 }

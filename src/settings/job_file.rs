@@ -79,6 +79,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         app,
         limits: limits(&raw.limits, operation)?,
         retry: retry(&raw.retry)?,
+        carry_over: optional(raw.retry.carry_over.as_ref(), |value| count32("retry.carry_over", value))?,
         guard: guard(&raw.guard, file, operation)?,
         stop: stop(&raw.stop)?,
         times: times(&raw.stop)?,

@@ -77,6 +77,7 @@ pub(crate) fn new_run(operation: &'static str) -> NewRun {
         protected_digest: "protected".into(),
         files: Vec::new(),
         sources: vec!["a.csv".into(), "b.csv".into()],
+        carries: None,
         created_at: NOW,
     }
 }

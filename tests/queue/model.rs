@@ -235,7 +235,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Retry(selection) => {
                 let run = queue.run(model.run).await.unwrap();
-                assert_eq!(retried_rows(&queue.retry(&run, selection).await.unwrap()), model.retry(selection));
+                assert_eq!(retried_rows(&queue.retry(&run, selection).await.unwrap().codes), model.retry(selection));
                 model.ready =
                     pending(&queue, model.run).await.into_iter().map(|request| (request.id, request)).collect();
             }

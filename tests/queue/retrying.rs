@@ -13,7 +13,7 @@ const DOUBTFUL: RetrySelection = RetrySelection { outcome: InDoubt, code: None }
 
 async fn retry(queue: &mut Queue, run: RunId, selection: RetrySelection) -> u64 {
     let run = queue.run(run).await.unwrap();
-    retried_rows(&queue.retry(&run, selection).await.unwrap())
+    retried_rows(&queue.retry(&run, selection).await.unwrap().codes)
 }
 
 /// Loads these requests, and ends each with these verdicts.

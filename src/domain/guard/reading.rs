@@ -2,27 +2,21 @@
 
 use super::{as_f64, median};
 use crate::domain::job::Guard;
-use crate::domain::response::outcome::{Count, Outcome};
-use crate::domain::response::tally::Tally;
+use crate::domain::response::outcome::Count;
 
 /// The facts that the guards check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
     /// Items of the run.
     pub items: Count,
-    /// Rows of the run.
+    /// Items that its input names. The others were carried over from an earlier run.
+    pub items_of_input: Count,
+    /// Rows of the input.
     pub rows: Count,
     /// Rows that cannot be sent.
     pub rejected: Count,
-    /// Items of the last [`super::LAST_RUNS`] finished runs of the job, in any order.
+    /// Items of the inputs of the last [`super::LAST_RUNS`] finished runs of the job, in any order.
     pub last_runs: &'a [Count],
-}
-
-impl<'a> Facts<'a> {
-    /// The facts of a run with these items and outcomes.
-    pub fn of(items: Count, tally: &Tally, last_runs: &'a [Count]) -> Self {
-        Self { items, rows: tally.total(), rejected: tally[Outcome::Rejected], last_runs }
-    }
 }
 
 /// The value and the limit of one guard.
@@ -30,7 +24,7 @@ impl<'a> Facts<'a> {
 pub enum GuardReading {
     /// `guard.min_items`
     MinItems {
-        /// Items of the run.
+        /// Items of the input.
         items: Count,
         /// The minimum.
         min: Count,
@@ -44,7 +38,7 @@ pub enum GuardReading {
     },
     /// `guard.max_change`
     MaxChange {
-        /// Items of the run.
+        /// Items of the input.
         items: Count,
         /// The median of the last runs; none if there is none.
         median: Option<f64>,
@@ -55,7 +49,7 @@ pub enum GuardReading {
     MaxRejected {
         /// Rows that cannot be sent.
         rejected: Count,
-        /// Rows of the run.
+        /// Rows of the input.
         rows: Count,
         /// The maximum of their share.
         max: f64,
@@ -105,12 +99,12 @@ impl Guard {
 
     /// Reads every guard that the job sets, in the order in which they are shown. The run is sent if all allow it.
     pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardReading> {
-        let Facts { items, rows, rejected, last_runs } = *facts;
-        let fewest = self.min_items.map(|min| GuardReading::MinItems { items, min: min.get() });
+        let Facts { items, items_of_input, rows, rejected, last_runs } = *facts;
+        let fewest = self.min_items.map(|min| GuardReading::MinItems { items: items_of_input, min: min.get() });
         let most = self.max_items.map(|max| GuardReading::MaxItems { items, max: max.get() });
         let change = self.max_change.map(|max_change| {
             let median = median(last_runs);
-            GuardReading::MaxChange { items, median, max_change }
+            GuardReading::MaxChange { items: items_of_input, median, max_change }
         });
         let (max, tolerated) = self.max_rejected.map_or((MAX_REJECTED, TOLERATED), |max| (max, 0));
         let rejected = GuardReading::MaxRejected { rejected, rows, max, tolerated };
@@ -126,7 +120,7 @@ mod tests {
     use super::*;
 
     fn facts(items: Count, last_runs: &[Count]) -> Facts<'_> {
-        Facts { items, rows: items, rejected: 0, last_runs }
+        Facts { items, items_of_input: items, rows: items, rejected: 0, last_runs }
     }
 
     /// The keys of the guards that refuse.
@@ -183,7 +177,7 @@ mod tests {
         #[case] allowed: bool,
     ) {
         let guard = Guard { max_rejected, ..guard() };
-        let facts = Facts { items: rows - rejected, rows, rejected, last_runs: &[] };
+        let facts = Facts { rows, rejected, ..facts(rows - rejected, &[]) };
         assert_eq!(refusals(&guard, &facts).is_empty(), allowed);
     }
 
@@ -197,8 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn facts_count_all_rows_and_the_rejected_ones() {
-        let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
-        assert_eq!(Facts::of(7, &tally, &[]), Facts { items: 7, rows: 255, rejected: 32, last_runs: &[] });
+    fn carried_items_count_only_for_the_maximum() {
+        let guard =
+            Guard { min_items: 10.try_into().ok(), max_items: 20.try_into().ok(), max_change: Some(2.0), ..guard() };
+        let with_carried = |input, carried| Facts { items: input + carried, ..facts(input, &[5]) };
+        assert_eq!(refusals(&guard, &with_carried(10, 10)), [""; 0]);
+        assert_eq!(refusals(&guard, &with_carried(9, 11)), ["guard.min_items"]);
+        assert_eq!(refusals(&guard, &with_carried(10, 11)), ["guard.max_items"]);
+        assert_eq!(refusals(&guard, &with_carried(11, 0)), ["guard.max_change"]);
     }
 }

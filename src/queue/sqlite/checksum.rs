@@ -13,17 +13,19 @@ use crate::domain::request::row::RowNo;
 use crate::stored_request::StoredRequest;
 
 /// A row of `run`. The columns are grouped by their types, each group in the sequence of the table. `forgotten`: when
-/// the rows of the run were removed, and the digest of its results; nothing is added for other runs.
+/// the rows of the run were removed, and the digest of its results. `carried`: what it has taken over. Nothing is added
+/// for a run without them.
 pub(in crate::queue) fn run(
     id: RunId,
     texts: [&str; 13],
     optional_texts: [Option<&str>; 4],
     numbers: [i64; 3],
     optional_numbers: [Option<i64>; 2],
-    forgotten: Option<(i64, &str)>,
+    (forgotten, carried): (Option<(i64, &str)>, Option<&str>),
 ) -> i64 {
     let sum = run_columns(id, texts, optional_texts, numbers, optional_numbers);
-    forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest)).finish()
+    let sum = forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest));
+    carried.into_iter().fold(sum, Checksum::text).finish()
 }
 
 /// A row of `run` of an earlier version, which had fewer columns.
@@ -60,10 +62,24 @@ pub(in crate::queue) fn control(run: RunId, texts: [&str; 4], applied_at: i64) -
     texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).number(applied_at).finish()
 }
 
-/// A row of `source`. `rows`: the number of rows, and of blank rows.
-pub(in crate::queue) fn source(run: RunId, number: i64, name: &str, rows: (i64, i64), notes: &str) -> i64 {
+/// A row of `source`. `rows`: the number of rows, and of blank rows. A file without `carried_from` has the
+/// checksum that it had before rows were carried over.
+pub(in crate::queue) fn source(
+    (run, number): (RunId, i64),
+    name: &str,
+    rows: (i64, i64),
+    notes: &str,
+    carried_from: Option<&str>,
+) -> i64 {
     let sum = Checksum::new().number(run.get()).number(number).text(name);
-    sum.number(rows.0).number(rows.1).text(notes).finish()
+    let sum = sum.number(rows.0).number(rows.1).text(notes);
+    carried_from.into_iter().fold(sum, Checksum::text).finish()
+}
+
+/// A row of `carried`.
+pub(in crate::queue) fn carried(place: (RunId, RowNo), source: (RunId, RowNo), nights: u32) -> i64 {
+    let sum = Checksum::new().number(place.0.get()).row(place.1);
+    sum.number(source.0.get()).row(source.1).number(nights.into()).finish()
 }
 
 /// A row of `source` of an earlier version, which stored only the name.

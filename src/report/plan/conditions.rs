@@ -27,6 +27,11 @@ pub struct Conditions {
     pub continues: Vec<Unfinished>,
     /// Unfinished runs that are given up (`--again`).
     pub gives_up: Vec<Unfinished>,
+    /// An unfinished run that goes first and of which failed and in-doubt rows join the run of the input; they are not
+    /// part of this plan yet.
+    pub carries_later: Option<String>,
+    /// The last run, if its failed and in-doubt rows are not carried over: its operation or options were other ones.
+    pub carries_nothing_of: Option<String>,
     /// The runs that are paused or have a rate of their own, of those that would be sent.
     pub controlled: Vec<ControlView>,
     /// What is different from the plan before; none where there was none since the last run.
@@ -186,6 +191,18 @@ impl Conditions {
         }
         if let Some(changes) = &self.since_last_plan {
             text.figure("last plan", &changes.line(&self.now));
+        }
+    }
+
+    /// What `retry.carry_over` will add, or cannot add.
+    pub(super) fn carry_over(&self, text: &mut Text) {
+        if let Some(run) = &self.carries_later {
+            let line = format!("what is failed or in doubt in run {} when it is finished", visible(run));
+            text.figure("carried over", &line);
+        }
+        if let Some(run) = &self.carries_nothing_of {
+            let line = format!("nothing: run {} has another operation or other options", visible(run));
+            text.figure("carried over", &line);
         }
     }
 
@@ -397,6 +414,8 @@ mod tests {
                 ended_by: EndedBy::Person,
             }],
             gives_up: Vec::new(),
+            carries_later: None,
+            carries_nothing_of: None,
             controlled: vec![ControlView {
                 run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
                 job: "purge".to_owned(),
@@ -475,6 +494,8 @@ mod tests {
             now: at("2026-11-23T02:48:03+00:00[UTC]"),
             continues: Vec::new(),
             gives_up: Vec::new(),
+            carries_later: None,
+            carries_nothing_of: None,
             since_last_plan: Some(Changes { shown_at: at("2026-11-23T02:48+00:00[UTC]"), differences: Vec::new() }),
             target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },

@@ -168,6 +168,13 @@ pub const JOB_KEYS: &[JobKey] = &[
         .default(),
     JobKey::new("retry", "max_delay", Duration, "\"60s\"", "no delay is longer").default(),
     JobKey::new(
+        "retry",
+        "carry_over",
+        COUNT,
+        "3",
+        "failed and in-doubt rows join the next run, each at most this many times",
+    ),
+    JobKey::new(
         "guard",
         "protected",
         Protected,
@@ -331,6 +338,7 @@ mod tests {
         std::fs::write(file.path(), &text).unwrap();
         let job = load_job(file.path(), &Env::default()).unwrap_or_else(|error| panic!("{error} in\n{text}"));
         format!("{:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times)
+            + &format!("{:?}", job.carry_over)
             + &format!("{:?} {:?} {:?}", job.report, job.notify.ping, job.notify.command)
             + &format!("{:?} {:?} {:?}", job.input.encoding, job.input.rejects, job.input.unusual_ids)
     }

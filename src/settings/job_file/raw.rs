@@ -82,6 +82,7 @@ pub(super) struct RawRetry {
     pub(super) max_attempts: Option<SpannedInteger>,
     pub(super) base_delay: Option<SpannedText>,
     pub(super) max_delay: Option<SpannedText>,
+    pub(super) carry_over: Option<SpannedInteger>,
 }
 
 #[derive(Deserialize, Default)]

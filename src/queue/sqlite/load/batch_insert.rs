@@ -1,9 +1,14 @@
 //! Collects what a load stores into INSERTs of many rows. While SQLite executes one, the next is composed.
 
+use super::carried_items::CarriedItems;
+use crate::queue::carried::{CarriedOver, CarriedRow, StoredCarry};
+use crate::queue::error::QueueError;
 use crate::queue::load_totals::LoadTotals;
+use crate::queue::run_state::CarrySource;
 use crate::queue::sqlite::bulk_insert::Value::{Bound, Null, Number};
 use crate::queue::sqlite::bulk_insert::{MAX_ROWS, insert};
 use crate::queue::sqlite::checksum;
+use crate::queue::sqlite::requests::edit::NewRequest;
 use crate::queue::sqlite::requests::skipped_rows::bind_skipped_rows;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -23,6 +28,8 @@ type InsertStatement = Query<'static, Sqlite, SqliteArguments>;
 /// Table rows to be inserted together.
 pub struct BatchInsert {
     pub(in crate::queue) statements: Vec<InsertStatement>,
+    /// Requests of carried items.
+    pub(in crate::queue) carried: Vec<NewRequest>,
     pub(in crate::queue) rows: usize,
     pub(in crate::queue) bytes: usize,
 }
@@ -31,7 +38,12 @@ pub struct BatchInsert {
 #[derive(Debug)]
 pub struct Gathering {
     run: RunId,
+    first_request: RequestId,
     next_request: RequestId,
+    carried_from: Option<StoredCarry>,
+    carried: CarriedItems,
+    /// Requests of carried items that wait.
+    carried_requests: Vec<NewRequest>,
     totals: LoadTotals,
     requests: Vec<StoredRequest>,
     skipped_rows: Vec<SkippedRow>,
@@ -43,7 +55,11 @@ impl Gathering {
     pub(in crate::queue) fn new(run: RunId, next_request: RequestId) -> Self {
         Self {
             run,
+            first_request: next_request,
             next_request,
+            carried_from: None,
+            carried: CarriedItems::new(run, next_request),
+            carried_requests: Vec::new(),
             totals: LoadTotals::default(),
             requests: Vec::with_capacity(MAX_ROWS),
             skipped_rows: Vec::with_capacity(MAX_ROWS),
@@ -55,14 +71,49 @@ impl Gathering {
     /// Adds a request. Those of one From_Account must follow each other.
     pub fn request(&mut self, request: StoredRequest) -> Option<BatchInsert> {
         self.totals.add_request(&request);
-        self.waiting_bytes += bytes_of(&request);
-        self.requests.push(request);
-        (self.requests.len() == MAX_ROWS || self.waiting_bytes >= BYTES).then(|| self.insert_requests())
+        let (request, carried) = self.carried.take_from(request);
+        self.waiting_bytes += request.iter().chain(carried.iter().map(|new| &new.encoded)).map(bytes_of).sum::<usize>();
+        self.requests.extend(request);
+        self.carried_requests.extend(carried);
+        let waiting = self.requests.len().max(self.carried_requests.len());
+        (waiting >= MAX_ROWS || self.waiting_bytes >= BYTES).then(|| self.insert_requests())
+    }
+
+    /// Notes the next rows that are carried over. Returns the batches that store where they come from.
+    pub(in crate::queue) fn carry(&mut self, source: RunId, rows: &[CarriedRow]) -> Vec<BatchInsert> {
+        let batch = |rows: &[CarriedRow]| {
+            let columns = "carried (run, row, source_run, source_row, nights, checksum)";
+            let mut query = query(insert(columns, &[Bound; 6], rows.len()));
+            for row in rows {
+                let number = self.carried.row_count();
+                self.carried.add(row);
+                query = query.bind(self.run).bind(number.cast_signed()).bind(source).bind(row.row.cast_signed());
+                query = query.bind(row.nights);
+                query = query.bind(checksum::carried((self.run, number), (source, row.row), row.nights));
+            }
+            BatchInsert::of(query, rows.len())
+        };
+        rows.chunks(MAX_ROWS).map(batch).collect()
+    }
+
+    /// Sets the run from which rows were carried over, and the number of those that stayed there.
+    pub(in crate::queue) fn carried_from(&mut self, source: &CarrySource, left_behind: u64) -> Result<(), QueueError> {
+        self.carried.limit_items(source.run.operation()?.items_per_request);
+        let over = CarriedOver { run: source.run.uuid.clone(), rows: self.carried.row_count(), items: 0, left_behind };
+        self.carried_from = Some(StoredCarry { digest: source.digest.clone(), over });
+        Ok(())
+    }
+
+    /// What the run has taken over.
+    pub(in crate::queue) fn carried_over(&self) -> Option<StoredCarry> {
+        let StoredCarry { digest, over } = self.carried_from.clone()?;
+        Some(StoredCarry { digest, over: CarriedOver { items: self.carried.only_carried(), ..over } })
     }
 
     /// Adds a skipped row.
     pub fn skipped_row(&mut self, skipped: SkippedRow) -> Option<BatchInsert> {
         self.totals.add_skipped(&skipped);
+        self.carried.note_skipped(&skipped);
         self.skipped_rows.push(skipped);
         (self.skipped_rows.len() == MAX_ROWS).then(|| self.insert_skipped_rows())
     }
@@ -75,11 +126,12 @@ impl Gathering {
 
     /// The id of the next request.
     pub(in crate::queue) fn next_request(&self) -> RequestId {
-        self.next_request
+        self.carried.next_request(self.first_request).unwrap_or(self.next_request)
     }
 
     /// The batches of the rows that still wait.
     pub(in crate::queue) fn rest(&mut self) -> Vec<BatchInsert> {
+        self.carried_requests.extend(self.carried.finish());
         vec![self.insert_requests(), self.insert_skipped_rows(), self.insert_line_spans()]
     }
 
@@ -90,8 +142,9 @@ impl Gathering {
     fn insert_requests(&mut self) -> BatchInsert {
         let requests = std::mem::take(&mut self.requests);
         let (rows, bytes) = (requests.len(), std::mem::take(&mut self.waiting_bytes));
+        let carried = std::mem::take(&mut self.carried_requests);
         if rows == 0 {
-            return BatchInsert::nothing();
+            return BatchInsert { rows: carried.len(), statements: Vec::new(), carried, bytes };
         }
         let optional = |exists| if exists { Bound } else { Null };
         let from = optional(requests.iter().any(|request| request.from.is_some()));
@@ -115,7 +168,7 @@ impl Gathering {
             }
             wide = wide.bind(checksum);
         }
-        BatchInsert { statements: vec![narrow, wide], rows, bytes }
+        BatchInsert { statements: vec![narrow, wide], rows: rows + carried.len(), carried, bytes }
     }
 
     fn insert_skipped_rows(&mut self) -> BatchInsert {
@@ -149,11 +202,11 @@ impl Gathering {
 
 impl BatchInsert {
     fn nothing() -> Self {
-        Self { statements: Vec::new(), rows: 0, bytes: 0 }
+        Self { statements: Vec::new(), carried: Vec::new(), rows: 0, bytes: 0 }
     }
 
     fn of(statement: InsertStatement, rows: usize) -> Self {
-        Self { statements: vec![statement], rows, bytes: 0 }
+        Self { statements: vec![statement], carried: Vec::new(), rows, bytes: 0 }
     }
 }
 

@@ -6,9 +6,11 @@ use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::skipped_row::SkippedRow;
 use crate::domain::source_facts::SourceFacts;
 use crate::fail_point::{FailPoint, guarded};
+use crate::queue::carried::StoredCarry;
 use crate::queue::error::QueueError;
 use crate::queue::load_totals::LoadTotals;
 use crate::queue::run_state::{NewRun, RunState};
+use crate::queue::sqlite::requests::edit::insert_request;
 use crate::queue::sqlite::runs::input_files;
 use crate::queue::sqlite::runs::run_row::update_checksum;
 use crate::queue::sqlite::store::Queue;
@@ -29,15 +31,15 @@ const RESUME_CHECKS: &str = "PRAGMA foreign_keys = ON; PRAGMA ignore_check_const
 /// A run that is being loaded.
 #[derive(Debug)]
 pub struct Loader<'a> {
-    gathering: Gathering,
-    writer: Writer<'a>,
+    pub(super) gathering: Gathering,
+    pub(super) writer: Writer<'a>,
 }
 
 /// The part of a load that writes.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    queue: &'a mut Queue,
-    run: RunId,
+    pub(super) queue: &'a mut Queue,
+    pub(super) run: RunId,
     uncommitted: Volume,
 }
 
@@ -95,7 +97,8 @@ impl<'a> Loader<'a> {
             self.writer.insert(rest).await?;
         }
         self.writer.queue.next_request = self.gathering.next_request();
-        self.writer.finish(self.gathering.totals(), tags).await
+        let carried = self.gathering.carried_over();
+        self.writer.finish(self.gathering.totals(), tags, carried).await
     }
 
     /// Removes the run.
@@ -116,6 +119,10 @@ impl Writer<'_> {
         for statement in batch.statements {
             statement.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
         }
+        for request in batch.carried {
+            let stored = insert_request(&mut self.queue.connection, request).await;
+            stored.map_err(|failure| failure.into_error(self.queue.fail()))?;
+        }
         self.uncommitted.rows += batch.rows;
         self.uncommitted.bytes += batch.bytes;
         if self.uncommitted.rows >= ROWS_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
@@ -133,7 +140,12 @@ impl Writer<'_> {
         }
     }
 
-    async fn finish(mut self, totals: LoadTotals, tags: &[String]) -> Result<RunId, QueueError> {
+    async fn finish(
+        mut self,
+        totals: LoadTotals,
+        tags: &[String],
+        carried: Option<StoredCarry>,
+    ) -> Result<RunId, QueueError> {
         let (tally, items, largest) = totals.finish();
         let fail = self.queue.fail();
         for (outcome, rows) in tally.iter() {
@@ -146,7 +158,7 @@ impl Writer<'_> {
                 .map_err(&fail)?;
         }
         sqlx::query(
-            "UPDATE run SET state = ?, tags = ?, largest_accounts = ?, row_count = ?, item_count = ?
+            "UPDATE run SET state = ?, tags = ?, largest_accounts = ?, row_count = ?, item_count = ?, carried = ?
              WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())
@@ -154,6 +166,7 @@ impl Writer<'_> {
         .bind(serde_json::to_string(&largest).unwrap_or_default())
         .bind(tally.total().cast_signed())
         .bind(items)
+        .bind(carried.map(|carried| serde_json::to_string(&carried).unwrap_or_default()))
         .bind(self.run)
         .execute(&mut self.queue.connection)
         .await

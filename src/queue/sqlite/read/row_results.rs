@@ -23,7 +23,13 @@ pub struct RequestResult(RequestRow);
 
 /// The columns that [`Snapshot::exceptions`] selects.
 #[derive(Deserialize)]
-struct ExceptionColumns<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
+pub(super) struct ExceptionColumns<'a>(
+    pub(super) RowNo,
+    #[serde(borrow)] pub(super) Cow<'a, str>,
+    pub(super) Option<i64>,
+    pub(super) String,
+    pub(super) i64,
+);
 
 /// The columns that [`Snapshot::skipped_rows`] selects.
 #[derive(Deserialize)]
@@ -42,7 +48,7 @@ struct SkippedColumns<'a> {
 }
 
 #[derive(FromRow, Deserialize)]
-struct LineSpanColumns {
+pub(super) struct LineSpanColumns {
     first_row: i64,
     source: i64,
     first_line: i64,
@@ -176,7 +182,7 @@ impl RequestResult {
 }
 
 impl ExceptionColumns<'_> {
-    fn read(self, run: RunId) -> Result<RowOutcome, QueueError> {
+    pub(super) fn read(self, run: RunId) -> Result<RowOutcome, QueueError> {
         let Self(row, outcome, code, reason, checksum) = self;
         if checksum != checksum::outcome(run, row, &outcome, code, &reason) {
             return Err(wrong_checksum("outcome", row));
@@ -211,18 +217,18 @@ impl SkippedColumns<'_> {
     }
 }
 
-fn wrong_checksum(table: &str, row: RowNo) -> QueueError {
+pub(super) fn wrong_checksum(table: &str, row: RowNo) -> QueueError {
     QueueError::Damaged(format!("row {row} has a wrong checksum in table {table}"))
 }
 
 /// Parses the JSON list that a query returns for many rows. The driver's cost per row and column is several times the
 /// cost of JSON.
-fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
     serde_json::from_str(list).map_err(|error| QueueError::Damaged(error.to_string()))
 }
 
 impl LineSpanColumns {
-    fn read(&self, run: RunId) -> Result<LineSpan, QueueError> {
+    pub(super) fn read(&self, run: RunId) -> Result<LineSpan, QueueError> {
         let span = LineSpan {
             first_row: self.first_row.cast_unsigned(),
             source: u32::try_from(self.source).unwrap_or(u32::MAX),

@@ -15,6 +15,7 @@ use crate::domain::response::verdict::ItemResult;
 use crate::stored_request::StoredRequest;
 
 /// A request for items that were in other requests before.
+#[derive(Debug)]
 pub(in crate::queue) struct NewRequest {
     pub(in crate::queue) id: RequestId,
     pub(in crate::queue) run: RunId,

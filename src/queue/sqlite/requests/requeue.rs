@@ -5,7 +5,7 @@ use super::request_row::{RequestRow, select_request};
 use crate::queue::error::QueueError;
 use crate::queue::figures_of_run::CodeRows;
 use crate::queue::run_state::Run;
-use crate::queue::selection::RetrySelection;
+use crate::queue::selection::{CarriedAway, Retried, RetrySelection};
 use crate::queue::sqlite::error::{Failure, expect};
 use crate::queue::sqlite::runs::run_row::change_run;
 use crate::queue::sqlite::runs::tally::add_to_tally;
@@ -49,14 +49,14 @@ impl RegroupedItems {
 }
 
 impl Queue {
-    /// Makes the selected items of a run pending again, with all their attempts available. Returns the number of rows
-    /// for each code.
-    pub async fn retry(&mut self, run: &Run, selection: RetrySelection) -> Result<Vec<CodeRows>, QueueError> {
+    /// Makes the selected items of a run pending again, with all their attempts available. Items that were carried over
+    /// into a later run stay as they are.
+    pub async fn retry(&mut self, run: &Run, selection: RetrySelection) -> Result<Retried, QueueError> {
         let fail = self.fail();
         self.retry_all(run, selection).await.map_err(|failure| failure.into_error(fail))
     }
 
-    async fn retry_all(&mut self, run: &Run, selection: RetrySelection) -> Result<Vec<CodeRows>, Failure> {
+    async fn retry_all(&mut self, run: &Run, selection: RetrySelection) -> Result<Retried, Failure> {
         let most = run.operation()?.items_per_request;
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
@@ -65,6 +65,7 @@ impl Queue {
             next_request,
             run,
             selection,
+            carried_over: None,
             most,
             pack: RegroupedItems::new(SharedFields::default()),
         };
@@ -77,9 +78,11 @@ impl Queue {
         }
         requeue.flush().await?;
         requeue.count(rows.values().sum()).await?;
+        let carried_over = requeue.carried_over;
         guarded(FailPoint::Retry, requeue.transaction.commit()).await?;
         let outcome = selection.outcome;
-        Ok(rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect())
+        let codes = rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect();
+        Ok(Retried { codes, carried_over })
     }
 }
 
@@ -88,6 +91,7 @@ struct Requeue<'a> {
     next_request: &'a mut RequestId,
     run: &'a Run,
     selection: RetrySelection,
+    carried_over: Option<CarriedAway>,
     most: usize,
     pack: RegroupedItems,
 }
@@ -117,7 +121,11 @@ impl Requeue<'_> {
     /// Moves the selected items of a request to new requests and counts their rows by code.
     async fn take_from(&mut self, stored: RequestRow, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
         let items = stored.items()?;
-        let selected = self.selected(&items).await?;
+        let mut selected = self.selected(&items).await?;
+        self.leave_out_carried(&items, &mut selected).await?;
+        if selected.is_empty() {
+            return Ok(());
+        }
         let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let (taken, kept): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| selected.contains_key(&item.row));
@@ -172,6 +180,35 @@ impl Requeue<'_> {
         .fetch_all(&mut *self.transaction)
         .await?;
         Ok(found.into_iter().map(|(row, code)| (row.cast_unsigned(), code)).collect())
+    }
+
+    /// Removes the items that a later run has taken over: each of them is sent there alone.
+    async fn leave_out_carried(
+        &mut self,
+        items: &[Item],
+        selected: &mut HashMap<RowNo, Option<i64>>,
+    ) -> Result<(), Failure> {
+        let chosen = items.iter().filter(|item| selected.contains_key(&item.row));
+        let rows: Vec<RowNo> = chosen.flat_map(Item::rows).collect();
+        let found: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT carried.source_row, run.uuid FROM json_each(?1) AS entry
+             JOIN carried ON carried.source_run = ?2 AND carried.source_row = entry.value
+             JOIN run ON run.id = carried.run AND run.started_at IS NOT NULL",
+        )
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(self.run.id)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let into: HashMap<RowNo, String> = found.into_iter().map(|(row, run)| (row.cast_unsigned(), run)).collect();
+        for item in items {
+            if let Some(run) = item.rows().find_map(|row| into.get(&row))
+                && selected.remove(&item.row).is_some()
+            {
+                let away = self.carried_over.get_or_insert_with(|| CarriedAway { run: run.clone(), rows: 0 });
+                away.rows += item.row_count();
+            }
+        }
+        Ok(())
     }
 
     async fn forget(&mut self, taken: &[Item]) -> Result<(), Failure> {

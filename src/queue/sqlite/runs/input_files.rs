@@ -9,8 +9,8 @@ use crate::queue::input_file::InputFile;
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::reader::{Reader, Snapshot};
 
-/// The columns number, name, row_count, blank_rows, notes and checksum.
-type SourceRow = (i64, String, i64, i64, String, i64);
+/// The columns number, name, row_count, blank_rows, notes, carried_from and checksum.
+type SourceRow = (i64, String, i64, i64, String, Option<String>, i64);
 
 /// Inserts a file before anything of it was read.
 pub(in crate::queue) async fn insert(
@@ -26,7 +26,31 @@ pub(in crate::queue) async fn insert(
     .bind(run)
     .bind(number)
     .bind(name)
-    .bind(checksum::source(run, number, name, (0, 0), "[]"))
+    .bind(checksum::source((run, number), name, (0, 0), "[]", None))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Inserts a file of an earlier run, of which this number of rows was carried over.
+pub(in crate::queue) async fn insert_carried(
+    connection: &mut SqliteConnection,
+    (run, number): (RunId, i64),
+    name: &str,
+    rows: u64,
+    from: &str,
+) -> Result<(), sqlx::Error> {
+    let rows = rows.cast_signed();
+    sqlx::query(
+        "INSERT INTO source (run, number, name, row_count, blank_rows, notes, carried_from, checksum)
+             VALUES (?, ?, ?, ?, 0, '[]', ?, ?)",
+    )
+    .bind(run)
+    .bind(number)
+    .bind(name)
+    .bind(rows)
+    .bind(from)
+    .bind(checksum::source((run, number), name, (rows, 0), "[]", Some(from)))
     .execute(connection)
     .await?;
     Ok(())
@@ -43,7 +67,7 @@ pub(in crate::queue) async fn describe(
         let notes = serde_json::to_string(&facts.notes).unwrap_or_default();
         let select = sqlx::query_scalar("SELECT name FROM source WHERE run = ? AND number = ?");
         let name: String = select.bind(run).bind(number).fetch_one(&mut *connection).await?;
-        let checksum = checksum::source(run, number, &name, counts, &notes);
+        let checksum = checksum::source((run, number), &name, counts, &notes, None);
         sqlx::query(
             "UPDATE source SET row_count = ?, blank_rows = ?, notes = ?, checksum = ? WHERE run = ? AND number = ?",
         )
@@ -69,8 +93,8 @@ impl Reader {
 impl Snapshot {
     /// The files of a run's input, in input order.
     pub async fn input_files(&mut self, run: RunId) -> Result<Vec<InputFile>, QueueError> {
-        let select =
-            "SELECT number, name, row_count, blank_rows, notes, checksum FROM source WHERE run = ? ORDER BY number";
+        let select = "SELECT number, name, row_count, blank_rows, notes, carried_from, checksum FROM source
+             WHERE run = ? ORDER BY number";
         let files: Vec<SourceRow> =
             sqlx::query_as(select).bind(run).fetch_all(&mut *self.transaction).await.map_err(self.fail())?;
         (0..).zip(files).map(|(place, stored)| read(run, place, stored)).collect()
@@ -78,12 +102,13 @@ impl Snapshot {
 }
 
 fn read(run: RunId, place: i64, stored: SourceRow) -> Result<InputFile, QueueError> {
-    let (number, name, rows, blank_rows, notes, checksum) = stored;
+    let (number, name, rows, blank_rows, notes, carried_from, checksum) = stored;
     let wrong = |what: &str| QueueError::Damaged(format!("file {place} of run {run} has {what} in table source"));
-    if place != number || checksum != checksum::source(run, number, &name, (rows, blank_rows), &notes) {
+    let expected = checksum::source((run, number), &name, (rows, blank_rows), &notes, carried_from.as_deref());
+    if place != number || checksum != expected {
         return Err(wrong("a wrong checksum"));
     }
     let notes = serde_json::from_str(&notes).map_err(|_| wrong("notes that cannot be read"))?;
     let facts = SourceFacts { rows: rows.cast_unsigned(), blank_rows: blank_rows.cast_unsigned(), notes };
-    Ok(InputFile { name, facts })
+    Ok(InputFile { name, carried_from, facts })
 }

@@ -19,7 +19,7 @@ macro_rules! select_run {
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
                     protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
                     ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at,
-                    ended_at, forgotten_at, results_digest, checksum
+                    ended_at, forgotten_at, results_digest, carried, checksum
              FROM run ",
             $rest
         )
@@ -60,6 +60,7 @@ pub(in crate::queue) struct RunRow {
     ended_at: Option<i64>,
     forgotten_at: Option<i64>,
     results_digest: Option<String>,
+    carried: Option<String>,
     checksum: i64,
 }
 
@@ -88,7 +89,7 @@ impl RunRow {
             optional_texts.map(Option::as_deref),
             numbers,
             [self.started_at, self.finished_at],
-            self.forgotten_at.zip(self.results_digest.as_deref()),
+            (self.forgotten_at.zip(self.results_digest.as_deref()), self.carried.as_deref()),
         )
     }
 
@@ -129,6 +130,7 @@ impl RunRow {
             started_at: self.started_at,
             finished_at: self.finished_at,
             ended_at: self.ended_at,
+            carried: self.carried.as_deref().and_then(|carried| serde_json::from_str(carried).ok()),
             forgotten: self.forgotten_at.zip(self.results_digest).map(|(at, results)| Forgotten { at, results }),
         }
     }

@@ -107,7 +107,7 @@ pub(super) async fn convert_sources(connection: &mut SqliteConnection, layout: &
             return Err(damaged(&format!("file {number} of run {run}"), "source"));
         }
         sqlx::query("UPDATE source SET checksum = ? WHERE run = ? AND number = ?")
-            .bind(checksum::source(run, number, &name, (rows, 0), "[]"))
+            .bind(checksum::source((run, number), &name, (rows, 0), "[]", None))
             .bind(run)
             .bind(number)
             .execute(&mut *connection)
