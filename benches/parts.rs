@@ -300,6 +300,7 @@ fn night(requests: &[Request]) -> u64 {
         stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None },
         max_already_done: None,
         canary: 0,
+        ended_items: 0,
         tally,
     };
     let mut schedule = Schedule::new(vec![job], 7);

@@ -14,7 +14,7 @@ pub enum EndedBy {
     Kill,
     /// SIGTERM or SIGHUP: a shutdown or a closed connection.
     Shutdown,
-    /// `stop.until`.
+    /// `stop.until`, `stop.window` or `stop.max_runtime`.
     Deadline,
     /// `limits.calls_per_day`.
     CallsPerDay,
@@ -112,7 +112,7 @@ impl fmt::Display for EndedBy {
         f.write_str(match self {
             Self::Kill => "a kill or a crash",
             Self::Shutdown => "SIGTERM or SIGHUP",
-            Self::Deadline => "`stop.until`",
+            Self::Deadline => "a time limit (`stop.until`, `stop.window` or `stop.max_runtime`)",
             Self::CallsPerDay => "`limits.calls_per_day`",
             Self::Outage => "an outage",
             Self::DiskFull => "an almost full disk",

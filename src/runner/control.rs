@@ -88,7 +88,7 @@ impl Runner<'_> {
                 self.handle(Event::Pause(job));
             }
             InstructionKind::Resume => {
-                self.answer_held_back(|_| true);
+                self.answer_pauses_of(job);
                 let was_paused = self.control.jobs[job].pause.take().is_some();
                 self.handle(Event::Resume(job));
                 self.answer(instruction, if was_paused { ControlEffect::Resumed } else { ControlEffect::Unchanged });
@@ -119,6 +119,16 @@ impl Runner<'_> {
         self.jobs[job].set_cap(lowest);
         self.handle(Event::SetRate { job, calls_per_second: rate });
         ControlEffect::Rate { from: from.get(), to: rate.get() }
+    }
+
+    /// Answers the pauses of a job that is resumed now, whatever can still begin.
+    fn answer_pauses_of(&mut self, job: JobNo) {
+        let is_of_job =
+            |(of, instruction): &(JobNo, Instruction)| *of == job && instruction.kind == InstructionKind::Pause;
+        let (of_job, others) = std::mem::take(&mut self.control.holding_back).into_iter().partition(is_of_job);
+        self.control.holding_back = of_job;
+        self.answer_held_back(|_| true);
+        self.control.holding_back = others;
     }
 
     /// Answers pauses and drains once no call of their jobs can begin any more. Only then the number of calls in flight

@@ -100,8 +100,13 @@ impl ReadingCommand {
 impl RunnerJob {
     /// The path of the command of a call, and the limiter.
     fn command(&self, kind: CallKind) -> (&'static str, &CommandLimiter) {
+        if kind == CallKind::Change {
+            return (self.scheduled.operation.path, &self.limiter);
+        }
+        // A call that only reads must never be sent as a change.
         let reading = self.reading.iter().find(|reading| reading.kind == kind);
-        reading.map_or((self.scheduled.operation.path, &self.limiter), |reading| (reading.path, &reading.limiter))
+        let reading = reading.unwrap_or_else(|| panic!("{} has no command for {kind:?}", self.name));
+        (reading.path, &reading.limiter)
     }
 
     /// Slows down the calls of a kind. A preparation is made only for its change, so it is never faster.
@@ -112,12 +117,11 @@ impl RunnerJob {
         preparations.for_each(|reading| reading.limiter.throttled(Scope::Command, pause));
     }
 
-    /// Sets the rate of the changes and of their preparations.
+    /// Sets the rate of the changes, and that of the calls that only read as far as their commands allow it.
     fn set_cap(&self, rate: NonZeroU32) {
         let cap = |rate| Cap::try_from(rate).unwrap_or(Cap::HIGHEST);
         self.limiter.set_cap(cap(rate));
-        let preparations = self.reading.iter().filter(|reading| reading.is_preparation());
-        preparations.for_each(|reading| reading.limiter.set_cap(cap(rate.min(reading.cap))));
+        self.reading.iter().for_each(|reading| reading.limiter.set_cap(cap(rate.min(reading.cap))));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
+use crate::domain::schedule::SERVER_MAY_BE_WRITING;
 use crate::domain::state_change::StateChange;
 use crate::loading::{ProgressWatch, Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
@@ -138,6 +139,11 @@ impl JobInput {
     /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
     async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected_digest != self.protected.digest() {
+            if queue.reader().await?.has_sending(run.id).await? {
+                // What is removed from a request keeps no account leased any more. So the calls that a killed process
+                // left in flight must have ended before.
+                tokio::time::sleep(SERVER_MAY_BE_WRITING).await;
+            }
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             if rows > 0 {

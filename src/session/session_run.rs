@@ -9,10 +9,11 @@ use super::load_or_reuse::Prepared;
 use super::target::cap;
 use crate::api::Client;
 use crate::clock;
+use crate::domain::guard::Signs;
 use crate::domain::ids::RequestId;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::CallKind;
-use crate::domain::response::outcome::Outcome;
+use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
 use crate::queue::Queue;
@@ -25,6 +26,8 @@ pub(super) struct SessionRun<'a> {
     pub(super) input: &'a JobInput,
     pub(super) prepared: Prepared,
     pub(super) tally: Tally,
+    /// Items that earlier sessions have ended, counted up to the size of the canary.
+    pub(super) ended_items: Count,
     /// The rate that a person has set for the run.
     pub(super) rate: Option<NonZeroU32>,
     /// The last request that may be sent.
@@ -57,8 +60,14 @@ pub(super) async fn admit<'a>(
         None => queue.reader().await?.last_request(run).await?,
     };
     let tally = queue.reader().await?.tally(&prepared.run).await?;
+    let canary = input.job.guard.canary_on(true);
+    // A run with fewer rows has fewer items, too. Most runs begin, and need not be searched for items with an outcome.
+    let ended_items = match Signs::of(&tally).ended {
+        rows if rows < canary => 0,
+        _ => queue.reader().await?.ended_items(run, canary).await?,
+    };
     let rate = queue.control_state(run).await?.rate;
-    Ok(SessionRun { input, prepared, tally, rate, last_request, has_item_limit: limit.is_some() })
+    Ok(SessionRun { input, prepared, tally, ended_items, rate, last_request, has_item_limit: limit.is_some() })
 }
 
 /// Begins the runs and supersedes the runs that they replace.
@@ -114,6 +123,7 @@ pub(super) fn runner_job(
             stop: job.stop,
             max_already_done: job.guard.max_already_done,
             canary: job.guard.canary_on(is_real),
+            ended_items: session_run.ended_items,
             tally: session_run.tally,
         },
         client: Arc::clone(client),

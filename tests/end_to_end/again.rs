@@ -117,6 +117,26 @@ fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
 }
 
 #[test]
+fn after_a_kill_nothing_is_sent_for_an_account_while_the_server_may_be_writing_it_even_if_the_items_are_protected_now()
+{
+    // Two requests with the same From_Account. The first is in flight at the kill, and all its items are protected then.
+    let friends = |prefix: char, count: usize| (0..count).map(move |number| format!("{prefix}{number:04}"));
+    let asked: Vec<InputRow> =
+        friends('a', 1000).chain(friends('b', 10)).map(|friend| InputRow::pair("owner", &friend)).collect();
+    let (workspace, job) =
+        JobFile::new("job", Command::FriendDelete).rows(&asked).protecting("nobody").in_a_workspace();
+    workspace.faults(&["friend_delete:slow=2s:#1"]);
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(1, &mut running);
+    running.kill();
+    workspace.write("keep.txt", "a*");
+    workspace.run(&job).expect(3);
+    assert_eq!(tally(&workspace.results("job")), [("in_doubt", 1000), ("succeeded", 10)].into());
+    let report = workspace.report();
+    assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 0), "{report:#?}");
+}
+
+#[test]
 fn an_id_that_is_protected_after_a_kill_is_not_sent_again() {
     let asked = plain(Command::FriendDeleteAll, 150);
     let (workspace, job) = interrupted(&asked);

@@ -1,6 +1,7 @@
 //! Guards that refuse a run, and guards that halt it after its first calls.
 
 use imbulk_sandbox::{Command, World};
+use serde_json::json;
 
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, csv, operations, plain, tally};
@@ -216,4 +217,24 @@ fn a_plan_is_brought_up_to_date_when_another_admin_signs() {
     workspace.set_env("IMBULK_IDENTIFIER", ADMIN);
     workspace.run(&job).expect(0);
     assert_eq!(tally(&workspace.results("job"))["protected"], 2);
+}
+
+#[test]
+fn a_canary_counts_items_of_an_earlier_session_and_not_their_rows() {
+    // Each item has two rows. The first session ends 20 items, which are 40 rows; the canary needs 30 items.
+    let update = Command::FriendUpdate;
+    let rows_of = |owner: usize| {
+        let pair = InputRow::pair(&format!("owner{owner:03}"), "friend");
+        [pair.clone().tag("Tag_SNS_IM_Remark", json!("r")), pair.tag("Tag_SNS_IM_Group", json!("g"))]
+    };
+    let asked: Vec<InputRow> = (0..120).flat_map(rows_of).collect();
+    let setup = WorkspaceSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..WorkspaceSetup::default() };
+    let job = JobFile::new("job", update).rows(&asked).with("guard", "canary", 30).with("stop", "failed_share", 0.5);
+    let (workspace, job) = job.with("limits", "max_in_flight", 1).on(setup);
+    workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", "20"]).expect(5);
+    assert_eq!(tally(&workspace.results("job")), [("succeeded", 40), ("pending", 200)].into());
+    workspace.faults(&["friend_update:item=30003:1"]);
+    workspace.run(&job).expect(4).says("canary");
+    let results = workspace.results("job");
+    assert_eq!(tally(&results), [("succeeded", 40), ("failed", 60), ("pending", 140)].into());
 }

@@ -34,12 +34,12 @@ pub(crate) struct Canary {
 }
 
 impl Canary {
-    pub(crate) fn new(settings: CanarySettings, earlier: &Tally) -> Self {
+    pub(crate) fn new(settings: CanarySettings, ended_items: u64, earlier: &Tally) -> Self {
         let mut canary = Self { settings, over: settings.items == 0, ..Self::default() };
         for (outcome, rows) in earlier.iter() {
             canary.count(outcome, rows);
         }
-        canary.over |= canary.counts[0] >= settings.items && !canary.is_dead();
+        canary.over |= ended_items >= settings.items && !canary.is_dead();
         canary.counts = [0; 3];
         canary
     }

@@ -48,6 +48,7 @@ pub(crate) fn scheduled_job(sides: &str, max_in_flight: Option<usize>) -> Schedu
         stop: job.stop,
         max_already_done: None,
         canary: 0,
+        ended_items: 0,
         tally: Tally::default(),
     }
 }

@@ -76,6 +76,12 @@ impl Queue {
         self.next.previous()
     }
 
+    /// The items of a job that have their outcome.
+    pub(crate) fn ended_items(&self, job: usize) -> u64 {
+        let settled = self.requests.values().filter(|stored| stored.job == job && stored.state == State::Settled);
+        settled.map(|stored| stored.request.items.len() as u64).sum()
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.requests.values().all(|stored| stored.state == State::Settled)
     }

@@ -216,6 +216,7 @@ impl World<'_> {
             stop: definition.stop,
             max_already_done: definition.max_already_done,
             canary: definition.canary,
+            ended_items: self.queue.ended_items(job),
             tally: self.queue.tallies[job],
         }
     }
@@ -224,7 +225,7 @@ impl World<'_> {
         let definition = &self.scenario.jobs[job];
         let (failed_share, max_already_done) = (definition.stop.failed_share, definition.max_already_done);
         let settings = CanarySettings { items: definition.canary, failed_share, max_already_done };
-        Canary::new(settings, &self.queue.tallies[job])
+        Canary::new(settings, self.queue.ended_items(job), &self.queue.tallies[job])
     }
 
     /// The retry budget of a session with these jobs.

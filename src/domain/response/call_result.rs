@@ -20,3 +20,13 @@ pub enum CallResult {
     /// may have arrived.
     NoAnswer(String),
 }
+
+impl CallResult {
+    /// Whether the request was sent, or may have been.
+    pub const fn was_sent(&self) -> bool {
+        match self {
+            Self::Body(_) | Self::Status(_) | Self::NoAnswer(_) => true,
+            Self::NotSent(_) | Self::UntrustedServer(_) => false,
+        }
+    }
+}

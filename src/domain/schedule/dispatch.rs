@@ -55,7 +55,7 @@ impl Schedule {
         allowed.then(|| self.begin_sending(now, job, 0, Payment::Paid(cost))).flatten()
     }
 
-    /// Whether its last call counted as an attempt and failed while others did not.
+    /// Whether its last call failed in a way that counts as an attempt, while others did not fail.
     fn fails_by_itself(&self, id: RequestId) -> bool {
         let previous = self.requests[&id].previous;
         previous.is_some_and(|previous| previous.charge == Charge::Attempt && self.blame(previous) == Blame::Request)

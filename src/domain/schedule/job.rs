@@ -68,9 +68,9 @@ enum FetchState {
 impl JobState {
     pub(super) fn new(scheduled: ScheduledJob) -> Self {
         let earlier = Signs::of(&scheduled.tally);
-        // The canary passed if an earlier session had as many outcomes and was not halted by them.
-        let has_passed =
-            earlier.ended >= scheduled.canary && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
+        // The canary passed if earlier sessions ended as many items and were not halted by their outcomes.
+        let has_passed = scheduled.ended_items >= scheduled.canary
+            && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
         let canary = Canary::new(if has_passed { 0 } else { scheduled.canary });
         let rate = scheduled.calls_per_second;
         Self {

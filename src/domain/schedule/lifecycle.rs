@@ -73,7 +73,7 @@ impl Schedule {
         let (job, lease) = self.advance(id, Stage::InFlight, Stage::Recording);
         let state = self.requests.remove(&id).expect("the request is in memory");
         let RequestState { mut request, previous, payment, sent_at, .. } = state;
-        if matches!(result, CallResult::NotSent(_)) {
+        if !result.was_sent() {
             request.calls -= 1;
         }
         let scheduled = &self.jobs[job].scheduled;

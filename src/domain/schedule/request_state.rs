@@ -63,6 +63,7 @@ pub(super) struct PreviousCall {
     pub(super) cost: RetryCost,
     /// When its bytes left.
     pub(super) sent_at: Now,
+    /// Whether its result is one that counts as an attempt. In an outage it did not count.
     pub(super) charge: Charge,
     pub(super) blame: Blame,
 }

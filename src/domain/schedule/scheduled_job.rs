@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::domain::ids::RunId;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{BoundOperation, Preparations};
+use crate::domain::response::outcome::Count;
 use crate::domain::response::tally::Tally;
 
 /// Index of a job among those that run together.
@@ -33,6 +34,8 @@ pub struct ScheduledJob {
     pub max_already_done: Option<f64>,
     /// How many items the canary has; 0 means no canary.
     pub canary: u64,
+    /// How many items earlier sessions have ended, counted up to the size of the canary. Several rows can be one item.
+    pub ended_items: Count,
     /// Rows by outcome at the start.
     pub tally: Tally,
 }

@@ -17,6 +17,8 @@ const PAGE: &str = select_request!(
     "run = ? AND state = 'pending' AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 );
 const SENDING: &str = select_request!("INDEXED BY request_sending", "state = 'sending' ORDER BY id");
+const HAS_SENDING: &str =
+    "SELECT EXISTS (SELECT 1 FROM request INDEXED BY request_sending WHERE state = 'sending' AND run = ?)";
 const MARK_IN_DOUBT: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending' AND reads = 0";
 
 /// A request with its items, if it has this state. A damaged index may differ from the table.
@@ -50,6 +52,27 @@ impl Reader {
             before = stored.id;
         }
         page.iter().map(|stored| request(stored, "pending")).collect()
+    }
+
+    /// How many items of a run have their outcome, counted until there are `enough`.
+    pub async fn ended_items(&self, run: RunId, enough: u64) -> Result<u64, QueueError> {
+        // A settled request has at least one item.
+        let requests = i64::try_from(enough).unwrap_or(i64::MAX);
+        let counted: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(item_count), 0) FROM
+             (SELECT item_count FROM request WHERE run = ? AND state = 'settled' LIMIT ?)",
+        )
+        .bind(run)
+        .bind(requests)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        Ok(counted.cast_unsigned())
+    }
+
+    /// Whether a killed process left requests of a run `sending`.
+    pub async fn has_sending(&self, run: RunId) -> Result<bool, QueueError> {
+        sqlx::query_scalar(HAS_SENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())
     }
 
     /// A pending request.
@@ -131,6 +154,7 @@ mod tests {
         for (sql, index) in [
             (PAGE, "request_pending (run=? AND rowid>? AND rowid<?)"),
             (SENDING, "request_sending"),
+            (HAS_SENDING, "request_sending"),
             (MARK_IN_DOUBT, "request_sending"),
             (crate::queue::sqlite::runs::lifecycle::LAST_PENDING, "request_pending (run=?)"),
             (crate::queue::sqlite::runs::finish::FINISH, "request_pending (run=?)"),

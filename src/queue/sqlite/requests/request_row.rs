@@ -76,6 +76,11 @@ impl RequestRow {
         Ok((accounts, rows))
     }
 
+    /// The size of its accounts and fields, an upper bound of that of its items.
+    pub(in crate::queue) fn bytes(&self) -> usize {
+        [&self.accounts, &self.tags].into_iter().flatten().map(String::len).sum()
+    }
+
     /// The number of its rows, if the request is as it was written. The checksum covers this number.
     pub(in crate::queue) fn row_count(&self) -> Result<u64, QueueError> {
         self.lists().map(|_| self.row_count.into())

@@ -147,6 +147,7 @@ impl Requeue<'_> {
                 self.pack.items.push(item);
                 if self.pack.items.len() == self.most {
                     self.flush().await?;
+                    self.pack.bytes = stored.bytes();
                 }
             }
         }
@@ -156,12 +157,11 @@ impl Requeue<'_> {
     /// Starts a new request if the items of the current one have another list, doubt or history, which decide what
     /// `already done` means, or if it would become too large.
     async fn start_pack(&mut self, stored: &RequestRow, frame: SharedFields) -> Result<(), Failure> {
-        let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
-        if self.pack.frame != frame || self.pack.bytes + bytes > BODY_BYTES {
+        if self.pack.frame != frame || self.pack.bytes + stored.bytes() > BODY_BYTES {
             self.flush().await?;
         }
         self.pack.frame = frame;
-        self.pack.bytes += bytes;
+        self.pack.bytes += stored.bytes();
         Ok(())
     }
 
