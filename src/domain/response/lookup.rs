@@ -29,7 +29,8 @@ pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
         (Purpose::LookUp(_), Some(lookup)) => operation.lookup_body(lookup, request),
         (Purpose::Prepare(preparation), _) => preparation.body(request),
         (Purpose::ReverseSide(_), _) => operation.one_sided().body(&mirrored(request)),
-        (Purpose::Change | Purpose::LookUp(_), _) => operation.body(request),
+        (Purpose::Change, _) => operation.body(request),
+        (Purpose::LookUp(_), None) => no_lookup(operation),
     }
 }
 
@@ -54,8 +55,14 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
             let clean = matches!(result, CallResult::Body(body) if Answer::parse(body).is_ok_and(|it| it.code == 0));
             after_change(context.operation, request, clean, assess(context, request, result))
         }
-        (Purpose::Change | Purpose::LookUp(_), None) => assess(context, request, result),
+        (Purpose::Change, None) => assess(context, request, result),
+        (Purpose::LookUp(_), None) => no_lookup(context.operation),
     }
+}
+
+/// A lookup without a command would be sent as a change.
+fn no_lookup(operation: BoundOperation) -> ! {
+    panic!("the queue has a lookup of {}, which no command of the API can do", operation.name)
 }
 
 /// Replaces the outcome of each item whose state is unknown by a lookup. `clean`: the answer's own code is 0.
