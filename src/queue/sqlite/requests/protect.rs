@@ -28,8 +28,8 @@ impl Queue {
     /// again. Its outcome is protected or, if an earlier call may have arrived, in doubt. Returns the number of
     /// rows.
     ///
-    /// Rows of requests that a killed runner left `sending` too: [`Queue::recover`] would have them sent once more. Their
-    /// accounts are not leased afterwards, so the caller waits before until the server has ended these calls.
+    /// Rows of requests that a killed runner left `sending` too: [`Queue::recover`] would have them sent once more.
+    /// Their accounts are not leased afterwards, so the caller waits before until the server has ended these calls.
     /// `digest` identifies the protected list; `now` is in milliseconds since 1970.
     pub async fn protect(
         &mut self,
