@@ -117,9 +117,8 @@ fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
 }
 
 #[test]
-fn after_a_kill_nothing_is_sent_for_an_account_while_the_server_may_be_writing_it_even_if_the_items_are_protected_now()
-{
-    // Two requests with the same From_Account. The first is in flight at the kill, and all its items are protected then.
+fn after_a_kill_an_account_that_the_server_may_be_writing_waits_even_if_the_items_are_protected_now() {
+    // Two requests with the same From_Account. The first is in flight at the kill; all its items are protected then.
     let friends = |prefix: char, count: usize| (0..count).map(move |number| format!("{prefix}{number:04}"));
     let asked: Vec<InputRow> =
         friends('a', 1000).chain(friends('b', 10)).map(|friend| InputRow::pair("owner", &friend)).collect();
