@@ -1,8 +1,8 @@
 //! The encoding in which the queue stores a request. Module `intake` writes it without building items, and module
-//! `queue` reads it back.
+//! `queue` reads it back. Nothing else knows it.
 
 use memchr::memchr_iter;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::domain::request::account::{UserId, UserIdError};
 use crate::domain::request::row::{RowNo, TagValues};
@@ -66,8 +66,138 @@ pub enum StoredRequestError {
     },
 }
 
+/// Writes a request item by item. Its buffers are reused for the next request.
+#[derive(Debug, Default)]
+pub struct RequestWriter {
+    accounts: Vec<u8>,
+    rows: Vec<u8>,
+    /// Empty unless items with tags were added.
+    tags: Vec<u8>,
+    item_count: u32,
+    row_count: u64,
+    /// The first row of the last item. The first row of the next item is relative to it.
+    before: RowNo,
+}
+
+/// Why what was written is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestWriteError {
+    /// An id or a tag is not UTF-8.
+    #[error("bytes that are not UTF-8")]
+    NotText,
+    /// More rows than the queue can count.
+    #[error("more than {} rows", u32::MAX)]
+    TooManyRows,
+}
+
+impl RequestWriter {
+    /// Adds an item with its rows. `tags`: the JSON object of the tags of each row, for operations with tags.
+    pub fn add<'t>(
+        &mut self,
+        account: &[u8],
+        rows: impl Iterator<Item = RowNo>,
+        tags: Option<impl Iterator<Item = &'t [u8]>>,
+    ) {
+        self.item_count += 1;
+        if !self.accounts.is_empty() {
+            self.accounts.push(b'\n');
+        }
+        self.accounts.extend_from_slice(account);
+        self.write_rows(rows);
+        if let Some(tags) = tags {
+            self.write_tags(tags);
+        }
+    }
+
+    /// The number of items that were added.
+    pub const fn item_count(&self) -> u32 {
+        self.item_count
+    }
+
+    /// The number of their rows.
+    pub const fn row_count(&self) -> u64 {
+        self.row_count
+    }
+
+    /// The bytes of their ids and tags.
+    pub const fn bytes(&self) -> usize {
+        self.accounts.len() + self.tags.len()
+    }
+
+    /// The request with the items that were added. The writer is empty afterwards.
+    pub fn take(&mut self, from: Option<Vec<u8>>) -> Result<StoredRequest, RequestWriteError> {
+        let has_tags = !self.tags.is_empty();
+        let from = from.map(String::from_utf8).transpose().map_err(|_| RequestWriteError::NotText);
+        let request = StoredRequest {
+            from: from?,
+            accounts: take_text(&mut self.accounts)?,
+            rows: take_list(&mut self.rows)?,
+            tags: has_tags.then(|| take_list(&mut self.tags)).transpose()?,
+            item_count: std::mem::take(&mut self.item_count),
+            row_count: u32::try_from(self.row_count).map_err(|_| RequestWriteError::TooManyRows)?,
+        };
+        self.row_count = 0;
+        self.before = 0;
+        Ok(request)
+    }
+
+    fn write_rows(&mut self, rows: impl Iterator<Item = RowNo>) {
+        let mut rows = rows.peekable();
+        let Some(first) = rows.next() else { return };
+        let is_merged = rows.peek().is_some();
+        open_element(&mut self.rows);
+        if is_merged {
+            self.rows.push(b'[');
+        }
+        write_number(&mut self.rows, distance(std::mem::replace(&mut self.before, first), first));
+        self.row_count += 1;
+        for row in rows {
+            self.rows.push(b',');
+            write_number(&mut self.rows, distance(first, row));
+            self.row_count += 1;
+        }
+        if is_merged {
+            self.rows.push(b']');
+        }
+    }
+
+    fn write_tags<'t>(&mut self, tags: impl Iterator<Item = &'t [u8]>) {
+        open_element(&mut self.tags);
+        self.tags.push(b'[');
+        for (nth, tags) in tags.enumerate() {
+            if nth > 0 {
+                self.tags.push(b',');
+            }
+            self.tags.extend_from_slice(tags);
+        }
+        self.tags.push(b']');
+    }
+}
+
+fn write_number(list: &mut Vec<u8>, number: i64) {
+    serde_json::to_writer(list, &number).expect("memory takes every byte");
+}
+
+/// Starts the next element of a JSON list.
+fn open_element(list: &mut Vec<u8>) {
+    list.push(if list.is_empty() { b'[' } else { b',' });
+}
+
+/// Closes the list and takes it out of its buffer.
+fn take_list(list: &mut Vec<u8>) -> Result<String, RequestWriteError> {
+    list.push(b']');
+    take_text(list)
+}
+
+/// Takes the text out of its buffer, in an allocation of its size.
+fn take_text(buffer: &mut Vec<u8>) -> Result<String, RequestWriteError> {
+    let text = std::str::from_utf8(buffer).map(str::to_owned).map_err(|_| RequestWriteError::NotText);
+    buffer.clear();
+    text
+}
+
 /// The rows of one item in the list: a distance, or several if rows were merged.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
 enum StoredRows {
     One(i64),
@@ -77,19 +207,15 @@ enum StoredRows {
 impl StoredRequest {
     /// Encodes items.
     pub fn encode(from: Option<&UserId>, items: &[Item]) -> Self {
-        let accounts: Vec<&str> = items.iter().map(|item| item.account.as_str()).collect();
-        let mut before = 0;
-        let rows: Vec<StoredRows> = items.iter().map(|item| rows_of(item, &mut before)).collect();
-        let tagged = items.iter().any(|item| item.updates.is_some());
-        let tags = tagged.then(|| json(&items.iter().map(tags_of).collect::<Vec<_>>()));
-        Self {
-            from: from.map(|id| id.as_str().to_owned()),
-            accounts: accounts.join("\n"),
-            rows: json(&rows),
-            tags,
-            item_count: u32::try_from(items.len()).unwrap_or(u32::MAX),
-            row_count: items.iter().map(|item| u32::try_from(item.row_count()).unwrap_or(u32::MAX)).sum(),
+        let has_tags = items.iter().any(|item| item.updates.is_some());
+        let mut writer = RequestWriter::default();
+        for item in items {
+            let tags: Vec<Vec<u8>> = tags_of(item).map(json).collect();
+            let tags = has_tags.then(|| tags.iter().map(Vec::as_slice));
+            writer.add(item.account.as_str().as_bytes(), item.rows(), tags);
         }
+        let written = writer.take(from.map(|id| id.as_str().as_bytes().to_vec()));
+        written.unwrap_or_else(|error| unreachable!("ids and tags of items are text: {error}"))
     }
 
     /// Reads items back.
@@ -166,29 +292,19 @@ fn behind(start: RowNo, distance: i64) -> Result<RowNo, StoredRequestError> {
     start.checked_add_signed(distance).ok_or(StoredRequestError::Row { start, distance })
 }
 
-fn rows_of(item: &Item, before: &mut RowNo) -> StoredRows {
-    let distance = distance(std::mem::replace(before, item.row), item.row);
-    match &item.updates {
-        Some(updates) if updates.len() > 1 => {
-            let others = updates.iter().skip(1).map(|(row, _)| self::distance(item.row, *row));
-            StoredRows::Merged(std::iter::once(distance).chain(others).collect())
-        }
-        Some(_) | None => StoredRows::One(distance),
-    }
-}
-
 /// The distance from one row to another, which may precede it.
 pub const fn distance(from: RowNo, to: RowNo) -> i64 {
     to.wrapping_sub(from).cast_signed()
 }
 
-fn tags_of(item: &Item) -> Vec<&TagValues> {
-    item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags)).collect()
+/// The tags of each row of an item.
+fn tags_of(item: &Item) -> impl Iterator<Item = &TagValues> {
+    item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags))
 }
 
 /// Serialising text, numbers and lists cannot fail.
-fn json(list: &impl Serialize) -> String {
-    serde_json::to_string(list).unwrap_or_default()
+fn json(tags: &TagValues) -> Vec<u8> {
+    serde_json::to_vec(tags).unwrap_or_default()
 }
 
 #[cfg(test)]

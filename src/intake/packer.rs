@@ -1,11 +1,11 @@
 //! Packs items into requests, in the encoding that the queue stores.
 
 use super::part_index::GroupedItem;
-use super::{IntakeError, IntakeOptions, text};
+use super::{IntakeError, IntakeOptions};
 use crate::domain::request::row::RowNo;
-use crate::stored_request::{StoredRequest, distance};
+use crate::stored_request::{RequestWriteError, RequestWriter, StoredRequest};
 
-/// The request that is being filled. Its buffers are reused for the next one.
+/// The request that is being filled.
 #[derive(Debug)]
 pub(super) struct Packer {
     /// Whether items carry fields beside their ids.
@@ -13,13 +13,7 @@ pub(super) struct Packer {
     most_items: u32,
     most_bytes: usize,
     from: Option<Vec<u8>>,
-    accounts: Vec<u8>,
-    rows: Vec<u8>,
-    tags: Vec<u8>,
-    item_count: u32,
-    row_count: u64,
-    /// The first row of the last item. The first row of the next item is relative to it.
-    before: RowNo,
+    request: RequestWriter,
     /// The last row that was added, for messages.
     last: RowNo,
     /// Rows in all complete requests.
@@ -33,12 +27,7 @@ impl Packer {
             most_items: options.items_per_request.get(),
             most_bytes: options.body_bytes,
             from: None,
-            accounts: Vec::new(),
-            rows: Vec::new(),
-            tags: Vec::new(),
-            item_count: 0,
-            row_count: 0,
-            before: 0,
+            request: RequestWriter::default(),
             last: 0,
             packed_rows: 0,
         }
@@ -52,107 +41,41 @@ impl Packer {
     /// Adds an item. Returns the previous request if the item does not fit into it.
     pub(super) fn item(&mut self, item: GroupedItem<'_>) -> Result<Option<StoredRequest>, IntakeError> {
         let full = if self.fits(item) { None } else { self.finish()? };
-        if self.item_count == 0 {
+        if self.request.item_count() == 0 {
             self.from = item.from.map(<[u8]>::to_vec);
         }
-        self.item_count += 1;
-        if !self.accounts.is_empty() {
-            self.accounts.push(b'\n');
-        }
-        self.accounts.extend_from_slice(item.account);
-        self.write_rows(item);
-        if self.has_fields {
-            self.write_tags(item);
-        }
+        let mut last = self.last;
+        let rows = item.rows().inspect(|row| last = *row);
+        self.request.add(item.account, rows, self.has_fields.then(|| item.tags()));
+        self.last = last;
         Ok(full)
     }
 
     /// The request that is being filled, unless it is empty.
     pub(super) fn finish(&mut self) -> Result<Option<StoredRequest>, IntakeError> {
-        if self.item_count == 0 {
+        if self.request.item_count() == 0 {
             return Ok(None);
         }
-        let row = self.last;
-        let encoded = StoredRequest {
-            from: self.from.take().map(String::from_utf8).transpose().map_err(|_| IntakeError::Damaged { row })?,
-            accounts: take_text(&mut self.accounts, row)?,
-            rows: take_list(&mut self.rows, row)?,
-            tags: self.has_fields.then(|| take_list(&mut self.tags, row)).transpose()?,
-            item_count: self.item_count,
-            row_count: u32::try_from(self.row_count).map_err(|_| IntakeError::Overfull { row })?,
-        };
-        self.packed_rows += self.row_count;
-        self.item_count = 0;
-        self.row_count = 0;
-        self.before = 0;
-        Ok(Some(encoded))
+        let (row, rows) = (self.last, self.request.row_count());
+        let written = self.request.take(self.from.take()).map_err(|error| match error {
+            RequestWriteError::NotText => IntakeError::Damaged { row },
+            RequestWriteError::TooManyRows => IntakeError::Overfull { row },
+        });
+        self.packed_rows += rows;
+        written.map(Some)
     }
 
     /// Whether the item fits into the request.
     fn fits(&self, item: GroupedItem<'_>) -> bool {
-        if self.item_count == self.most_items || self.from.as_deref() != item.from {
+        if self.request.item_count() == self.most_items || self.from.as_deref() != item.from {
             return false;
         }
-        let accounts = self.accounts.len() + 1 + item.account.len();
         let tags = if self.has_fields {
             // A bracket or comma before the element, a bracket after the last.
-            self.tags.len() + item.tags().map(|tags| tags.len() + 1).sum::<usize>() + 3
+            item.tags().map(|tags| tags.len() + 1).sum::<usize>() + 3
         } else {
             0
         };
-        accounts + tags <= self.most_bytes
+        self.request.bytes() + 1 + item.account.len() + tags <= self.most_bytes
     }
-
-    fn write_rows(&mut self, item: GroupedItem<'_>) {
-        open_element(&mut self.rows);
-        if item.is_merged() {
-            self.rows.push(b'[');
-        }
-        let mut start = self.before;
-        for (nth, row) in item.rows().enumerate() {
-            if nth > 0 {
-                self.rows.push(b',');
-            }
-            serde_json::to_writer(&mut self.rows, &distance(start, row)).expect("memory takes every byte");
-            if nth == 0 {
-                start = row;
-                self.before = row;
-            }
-            self.row_count += 1;
-            self.last = row;
-        }
-        if item.is_merged() {
-            self.rows.push(b']');
-        }
-    }
-
-    fn write_tags(&mut self, item: GroupedItem<'_>) {
-        open_element(&mut self.tags);
-        self.tags.push(b'[');
-        for (nth, tags) in item.tags().enumerate() {
-            if nth > 0 {
-                self.tags.push(b',');
-            }
-            self.tags.extend_from_slice(tags);
-        }
-        self.tags.push(b']');
-    }
-}
-
-/// Starts the next element of a JSON list.
-fn open_element(list: &mut Vec<u8>) {
-    list.push(if list.is_empty() { b'[' } else { b',' });
-}
-
-/// Closes the list and takes it out of its buffer.
-fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
-    list.push(b']');
-    take_text(list, row)
-}
-
-/// Takes the text out of its buffer, in an allocation of its size.
-fn take_text(buffer: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
-    let text = text(buffer, row).map(str::to_owned);
-    buffer.clear();
-    text
 }

@@ -278,11 +278,6 @@ impl Tables {
 }
 
 impl<'a> GroupedItem<'a> {
-    /// Whether several rows share the item.
-    pub(super) fn is_merged(self) -> bool {
-        self.item.first_extra != END
-    }
-
     /// The rows that share the item, in row order.
     pub(super) fn rows(self) -> impl Iterator<Item = RowNo> {
         std::iter::once(self.item.row).chain(self.more().map(|more| more.row))

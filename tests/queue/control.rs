@@ -48,7 +48,7 @@ async fn a_changed_instruction_is_damage() {
     queue.close().await.unwrap();
     ControlFile::of(&place.file()).send(&instruction("1", "job", InstructionKind::Pause)).unwrap();
     place.open().await.close().await.unwrap();
-    place.tamper("UPDATE control SET kind = 'resume'").await;
+    place.tamper("UPDATE control SET command = 'resume'").await;
     let error = place.open().await.control_state(run).await.unwrap_err();
     assert!(error.is_damage(), "{error}");
 }
