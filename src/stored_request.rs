@@ -80,13 +80,11 @@ pub struct RequestWriter {
 }
 
 /// Why what was written is no request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestWriteError {
     /// An id or a tag is not UTF-8.
-    #[error("bytes that are not UTF-8")]
     NotText,
     /// More rows than the queue can count.
-    #[error("more than {} rows", u32::MAX)]
     TooManyRows,
 }
 
@@ -215,7 +213,7 @@ impl StoredRequest {
             writer.add(item.account.as_str().as_bytes(), item.rows(), tags);
         }
         let written = writer.take(from.map(|id| id.as_str().as_bytes().to_vec()));
-        written.unwrap_or_else(|error| unreachable!("ids and tags of items are text: {error}"))
+        written.unwrap_or_else(|error| unreachable!("ids and tags of items are text: {error:?}"))
     }
 
     /// Reads items back.
