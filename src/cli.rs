@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -14,6 +14,7 @@ use clap_complete::Shell;
 use crate::domain::hint::Hint;
 use crate::domain::operation;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::response::verification::Verified;
 use crate::log::{LogFormat, LogOptions};
 use imbulk_sandbox::{FaultRule, FaultRuleError};
 
@@ -107,6 +108,13 @@ pub enum CliCommand {
     /// Make failed items pending again, so that the next run sends them
     #[command(after_long_help = manual::RETRY.help())]
     Retry(RetryArgs),
+    /// Look up at the server whether the effects of a run are there, and record it for each row
+    ///
+    /// Looks at the server again, long after a run: are the accounts gone, the friends gone on the sides that the job
+    /// names, the fields as they were set, the imports present? It only reads, within the call limits of the run, and
+    /// needs no job file and no --execute. If it is stopped or killed, the same command resumes it.
+    #[command(after_long_help = manual::VERIFY.help())]
+    Verify(VerifyArgs),
     /// Remove the rows and results of old runs from the queue
     ///
     /// Removes the rows, results and personal data of runs that ended long ago, and frees their space. The run, its
@@ -188,6 +196,8 @@ pub enum SchemaName {
     Status,
     /// What `imbulk retry NAME --json` prints
     Retry,
+    /// What `imbulk verify NAME --json` prints
+    Verify,
     /// What the command of `notify.command` receives
     Notification,
 }
@@ -335,7 +345,38 @@ pub struct RetryArgs {
     /// Outcome of the items: failed or in_doubt
     #[arg(long, default_value = "failed", value_parser = retried)]
     pub outcome: Outcome,
+    /// Only items that `imbulk verify` found contradicted, whatever their outcome
+    #[arg(long, value_name = "contradicted", value_parser = contradicted, conflicts_with_all = ["outcome", "code"])]
+    pub verified: Option<Verified>,
     /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `imbulk verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Job name (its latest run), or the beginning of a run id (4 characters or more)
+    pub name: String,
+    /// Target of the run, if the job has several: an SDKAppID or `loopback`
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Look up rows with these outcomes: succeeded, already_done, failed or in_doubt
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "succeeded,already_done",
+        value_parser = verifiable,
+        value_name = "OUTCOME,…"
+    )]
+    pub outcome: Vec<Outcome>,
+    /// Look up only N random items
+    #[arg(long, value_name = "N")]
+    pub sample: Option<NonZeroU64>,
+    /// Seed of the random choice: the same seed chooses the same items [default: random]
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub seed: Option<u64>,
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -453,6 +494,22 @@ fn retried(name: &str) -> Result<Outcome, String> {
     match name.parse() {
         Ok(outcome @ (Outcome::Failed | Outcome::InDoubt)) => Ok(outcome),
         Ok(_) | Err(_) => Err("expected failed or in_doubt: only these items can be sent again".to_owned()),
+    }
+}
+
+fn contradicted(name: &str) -> Result<Verified, String> {
+    match name.parse() {
+        Ok(verified @ Verified::Contradicted) => Ok(verified),
+        Ok(_) | Err(_) => Err("expected contradicted: only these items need another call".to_owned()),
+    }
+}
+
+fn verifiable(name: &str) -> Result<Outcome, String> {
+    match name.parse() {
+        Ok(outcome @ (Outcome::Succeeded | Outcome::AlreadyDone | Outcome::Failed | Outcome::InDoubt)) => Ok(outcome),
+        Ok(_) | Err(_) => {
+            Err("expected succeeded, already_done, failed or in_doubt: only these rows were sent".to_owned())
+        }
     }
 }
 

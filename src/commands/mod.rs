@@ -17,6 +17,7 @@ mod sandbox;
 mod schema;
 mod status;
 mod usersig;
+mod verify;
 
 use crate::cli::{Cli, CliCommand};
 use crate::domain::exit::Exit;
@@ -49,6 +50,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Ctl(args) => ctl::ctl(&args, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
+        CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Forget(args) => forget::forget(&args, &queue).await,
         CliCommand::Explain(args) => explain::explain(&args),
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,

@@ -15,8 +15,12 @@ pub(super) async fn retry(args: &cli::RetryArgs, path: &Path) -> Result<Exit, Er
     let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
     refuse_forgotten(&run)?;
     refuse_superseded(&run)?;
+    let selection = match args.verified {
+        Some(_contradicted) => RetrySelection::Contradicted,
+        None => RetrySelection::Ended { outcome: args.outcome, code: args.code },
+    };
     let mut queue = Queue::open(path).await?;
-    let retried = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;
+    let retried = queue.retry(&run, selection).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
     let report = RetryReport::new(&run, retried);

@@ -34,7 +34,7 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     let notifier =
         (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), &settings::SECRET_VARIABLES));
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
-    let done = session::run(options, env, queue, log, &manager, &mut results).await.map_err(Error::from);
+    let done = Box::pin(session::run(options, env, queue, log, &manager, &mut results)).await.map_err(Error::from);
     manager.stop();
     let exit = done.as_ref().map_or_else(Error::exit, |exit| *exit);
     if done.is_err() {

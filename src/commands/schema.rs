@@ -9,6 +9,7 @@ use crate::report::plan::Plan;
 use crate::report::retry::RetryReport;
 use crate::report::status::StatusOutput;
 use crate::report::summary::Summary;
+use crate::report::verification::VerifyReport;
 use crate::settings::job_schema;
 
 /// Prints a JSON schema.
@@ -19,6 +20,7 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Run => schema_of::<Vec<Summary>>("What `imbulk run JOB --json` prints"),
         SchemaName::Status => schema_of::<StatusOutput>("What `imbulk status --json` prints"),
         SchemaName::Notification => schema_of::<Notification>("What the command of `notify.command` receives"),
+        SchemaName::Verify => schema_of::<VerifyReport>("What `imbulk verify NAME --json` prints"),
         SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
     };
     super::print_json(&schema)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::operation::{BoundOperation, Preparations};
 use super::rate_limit::calls_per_day::CallsPerDay;
@@ -172,7 +173,7 @@ pub struct Limits {
 }
 
 /// When a request is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// The maximum of attempts, the first one included.
     pub max_attempts: NonZeroU32,

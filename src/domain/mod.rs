@@ -6,6 +6,7 @@
 
 pub mod bottleneck;
 pub mod call_counts;
+pub mod call_settings;
 pub mod change;
 pub mod control;
 pub mod exit;

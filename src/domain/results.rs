@@ -14,6 +14,8 @@ use super::request::row::TagValue;
 pub const PLACE: [&str; 2] = ["source", "line"];
 /// The last columns: what became of the row.
 pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finished_at"];
+/// The columns after them: what the last `imbulk verify` showed, and when. Files of earlier versions lack them.
+pub const VERIFIED: [&str; 2] = ["verified", "verified_at"];
 /// What a cell with JSON starts with.
 const JSON: &str = "json:";
 
@@ -21,8 +23,8 @@ const JSON: &str = "json:";
 pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &InputShape) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
     let expected = || PLACE.into_iter().chain(shape.columns()).chain(OUTCOME);
-    let is_tag = |name: &str| shape.fields.field(name).is_some();
-    let are_known = names.iter().all(|name| expected().any(|known| known == *name) || is_tag(name));
+    let is_other = |name: &str| shape.fields.field(name).is_some() || VERIFIED.contains(&name);
+    let are_known = names.iter().all(|name| expected().any(|known| known == *name) || is_other(name));
     are_known && expected().all(|known| names.contains(&known))
 }
 
@@ -85,6 +87,7 @@ mod tests {
         let deleted = "source,line,UserID,outcome,code,reason,attempts,finished_at";
         assert!(is(deleted, "account_delete"));
         assert!(!is(deleted, "friend_delete_all"));
+        assert!(is(&format!("{deleted},verified,verified_at"), "account_delete"));
         assert!(is("UserID,outcome,code,line,source,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,line,UserID,note,outcome,code,reason,attempts,finished_at", "account_delete"));

@@ -9,6 +9,7 @@ use super::Format;
 use crate::domain::operation::InputShape;
 use crate::domain::request::row::TagValues;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::response::verification::Verified;
 use crate::domain::results;
 use crate::domain::timestamp::rfc3339;
 
@@ -24,6 +25,8 @@ pub(super) struct ResultRow<'a> {
     pub(super) reason: Cow<'a, str>,
     pub(super) attempts: u32,
     pub(super) finished_at: Option<i64>,
+    /// What the last verification showed, and when.
+    pub(super) verified: Option<(Verified, i64)>,
 }
 
 /// The columns of the results, and which rows they contain.
@@ -43,6 +46,7 @@ pub(super) struct RowWriter<'a> {
     layout: &'a Layout,
     out: Buffer,
     finished: TimeCache,
+    verified: TimeCache,
 }
 
 enum Buffer {
@@ -73,7 +77,7 @@ impl Layout {
         let mut lines = RowWriter::new(self, 0);
         if let Buffer::Csv(cells) = &mut lines.out {
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
-            columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME));
+            columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME).chain(results::VERIFIED));
             cells.csv.write_record(columns).map_err(fail)?;
         }
         lines.into_bytes()
@@ -88,16 +92,17 @@ impl<'a> RowWriter<'a> {
             Format::Csv => Buffer::Csv(Box::new(CsvCells { csv: csv::Writer::from_writer(out), digits: Vec::new() })),
             Format::Jsonl => Buffer::Jsonl(out),
         };
-        Self { layout, out, finished: TimeCache::default() }
+        Self { layout, out, finished: TimeCache::default(), verified: TimeCache::default() }
     }
 
     pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
         let Layout { shape, tags, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
+        let verified = line.verified.map(|(verified, at)| (verified.name(), self.verified.text(at)));
         match &mut self.out {
-            Buffer::Csv(cells) => cells.write(shape, tags, line, finished_at).map_err(fail),
+            Buffer::Csv(cells) => cells.write(shape, tags, line, (finished_at, verified)).map_err(fail),
             Buffer::Jsonl(out) => {
-                let object = ResultObject { shape, line, finished_at };
+                let object = ResultObject { shape, line, finished_at, verified };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
                 out.push(b'\n');
                 Ok(())
@@ -139,7 +144,7 @@ impl CsvCells {
         shape: &InputShape,
         tags: &[String],
         line: &ResultRow<'_>,
-        finished_at: &str,
+        (finished_at, verified): (&str, Option<(&str, &str)>),
     ) -> Result<(), csv::Error> {
         self.csv.write_field(line.source)?;
         self.number(line.number)?;
@@ -159,6 +164,9 @@ impl CsvCells {
         self.csv.write_field(line.reason.as_bytes())?;
         self.number(line.attempts)?;
         self.csv.write_field(finished_at)?;
+        let (verified, verified_at) = verified.unwrap_or_default();
+        self.csv.write_field(verified)?;
+        self.csv.write_field(verified_at)?;
         self.csv.write_record(None::<&[u8]>)
     }
 
@@ -174,11 +182,12 @@ struct ResultObject<'a> {
     shape: &'a InputShape,
     line: &'a ResultRow<'a>,
     finished_at: &'a str,
+    verified: Option<(&'a str, &'a str)>,
 }
 
 impl Serialize for ResultObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { shape, line, finished_at } = self;
+        let Self { shape, line, finished_at, verified } = self;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("source", line.source)?;
         object.serialize_entry("line", &line.number)?;
@@ -194,6 +203,9 @@ impl Serialize for ResultObject<'_> {
         object.serialize_entry("reason", &line.reason)?;
         object.serialize_entry("attempts", &line.attempts)?;
         object.serialize_entry("finished_at", &line.finished_at.map(|_| finished_at))?;
+        let (verified, verified_at) = verified.unzip();
+        object.serialize_entry("verified", &verified)?;
+        object.serialize_entry("verified_at", &verified_at)?;
         object.end()
     }
 }

@@ -136,6 +136,7 @@ async fn read_range(
         exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
         skipped: snapshot.skipped_rows(run.id, rows.clone()).await?,
         line_spans: snapshot.line_spans(run.id, rows.clone()).await?,
+        verified: snapshot.verified(run.id, rows.clone()).await?,
         first: rows.start,
         end: rows.end,
     })

@@ -9,7 +9,7 @@ use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::row::{RowNo, TagValues};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::queue::{QueueError, RowOutcome, SkippedResult};
+use crate::queue::{QueueError, RowOutcome, SkippedResult, VerifiedRow};
 
 /// Everything that is known of the rows from `first` up to, but without, `end`.
 pub(super) struct RowRange {
@@ -21,6 +21,7 @@ pub(super) struct RowRange {
     pub(super) exceptions: Vec<RowOutcome>,
     pub(super) skipped: Vec<SkippedResult>,
     pub(super) line_spans: Vec<LineSpan>,
+    pub(super) verified: Vec<VerifiedRow>,
 }
 
 /// The formatted rows of a range.
@@ -58,6 +59,7 @@ impl RowRange {
         let found_rows = self.found_rows()?;
         let mut exceptions = self.exceptions.iter().peekable();
         let mut skipped_rows = self.skipped.iter().peekable();
+        let mut verified_rows = self.verified.iter().peekable();
         let mut span = 0;
         for (row, found_row) in (self.first..).zip(found_rows) {
             while self.line_spans.get(span + 1).is_some_and(|next| next.first_row <= row) {
@@ -66,7 +68,8 @@ impl RowRange {
             let source_line = source_line(sources, self.line_spans.get(span), row)?;
             let exception = exceptions.next_if(|exception| exception.row == row);
             let skipped = skipped_rows.next_if(|skipped| skipped.row == row);
-            let (outcome, line) = match (found_row, skipped, exception) {
+            let verified = verified_rows.next_if(|verified| verified.row == row);
+            let (outcome, mut line) = match (found_row, skipped, exception) {
                 (FoundRow::One(sent_row), None, exception) => of_sent_row(sent_row, exception, &source_line)?,
                 (FoundRow::None, Some(skipped), None) => of_skipped_row(skipped, sources, &source_line)?,
                 (FoundRow::None, None, _) => return Err(source_line.missing(row)),
@@ -74,6 +77,7 @@ impl RowRange {
                     return Err(source_line.doubled(row));
                 }
             };
+            line.verified = verified.map(|verified| (verified.verified, verified.at));
             found[outcome] += 1;
             if layout.only.as_ref().is_none_or(|only| only.contains(&outcome)) {
                 tally[outcome] += 1;
@@ -129,6 +133,7 @@ fn of_sent_row<'a>(
         reason: exception.map_or(sent_row.earlier, |exception| &exception.reason).into(),
         attempts: sent_row.attempts,
         finished_at: sent_row.finished_at,
+        verified: None,
     };
     Ok((outcome, line))
 }
@@ -156,6 +161,7 @@ fn of_skipped_row<'a>(
         reason,
         attempts: 0,
         finished_at: None,
+        verified: None,
     };
     Ok((skipped.outcome, line))
 }

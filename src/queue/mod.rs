@@ -25,6 +25,7 @@ mod selection;
 mod shown_plan;
 mod sqlite;
 mod used_file;
+mod verification;
 
 pub use carried::{CarriedOver, CarriedPage, CarriedRow, StoredCarry};
 pub use control_file::ControlFile;
@@ -47,3 +48,4 @@ pub use sqlite::read::row_results::RequestResult;
 pub use sqlite::reader::{Reader, Snapshot};
 pub use sqlite::store::Queue;
 pub use used_file::{FileKind, UsedFile};
+pub use verification::{Verification, VerifiedReason, VerifiedRow, VerifySample, VerifySelection};

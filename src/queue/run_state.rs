@@ -6,6 +6,7 @@ use super::carried::StoredCarry;
 use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
+use crate::domain::call_settings::CallSettings;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
@@ -82,6 +83,8 @@ pub struct Run {
     pub(super) state: RunState,
     /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
     pub settings_digest: Option<String>,
+    /// How the last session called the API; none before the first one, and for sessions of earlier versions.
+    pub call_settings: Option<CallSettings>,
     /// Why the last session ended before the run did.
     pub end_reason: Option<Message>,
     /// The kind of that reason; none while a session is sending, and after it was killed.

@@ -9,11 +9,16 @@ use crate::domain::response::outcome::Outcome;
 
 /// The items that `imbulk retry` makes pending again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetrySelection {
-    /// Their outcome: failed or in doubt.
-    pub outcome: Outcome,
-    /// Only the items with this code; none: all of them.
-    pub code: Option<i64>,
+pub enum RetrySelection {
+    /// Those with an outcome.
+    Ended {
+        /// Their outcome: failed or in doubt.
+        outcome: Outcome,
+        /// Only the items with this code; none: all of them.
+        code: Option<i64>,
+    },
+    /// Those whose requested state was not there when `imbulk verify` looked, whatever their outcome.
+    Contradicted,
 }
 
 /// What `imbulk retry` did.

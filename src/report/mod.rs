@@ -24,6 +24,7 @@ pub mod summary;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod verification;
 mod wrap;
 
 pub use text::moment_ahead;

@@ -20,6 +20,7 @@ use crate::domain::heartbeat::Heartbeat;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
+use crate::domain::response::verification::VerifiedRows;
 use crate::domain::timestamp::rfc3339;
 
 /// The characters of a run id in a table, unless more are needed to tell the runs apart.
@@ -82,6 +83,8 @@ pub struct StateFacts {
     pub seconds_left: Option<u64>,
     /// What `imbulk forget` left of its rows; null if they are in the queue.
     pub forgotten: Option<ForgottenRows>,
+    /// Rows by what the last `imbulk verify` of each showed.
+    pub verified: VerifiedRows,
 }
 
 /// What remains of the rows of a run that was forgotten.
@@ -224,6 +227,14 @@ impl StatusOutput {
     }
 }
 
+impl StateFacts {
+    /// `9,998 confirmed, 2 contradicted`
+    fn verified_text(&self) -> String {
+        let found = self.verified.each().into_iter().filter(|(_, rows)| *rows > 0);
+        found.map(|(verified, rows)| format!("{} {verified}", count(rows))).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Detail {
     /// The text for people. See [`StatusOutput::text`].
     pub fn text(&self, width: Option<u16>) -> String {
@@ -253,6 +264,9 @@ impl Detail {
             text.figure("results", &format!("BLAKE3 {results_digest}"));
         }
         self.totals(&mut text);
+        if self.facts.verified != VerifiedRows::default() {
+            text.figure("verified", &self.facts.verified_text());
+        }
         text.figure("queue", &format!("{} on disk", self.queue_bytes));
         figures.codes(&mut text);
         if self.is_partial {

@@ -107,7 +107,7 @@ pub async fn run(
 }
 
 /// Ends the process at once. Like after a kill, the queue on disk is consistent.
-fn leave(why: &str) {
+pub(super) fn leave(why: &str) {
     events::log_left(Exit::Stopped, why);
     tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
     log::finish();
@@ -373,7 +373,7 @@ fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {
 }
 
 /// Sends the requests of the runs, shows the progress, and logs what changes.
-async fn send(
+pub(super) async fn send(
     queue: Queue,
     (jobs, subject): (Vec<RunnerJob>, Subject),
     deadlines: &mut Vec<Deadline>,
@@ -424,7 +424,7 @@ async fn close_all(
 }
 
 /// Waits for a step that a signal may interrupt, because the next session can repeat it.
-async fn or_signal<T>(
+pub(super) async fn or_signal<T>(
     signals: &mut Signals,
     doing: impl Future<Output = Result<T, SessionError>>,
 ) -> Result<T, SessionError> {

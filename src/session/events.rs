@@ -15,6 +15,7 @@ use crate::domain::schedule::{CloseFuse, StopReason};
 use crate::domain::state_change::StateChange;
 use crate::queue::Run;
 use crate::report::state_change::state_change_text;
+use crate::report::verification::VerifyReport;
 use crate::stderr::RUN;
 
 /// The input is finished already: nothing is sent.
@@ -76,6 +77,26 @@ pub(super) fn log_end(
         duration_ms = milliseconds(took),
         calls,
         "run ended"
+    );
+}
+
+/// The end of this session of a verification.
+pub(super) fn log_verified(report: &VerifyReport, exit: Exit) {
+    let VerifyReport { run, job, verified, pending, seconds, calls, .. } = report;
+    let duration_ms = milliseconds(Duration::try_from_secs_f64(*seconds).unwrap_or_default());
+    info!(
+        target: RUN,
+        event = "verified",
+        run,
+        job,
+        exit_code = exit.code(),
+        confirmed = verified.confirmed,
+        contradicted = verified.contradicted,
+        unknown = verified.unknown,
+        pending,
+        duration_ms,
+        calls,
+        "verification ended"
     );
 }
 

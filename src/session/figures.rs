@@ -6,6 +6,7 @@ use crate::clock;
 use crate::domain::hint::Message;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
+use crate::domain::response::verification::VerifiedRows;
 use crate::domain::timestamp::{local, rfc3339};
 use crate::queue::{KILLED, QueueError, Reader, Run, RunState};
 use crate::report::json::FormatVersion;
@@ -30,11 +31,12 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
     for run in &runs {
         let state = StateName::of(run, owner);
         let outcomes = reader.tally(run).await?;
+        let verified = reader.verified_rows(run.id).await?;
         let is_sending = state == StateName::Sending;
         shown.push(RunStatus {
             operation: run.operation()?.name,
             state,
-            facts: facts(reader, run, state, &outcomes, &now),
+            facts: StateFacts { verified, ..facts(reader, run, state, &outcomes, &now) },
             stopped: reason(run, state, &runs),
             limited_by: is_sending.then(|| limited_by(run.heartbeat.as_ref(), &now)),
             rows: run.row_count.cast_unsigned(),
@@ -53,6 +55,7 @@ pub async fn detail(reader: &Reader, id: &str) -> Result<Option<Detail>, QueueEr
     let runs = reader.runs().await?;
     let Some(run) = runs.iter().find(|run| run.uuid == id) else { return Ok(None) };
     let outcomes = reader.tally(run).await?;
+    let verified = reader.verified_rows(run.id).await?;
     let (with_code, skipped) = (with_code(&outcomes), skipped_rows_to_read(&outcomes));
     let mut figures = figures_without_lists(reader, run, outcomes)?;
     figures.codes = reader.codes_of_first(run.id, READ_ROWS).await?;
@@ -63,7 +66,7 @@ pub async fn detail(reader: &Reader, id: &str) -> Result<Option<Detail>, QueueEr
     let heartbeat = run.heartbeat.clone();
     let zone = now.time_zone();
     Ok(Some(Detail {
-        facts: facts(reader, run, figures.state, &outcomes, &now),
+        facts: StateFacts { verified, ..facts(reader, run, figures.state, &outcomes, &now) },
         is_partial: with_code.max(skipped) > READ_ROWS.cast_unsigned(),
         session: heartbeat.as_ref().map(|it| SessionTotals::new(it, &outcomes, |at| local(at, zone))),
         heartbeat: heartbeat.filter(|_| figures.state == StateName::Sending),
@@ -100,6 +103,7 @@ fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Z
     });
     StateFacts {
         forgotten,
+        verified: VerifiedRows::default(),
         since: since.map(|at| local(at, now.time_zone())),
         pid: sending.and_then(|heartbeat| reader.owner().or(Some(heartbeat.pid))),
         seconds_left: sending.and_then(|heartbeat| seconds_left(heartbeat, outcomes[Outcome::Pending])),

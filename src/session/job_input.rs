@@ -4,9 +4,12 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::error::SessionError;
 use super::progress_display::StepDisplay;
 use super::target_settings::TargetSettings;
+use crate::domain::call_settings::CallSettings;
 use crate::domain::guard::Protected;
 use crate::domain::job::{Guard, Job, Protection};
 use crate::domain::progress::{Phase, ProgressSnapshot};
@@ -120,6 +123,22 @@ impl JobInput {
         let text =
             format!("{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}", input.rejects);
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// How a session of a run calls the API, for commands that have no job file.
+    pub(super) fn call_settings(&self, run: &Run) -> Result<CallSettings, SessionError> {
+        let daily = self.job.calls_per_day();
+        let zone = daily.as_ref().and_then(|limit| limit.zone.as_ref()).and_then(TimeZone::iana_name);
+        Ok(CallSettings {
+            endpoint: self.target.endpoint(),
+            identifier: self.target.admin().map(str::to_owned),
+            calls_per_second: self.calls_per_second(run)?,
+            app_calls_per_second: self.job.limits.app_calls_per_second,
+            calls_per_day: daily.as_ref().map(|limit| limit.calls),
+            zone: zone.map(str::to_owned),
+            retry: self.job.retry,
+            outage: self.job.stop.outage,
+        })
     }
 
     /// The calls per second of a run's command. A resumed run may be of another operation than the job has now.

@@ -30,6 +30,7 @@ mod service_manager;
 mod session_run;
 mod target;
 mod target_settings;
+mod verification;
 
 pub use conformance::{Consent, conformance};
 pub use doctor::{Examined, examine};
@@ -45,3 +46,4 @@ pub(crate) use progress_display::{StepDisplay, only_time};
 pub use run_log::RunLog;
 pub use run_options::RunOptions;
 pub use service_manager::ServiceManager;
+pub use verification::{VerifyOptions, verify};

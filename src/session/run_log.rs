@@ -30,7 +30,7 @@ impl RunLog {
     /// A run starts or is resumed: nothing of this session was sent.
     pub(super) fn start(&mut self, session_run: &SessionRun<'_>) -> Result<(), SessionError> {
         let (run, job) = (&session_run.prepared.run, &session_run.input.job);
-        self.started.push(StartedRun { run: run.uuid.clone(), job: run.job.clone() });
+        self.begin(&run.uuid, &run.job);
         let resumed = run.started_at.is_some();
         info!(
             target: RUN,
@@ -51,6 +51,11 @@ impl RunLog {
             if resumed { "resumed" } else { "started" }
         );
         Ok(())
+    }
+
+    /// The changes that follow concern this run.
+    pub(super) fn begin(&mut self, run: &str, job: &str) {
+        self.started.push(StartedRun { run: run.to_owned(), job: job.to_owned() });
     }
 
     /// A change that concerns the runs that have started.

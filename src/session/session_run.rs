@@ -74,7 +74,7 @@ pub(super) async fn admit<'a>(
 pub(super) async fn begin(queue: &mut Queue, runs: &[SessionRun<'_>]) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
     for SessionRun { input, prepared: Prepared { run, replaces, .. }, .. } in runs {
-        queue.store_settings(run.id, &input.settings_digest()).await?;
+        queue.store_settings(run.id, &input.settings_digest(), &input.call_settings(run)?).await?;
         // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
         // session begins. In the other order both runs would be unfinished, and both would be sent.
         for replaced in replaces {

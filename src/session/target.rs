@@ -67,19 +67,22 @@ impl Target {
     /// The app of the jobs.
     pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Self, SessionError> {
         let app = agreed_app(jobs)?;
-        let (sdkappid, identifier) = identity(app).map_err(|error| named(jobs, error))?;
-        let Some((endpoint, _)) = server_of(app)? else {
-            let error = SessionError::usage(
-                "[app] has neither `region` nor `endpoint`",
-                "set `region` in [app], or IMBULK_ENDPOINT",
-            );
-            return Err(named(jobs, error));
-        };
+        identity(app).map_err(|error| named(jobs, error))?;
+        if server_of(app)?.is_none() {
+            return Err(named(jobs, no_server()));
+        }
+        Ok(Self { connect_timeout: connect_timeout(jobs), ..Self::of_app(app, env)? })
+    }
+
+    /// An app.
+    pub(super) fn of_app(app: &App, env: &Env) -> Result<Self, SessionError> {
+        let (sdkappid, identifier) = identity(app)?;
+        let (endpoint, _) = server_of(app)?.ok_or_else(no_server)?;
         let credentials = credentials(env)?;
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
-        let (kind, connect_timeout, sandbox) = (target_kind(app), connect_timeout(jobs), None);
+        let (kind, connect_timeout, sandbox) = (target_kind(app), None, None);
         Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
     }
 
@@ -173,6 +176,11 @@ impl Target {
     pub(super) fn seen(&self) -> Option<sandbox::Report> {
         self.sandbox.as_ref().map(|(sandbox, _)| sandbox.report())
     }
+}
+
+fn no_server() -> SessionError {
+    let hint = "set `region` in [app], or IMBULK_ENDPOINT";
+    SessionError::usage("[app] has neither `region` nor `endpoint`", hint)
 }
 
 /// The share of accounts and friendships that are missing in the sandbox, so that a first run shows `already_done` too.

@@ -38,6 +38,11 @@ use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 const NAME_CHARS: usize = 64;
 /// One cap for everything that an app is sent (limits page: 200 a second).
 pub const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// How a job retries that does not say so.
+pub const DEFAULT_RETRY: Retry = Retry { max_attempts: MAX_ATTEMPTS, base_delay: BASE_DELAY, max_delay: MAX_DELAY };
+/// What stops the session of a job that does not say so.
+pub const DEFAULT_STOP: Stop =
+    Stop { failed_share: FAILED_SHARE, after_items: AFTER_ITEMS.get(), outage: Some(OUTAGE) };
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(8).unwrap();
 const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_mins(1);

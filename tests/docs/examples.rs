@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 29] = [
+const NOT_RUN: [(&str, &str, &str); 31] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -49,6 +49,8 @@ const NOT_RUN: [(&str, &str, &str); 29] = [
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute --limit 1000", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", OPEN, "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", VERIFY, "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", CONTRADICTED, "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", EVIDENCE, "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", FORGET, "it needs a real app"),
     ("docs/guides/recover-from-a-wrong-export.md", "imbulk ctl quickstart drain", OTHER_PROCESS),
@@ -61,6 +63,8 @@ const KEY: &str = "sudo -u cleanup sh -c 'umask 077; cat > /srv/cleanup/secret.k
 const FORGET: &str = "imbulk forget --run purge-trial-accounts --execute";
 const JQ: &str = "it needs the program jq";
 const OTHER_PROCESS: &str = "it needs a run that another process is sending";
+const VERIFY: &str = "imbulk verify purge-trial-accounts --sample 10000";
+const CONTRADICTED: &str = "imbulk retry purge-trial-accounts --verified contradicted";
 const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";
 const EVIDENCE: &str = "imbulk results purge-trial-accounts --output purge-results.csv";
 const STATUS: &str = "sudo -u imbulk imbulk status --queue /var/lib/imbulk/purge/imbulk.db";

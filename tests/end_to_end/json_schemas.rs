@@ -173,11 +173,18 @@ fn the_schemas_refuse_a_key_that_is_new_and_a_key_that_is_missing() {
     let summaries = run(&workspace, &[], 3);
     let detail = accepted(&workspace, "status", &workspace.imbulk(&["status", "job", "--json"]).expect(0));
     let overview = accepted(&workspace, "status", &workspace.imbulk(&["status", "--json"]).expect(0));
+    let verified = workspace.imbulk(&["verify", "job", "--outcome", "succeeded,failed", "--json"]).expect(3);
+    let verified = accepted(&workspace, "verify", &verified);
     let retried = retry(&workspace, &[]);
     let mut changed = BTreeSet::new();
-    for (name, json) in
-        [("plan", plans), ("run", summaries), ("status", detail), ("status", overview), ("retry", retried)]
-    {
+    for (name, json) in [
+        ("plan", plans),
+        ("run", summaries),
+        ("status", detail),
+        ("status", overview),
+        ("retry", retried),
+        ("verify", verified),
+    ] {
         let schema = schema(&workspace, name);
         let mut pointers = Vec::new();
         objects(&json, "", &mut pointers);

@@ -34,3 +34,4 @@ mod systemd;
 mod terminal;
 mod together;
 mod upgrades;
+mod verification;

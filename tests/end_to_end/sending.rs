@@ -57,6 +57,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("results", "output") => "results.jsonl",
         ("retry" | "explain", "code") => "70107",
         ("retry", "outcome") => "in_doubt",
+        ("retry", "verified") => "contradicted",
         ("completions", "shell") => "bash",
         ("sandbox", "listen") => "127.0.0.1:0",
         ("sandbox", "sdkappid") => "1400000001",
@@ -101,8 +102,9 @@ fn nothing_is_sent_without_execute_whatever_the_arguments() {
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;
-    // `doctor` makes one call that only reads. `doctor --conformance` asks before it writes, as a test of it shows.
-    let silent = |command: &&clap::Command| !["help", "doctor"].contains(&command.get_name());
+    // `doctor` makes one call that only reads, and `verify` only reads, too. `doctor --conformance` asks before it
+    // writes. Tests of these commands show it.
+    let silent = |command: &&clap::Command| !["help", "doctor", "verify"].contains(&command.get_name());
     for command in cli.get_subcommands().filter(silent) {
         assert!(!command.has_subcommands(), "`imbulk {}` has commands of its own: consider them", command.get_name());
         for args in choices(command) {

@@ -47,7 +47,7 @@ async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
     for request in reader.snapshot().await?.request_results(run.id, RequestId::BEFORE_FIRST).await? {
         request.items()?;
     }
-    reader.verify(&run).await
+    reader.read_back(&run).await
 }
 
 #[tokio::test]

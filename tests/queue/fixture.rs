@@ -18,7 +18,7 @@ use imbulk_fixtures::operations::bound_with;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub(crate) const NOW: i64 = 1_790_000_000_000;
-pub(crate) const FAILED: RetrySelection = RetrySelection { outcome: Outcome::Failed, code: None };
+pub(crate) const FAILED: RetrySelection = RetrySelection::Ended { outcome: Outcome::Failed, code: None };
 
 /// A folder of its own for every test.
 pub(crate) struct QueueFolder(tempfile::TempDir);

@@ -13,5 +13,6 @@ mod protecting;
 mod retrying;
 mod runs;
 mod upgrading;
+mod verifying;
 mod view;
 mod writing;

@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     let batch = (answers, some(), prop::collection::vec(any::<usize>(), 0..6))
         .prop_map(|(answers, withdrawals, intents)| Step::Batch { answers, withdrawals, intents });
     let selection = (prop_oneof![Just(Failed), Just(InDoubt)], prop::option::of(1_i64..3))
-        .prop_map(|(outcome, code)| Step::Retry(RetrySelection { outcome, code }));
+        .prop_map(|(outcome, code)| Step::Retry(RetrySelection::Ended { outcome, code }));
     prop_oneof![
         12 => batch,
         2 => Just(Step::Crash),
@@ -151,9 +151,8 @@ impl Model {
 
     /// The selected items are then in new requests, which the model reads from the queue.
     fn retry(&mut self, selection: RetrySelection) -> u64 {
-        let selected = |ended: &(Outcome, Option<i64>)| {
-            ended.0 == selection.outcome && (selection.code.is_none() || ended.1 == selection.code)
-        };
+        let RetrySelection::Ended { outcome, code } = selection else { unreachable!("the model verifies nothing") };
+        let selected = |ended: &(Outcome, Option<i64>)| ended.0 == outcome && (code.is_none() || ended.1 == code);
         let rows = self.rows.values_mut().filter(|ended| selected(ended));
         rows.map(|ended| *ended = (Pending, None)).count() as u64
     }

@@ -99,7 +99,8 @@ async fn a_failed_row_whose_id_was_protected_later_is_skipped_when_it_is_retried
     record_call(&mut queue, run, &request, vec![failed(30002), failed(30002), done()]).await;
     assert_eq!(protect(&mut queue, run, &["u0"]).await, 0, "nothing is pending");
     let stored = queue.run(run).await.unwrap();
-    assert_eq!(queue.retry(&stored, RetrySelection { code: Some(8), ..FAILED }).await.unwrap().codes, []);
+    let selection = RetrySelection::Ended { outcome: Failed, code: Some(8) };
+    assert_eq!(queue.retry(&stored, selection).await.unwrap().codes, []);
     assert_eq!(queue.run(run).await.unwrap().protected_digest, "new digest", "nothing selected, nothing changed");
     assert_eq!(retried_rows(&queue.retry(&stored, FAILED).await.unwrap().codes), 2);
     assert_eq!(
@@ -123,7 +124,7 @@ async fn a_row_in_doubt_whose_id_was_protected_later_stays_in_doubt_when_it_is_r
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
     queue.finish(run, NOW).await.unwrap();
     let stored = queue.run(run).await.unwrap();
-    let selection = RetrySelection { outcome: InDoubt, code: None };
+    let selection = RetrySelection::Ended { outcome: InDoubt, code: None };
     assert_eq!(retried_rows(&queue.retry(&stored, selection).await.unwrap().codes), 2);
     assert_eq!(queue.run(run).await.unwrap().protected_digest, "");
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);

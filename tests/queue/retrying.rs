@@ -9,7 +9,7 @@ use imbulk::queue::{Queue, QueueError, RetrySelection, RunState};
 
 use crate::fixture::*;
 
-const DOUBTFUL: RetrySelection = RetrySelection { outcome: InDoubt, code: None };
+const DOUBTFUL: RetrySelection = RetrySelection::Ended { outcome: InDoubt, code: None };
 
 async fn retry(queue: &mut Queue, run: RunId, selection: RetrySelection) -> u64 {
     let run = queue.run(run).await.unwrap();
@@ -41,7 +41,7 @@ async fn only_what_ended_as_selected_is_pending_again() {
     let mut queue = place.open().await;
     let verdicts = vec![failed(1), done(), failed(2), ended(InDoubt, None), ended(AlreadyDone, Some(1)), failed(1)];
     let run = ended_run(&mut queue, "account_delete", vec![(None, items(0..6), verdicts)]).await;
-    let code = |code| RetrySelection { code: Some(code), ..FAILED };
+    let code = |code| RetrySelection::Ended { outcome: Failed, code: Some(code) };
     assert_eq!(retry(&mut queue, run, code(3)).await, 0);
     assert_eq!(queue.run(run).await.unwrap().state(), RunState::Finished, "nothing selected, nothing changed");
 
@@ -107,7 +107,7 @@ async fn merged_rows_are_retried_together_with_their_tags() {
     let load = vec![merged(&[0, 4]), merged(&[1]), merged(&[2, 3, 5])];
     let request = (Some("a"), load.clone(), vec![failed(1), failed(2), failed(1)]);
     let run = ended_run(&mut queue, "friend_update", vec![request]).await;
-    assert_eq!(retry(&mut queue, run, RetrySelection { code: Some(1), ..FAILED }).await, 5);
+    assert_eq!(retry(&mut queue, run, RetrySelection::Ended { outcome: Failed, code: Some(1) }).await, 5);
     assert_eq!(pending(&queue, run).await[0].items, [load[0].clone(), load[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Failed, 1), (Pending, 5)]);
 }

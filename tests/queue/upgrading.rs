@@ -15,7 +15,7 @@ async fn every_run_can_be_read_back_after_an_upgrade() {
         for run in reader.runs().await.unwrap() {
             reader.snapshot().await.unwrap().check_sums(&run).await.unwrap();
             if run.finished_at.is_some() {
-                reader.verify(&run).await.unwrap();
+                reader.read_back(&run).await.unwrap();
             }
             let files = reader.input_files(run.id).await.unwrap();
             assert_eq!(

@@ -53,6 +53,8 @@ pub struct ResultRow {
     pub attempts: u32,
     /// RFC 3339; empty while the row is pending.
     pub finished_at: String,
+    /// Such as `confirmed`; empty if no verification looked the row up.
+    pub verified: String,
 }
 
 impl InputRow {
@@ -199,6 +201,8 @@ pub fn parse(text: &str) -> Vec<ResultRow> {
         reason: record[reason].to_owned(),
         attempts: record[attempts].parse().expect("a number"),
         finished_at: record[finished_at].to_owned(),
+        // Earlier versions had no such column.
+        verified: at("verified").map(|at| record[at].to_owned()).unwrap_or_default(),
     };
     csv.records().map(|record| row(record.expect("a record"))).collect()
 }

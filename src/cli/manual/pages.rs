@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 16] = [
+pub const ALL: [&Manual; 17] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -14,6 +14,7 @@ pub const ALL: [&Manual; 16] = [
     &CTL,
     &RESULTS,
     &RETRY,
+    &VERIFY,
     &FORGET,
     &EXPLAIN,
     &SANDBOX,
@@ -226,12 +227,50 @@ pub const RETRY: Manual = Manual {
         ("imbulk retry purge", "all failed items"),
         ("imbulk retry purge --code 70500", "failed items with this code"),
         ("imbulk retry purge --outcome in_doubt", "items whose effect is unknown"),
+        ("imbulk retry purge --verified contradicted", "items whose effect is not there any more"),
         ("imbulk run purge.toml --execute", "sends them"),
     ],
     notes: &[],
     files: &[QUEUE_FILE],
     environment: READER_VARIABLES,
     exits: &[(Exit::Done, "done"), IO_ERROR, NOT_FOUND, IN_USE],
+};
+
+/// `imbulk verify`
+pub const VERIFY: Manual = Manual {
+    name: "verify",
+    examples: &[
+        ("imbulk verify purge", "look up every row that ended well"),
+        ("imbulk verify purge --sample 1000", "look up 1,000 random items"),
+        ("imbulk verify purge --outcome in_doubt", "look up rows whose effect is unknown"),
+        ("imbulk retry purge --verified contradicted", "make rows without their effect pending again"),
+    ],
+    notes: &[Note {
+        title: "Results",
+        text: "confirmed: the requested state is there. contradicted: another state is there. unknown: the lookup \
+               showed nothing.",
+        rows: &[],
+    }],
+    files: &[QUEUE_FILE, LEDGER],
+    environment: &[
+        SECRET_KEY,
+        SECRET_KEY_FILE,
+        USER_SIG,
+        ("IMBULK_IDENTIFIER", "admin account that signs the calls, if not that of the run"),
+        ("IMBULK_ENDPOINT", "server, if not that of the run"),
+        QUEUE,
+        PROXY,
+        TIME_ZONE,
+    ],
+    exits: &[
+        (Exit::Done, "every row that was looked up is confirmed"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, unknown name, or the queue or the environment cannot be used"),
+        (Exit::DoneWithFailures, "done, with contradicted or unknown rows"),
+        HALTED,
+        STOPPED,
+        IN_USE,
+    ],
 };
 
 /// `imbulk forget`

@@ -40,6 +40,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     lookup: Some(LookupKind::Friends),
     online_check: false,
+    verification: Some(LookupKind::Friends),
 };
 
 /// Which side of a friendship a delete removes.

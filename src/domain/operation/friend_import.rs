@@ -3,7 +3,7 @@
 
 use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
-    ItemsBefore, Operation, Proof, ProtectedList,
+    ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -47,4 +47,5 @@ pub(super) static OPERATION: Operation = Operation {
     },
     lookup: None,
     online_check: false,
+    verification: Some(LookupKind::Friends),
 };

@@ -2,7 +2,7 @@
 
 use super::{
     AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
-    Operation, ProtectedList,
+    LookupKind, Operation, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -34,4 +34,5 @@ pub(super) static OPERATION: Operation = Operation {
     already_done: AlreadyDone::NEVER,
     lookup: None,
     online_check: false,
+    verification: Some(LookupKind::FriendFields),
 };

@@ -1,11 +1,11 @@
 //! The read-only commands that show whether a call has had its effect: their bodies, and what their answers say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::BoundOperation;
+use super::{BoundOperation, ItemsBefore};
 use crate::domain::request::Request;
 use crate::domain::request::account::UserId;
 
@@ -16,6 +16,10 @@ pub enum LookupKind {
     Accounts,
     /// Whether the accounts are friends (page friend_check).
     Friends,
+    /// The fields of friends (page friend_get_list).
+    FriendFields,
+    /// The friend list of one account (page friend_get).
+    FriendList,
 }
 
 /// A read-only command of the API.
@@ -47,6 +51,19 @@ impl LookupKind {
                 items_per_request: 1000,
                 calls_per_second: 200,
             },
+            // The page advises at most 100 friends, since large answers may fail.
+            Self::FriendFields => LookupCommand {
+                name: "friend_get_list",
+                path: "v4/sns/friend_get_list",
+                items_per_request: 100,
+                calls_per_second: 200,
+            },
+            Self::FriendList => LookupCommand {
+                name: "friend_get",
+                path: "v4/sns/friend_get",
+                items_per_request: 1,
+                calls_per_second: 200,
+            },
         }
     }
 }
@@ -65,27 +82,45 @@ pub enum LookupFinding {
 impl BoundOperation {
     /// The body of a lookup of the items of a request.
     pub fn lookup_body(self, lookup: LookupKind, request: &Request) -> Vec<u8> {
-        let ids = request.items.iter().map(|item| item.account.as_str());
+        let ids: Vec<&str> = request.items.iter().map(|item| item.account.as_str()).collect();
+        let from = request.from.as_ref().map(UserId::as_str);
         let sides = if self.deletes_both_sides() { "CheckResult_Type_Both" } else { "CheckResult_Type_Single" };
         let body = match lookup {
-            LookupKind::Accounts => json!({"CheckItem": ids.map(|id| json!({"UserID": id})).collect::<Vec<_>>()}),
-            LookupKind::Friends => json!({
-                "From_Account": request.from.as_ref().map(UserId::as_str),
-                "To_Account": ids.collect::<Vec<_>>(),
-                "CheckType": sides,
+            LookupKind::Accounts => {
+                json!({"CheckItem": ids.iter().map(|id| json!({"UserID": id})).collect::<Vec<_>>()})
+            }
+            LookupKind::Friends => json!({"From_Account": from, "To_Account": ids, "CheckType": sides}),
+            LookupKind::FriendFields => {
+                let tags = request.items.iter().flat_map(|item| item.merged_tags().into_keys());
+                let tags: BTreeSet<Box<str>> = tags.collect();
+                json!({"From_Account": from, "To_Account": ids, "TagList": tags})
+            }
+            // The sequences of 0 ask for all data. The first page says how many friends there are.
+            LookupKind::FriendList => json!({
+                "From_Account": ids.first(),
+                "StartIndex": 0,
+                "StandardSequence": 0,
+                "CustomSequence": 0,
             }),
         };
         body.to_string().into_bytes()
     }
 
+    /// Whether a call creates its items, so that the requested state is that they exist.
+    pub(super) fn creates_items(self) -> bool {
+        self.items_before == ItemsBefore::Missing
+    }
+
     /// What the status of an item in the answer to a lookup shows. `None` for a status that no page has.
     fn finding(self, status: &str) -> Option<LookupFinding> {
-        match status {
-            "NotImported" | "CheckResult_Type_NoRelation" => Some(LookupFinding::Reached),
-            "CheckResult_Type_BWithA" if self.deletes_both_sides() => Some(LookupFinding::ReverseSide),
-            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(LookupFinding::NotReached),
-            _ => None,
-        }
+        let is_there = match status {
+            "NotImported" | "CheckResult_Type_NoRelation" => false,
+            "CheckResult_Type_BWithA" if self.deletes_both_sides() => return Some(LookupFinding::ReverseSide),
+            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => true,
+            _ => return None,
+        };
+        let is_reached = is_there == self.creates_items();
+        Some(if is_reached { LookupFinding::Reached } else { LookupFinding::NotReached })
     }
 
     /// What the answer to a lookup shows of each item. An item without a status, or with two different ones, is left
@@ -119,6 +154,10 @@ impl LookupKind {
                 "a lookup shows that only the friend's own list still has From_Account"
             }
             (Self::Friends, LookupFinding::NotReached, _) => "a lookup shows that From_Account still has the friend",
+            (Self::FriendFields | Self::FriendList, LookupFinding::Reached, _) => "a lookup shows the requested state",
+            (Self::FriendFields | Self::FriendList, LookupFinding::NotReached | LookupFinding::ReverseSide, _) => {
+                "a lookup shows another state"
+            }
         }
     }
 }

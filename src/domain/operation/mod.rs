@@ -15,6 +15,7 @@ mod friend_import;
 mod friend_update;
 mod lookup;
 mod preparation;
+mod verification;
 
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
@@ -22,6 +23,7 @@ pub use fields::{
 };
 pub use lookup::{LookupCommand, LookupFinding, LookupKind};
 pub use preparation::{OnlineStatus, Preparation, Preparations};
+pub use verification::StateSeen;
 
 use super::request::{AccountKeys, Request};
 
@@ -65,10 +67,12 @@ pub struct Operation {
     pub answer: AnswerShape,
     /// What an answer proves by which the requested state existed already.
     pub already_done: AlreadyDone,
-    /// How the effect of a call is looked up; none if no read-only command shows it.
+    /// How an unknown effect of a call is looked up during a run; none if no read-only command shows it then.
     pub lookup: Option<LookupKind>,
     /// Whether a job may set `guard.unless_online`: its items are accounts that can be online.
     pub online_check: bool,
+    /// The lookup by which `imbulk verify` sees whether the requested state is there; none if no command shows it.
+    pub verification: Option<LookupKind>,
 }
 
 /// Operations are compared by name: each name occurs once in [`ALL`].

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::RunId;
 use crate::domain::operation::Preparation;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
@@ -22,6 +23,8 @@ pub enum Purpose {
     /// Of a friendship that is deleted on both sides, a lookup found only the friend's own side. It deletes this side.
     /// With what is known of the item: the outcome if no call followed.
     ReverseSide(Box<ItemResult>),
+    /// It looks up, long after the changes, whether the effects of this run are there.
+    Verify(RunId),
 }
 
 /// What a lookup is to find out. All items of a request have the same question.
@@ -67,7 +70,7 @@ impl Purpose {
         match self {
             Self::Change | Self::ReverseSide(_) => CallKind::Change,
             Self::Prepare(preparation) => CallKind::Preparation(*preparation),
-            Self::LookUp(_) => CallKind::Lookup,
+            Self::LookUp(_) | Self::Verify(_) => CallKind::Lookup,
         }
     }
 

@@ -20,17 +20,22 @@ use super::preparation::{assess_online_check, may_be_done};
 use super::verdict::{
     Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Signal, Verdict, Verdicts, Wait, assess,
 };
+use super::verification;
 use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation};
 use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 
 /// The body of the next call for a request.
 pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
-    match (&request.purpose, operation.lookup) {
-        (Purpose::LookUp(_), Some(lookup)) => operation.lookup_body(lookup, request),
-        (Purpose::Prepare(preparation), _) => preparation.body(request),
-        (Purpose::ReverseSide(_), _) => operation.one_sided().body(&mirrored(request)),
-        (Purpose::Change, _) => operation.body(request),
-        (Purpose::LookUp(_), None) => no_lookup(operation),
+    let lookup = match &request.purpose {
+        Purpose::Change => return operation.body(request),
+        Purpose::Prepare(preparation) => return preparation.body(request),
+        Purpose::ReverseSide(_) => return operation.one_sided().body(&mirrored(request)),
+        Purpose::LookUp(_) => operation.lookup,
+        Purpose::Verify(_) => operation.verification,
+    };
+    match lookup {
+        Some(lookup) => operation.lookup_body(lookup, request),
+        None => no_lookup(operation),
     }
 }
 
@@ -51,6 +56,7 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
                 Some(_) | None => checked,
             }
         }
+        (Purpose::Verify(_), _) => verification::assess(context, request, result),
         (Purpose::Change, Some(_)) => {
             let clean = matches!(result, CallResult::Body(body) if Answer::parse(body).is_ok_and(|it| it.code == 0));
             after_change(context.operation, request, clean, assess(context, request, result))
@@ -158,6 +164,13 @@ fn reverse_side(context: &CallContext, request: &Request, known: &ItemResult, re
     Assessment { verdicts, ..assessment }
 }
 
+/// What the codes of the answer to a call that only reads mean. The codes and doubts of earlier calls say nothing about
+/// it, and the server writes nothing even if it is still working.
+pub(super) fn assess_read(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
+    let asked = Request { history: CodeHistory::default(), doubt: Doubt::None, ..request.clone() };
+    Assessment { activity: ServerActivity::Done, ..assess(context, &asked, result) }
+}
+
 /// A lookup that was sent.
 struct LookupCall<'a> {
     operation: BoundOperation,
@@ -169,18 +182,16 @@ impl LookupCall<'_> {
     /// The codes of the answer are treated as those of a change: transient ones are sent again. A code that is final
     /// leaves the question open, and so does one that would halt the run: changes may be allowed where lookups are not.
     fn assess(&self, context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
-        // The codes and doubts of the change say nothing about the lookup.
-        let asked = Request { history: CodeHistory::default(), doubt: Doubt::None, ..request.clone() };
-        let plain = assess(context, &asked, result);
+        let plain = assess_read(context, request, result);
         let (findings, refusal) = match (result, &plain.signal) {
             (CallResult::Body(body), Signal::Fatal { reason, .. }) => (self.operation.findings(body), Some(reason)),
             (CallResult::Body(body), _) => (self.operation.findings(body), None),
             (CallResult::Status(_), Signal::Fatal { reason, .. }) => (HashMap::new(), Some(reason)),
             _ => (HashMap::new(), None),
         };
-        let verdict = |item: &Item, verdict: &Verdict| match verdict {
+        let verdict = |at: usize, verdict: &Verdict| match verdict {
             Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
-                match findings.get(item.account.as_str()) {
+                match findings.get(request.items[at].account.as_str()) {
                     Some(finding) => self.settled(*finding),
                     None => self.open("the answer has no status that imbulk knows"),
                 }
@@ -194,14 +205,9 @@ impl LookupCall<'_> {
             },
             Verdict::Next(..) => verdict.clone(),
         };
-        let items = request.items.iter();
-        let verdicts = match &plain.verdicts {
-            Verdicts::All(all) => items.map(|item| verdict(item, all)).collect(),
-            Verdicts::Each(each) => items.zip(each).map(|(item, own)| verdict(item, own)).collect(),
-        };
+        let verdicts = plain.verdicts.map_items(request.items.len(), verdict);
         let signal = if refusal.is_some() { Signal::Silent } else { plain.signal };
-        // It only reads, so the server writes nothing even if it is still working.
-        Assessment { verdicts: Verdicts::Each(verdicts), activity: ServerActivity::Done, signal, ..plain }
+        Assessment { verdicts, signal, ..plain }
     }
 
     fn settled(&self, finding: LookupFinding) -> Verdict {

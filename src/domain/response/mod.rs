@@ -11,3 +11,4 @@ mod preparation;
 pub mod settlement;
 pub mod tally;
 pub mod verdict;
+pub mod verification;

@@ -91,6 +91,17 @@ pub enum Verdicts {
     Each(Vec<Verdict>),
 }
 
+impl Verdicts {
+    /// Replaces the verdict on each of `items` items, which come with their places in the request.
+    #[must_use]
+    pub fn map_items(&self, items: usize, replace: impl Fn(usize, &Verdict) -> Verdict) -> Self {
+        Self::Each(match self {
+            Self::All(all) => (0..items).map(|at| replace(at, all)).collect(),
+            Self::Each(each) => each.iter().enumerate().map(|(at, own)| replace(at, own)).collect(),
+        })
+    }
+}
+
 /// What a call means for one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

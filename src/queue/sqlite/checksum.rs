@@ -13,19 +13,20 @@ use crate::domain::request::row::RowNo;
 use crate::stored_request::StoredRequest;
 
 /// A row of `run`. The columns are grouped by their types, each group in the sequence of the table. `forgotten`: when
-/// the rows of the run were removed, and the digest of its results. `carried`: what it has taken over. Nothing is added
-/// for a run without them.
+/// the rows of the run were removed, and the digest of its results. `added`: what it has taken over, and its call
+/// settings. Nothing is added for a run without them.
 pub(in crate::queue) fn run(
     id: RunId,
     texts: [&str; 13],
     optional_texts: [Option<&str>; 4],
     numbers: [i64; 3],
     optional_numbers: [Option<i64>; 2],
-    (forgotten, carried): (Option<(i64, &str)>, Option<&str>),
+    forgotten: Option<(i64, &str)>,
+    added: [Option<&str>; 2],
 ) -> i64 {
     let sum = run_columns(id, texts, optional_texts, numbers, optional_numbers);
     let sum = forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest));
-    carried.into_iter().fold(sum, Checksum::text).finish()
+    added.into_iter().flatten().fold(sum, Checksum::text).finish()
 }
 
 /// A row of `run` of an earlier version, which had fewer columns.
@@ -133,6 +134,16 @@ pub(in crate::queue) fn payload_of_lists<const N: usize>(
 /// A row of `outcome`.
 pub(in crate::queue) fn outcome(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
     Checksum::new().number(run.get()).row(row).text(outcome).optional_number(code).text(reason).finish()
+}
+
+/// A row of `verified`.
+pub(in crate::queue) fn verified(run: RunId, row: RowNo, verified: &str, reason: &str, at: i64) -> i64 {
+    Checksum::new().number(run.get()).row(row).text(verified).text(reason).number(at).finish()
+}
+
+/// A row of `verification`.
+pub(in crate::queue) fn verification(run: RunId, of_run: RunId, selection: &str) -> i64 {
+    Checksum::new().number(run.get()).number(of_run.get()).text(selection).finish()
 }
 
 /// A row of `skipped`. `texts`: column_name, reason, from_account, account, tags.

@@ -18,3 +18,4 @@ pub(in crate::queue) mod requests;
 pub(in crate::queue) mod runs;
 pub(in crate::queue) mod store;
 pub(in crate::queue) mod upgrade;
+pub(in crate::queue) mod verification;

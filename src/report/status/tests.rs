@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::*;
 use crate::domain::bottleneck::ThrottledRate;
 use crate::domain::heartbeat::Rates;
+use crate::domain::response::verification::VerifiedRows;
 use crate::report::Rejects;
 use crate::report::testing;
 
@@ -53,6 +54,7 @@ fn sending(bottleneck: Option<Bottleneck>) -> Detail {
             pid: Some(heartbeat.pid),
             seconds_left: seconds_left(&heartbeat, outcomes[Outcome::Pending]),
             forgotten: None,
+            verified: VerifiedRows::default(),
         },
         figures,
         is_partial: true,
@@ -118,6 +120,7 @@ fn a_halted_run_shows_why_and_since_when() {
             pid: None,
             seconds_left: None,
             forgotten: None,
+            verified: VerifiedRows::default(),
         },
         is_partial: false,
         session: None,

@@ -36,4 +36,5 @@ pub(super) static OPERATION: Operation = Operation {
     answer: AnswerShape::Whole,
     already_done: AlreadyDone::NEVER,
     lookup: None,
+    verification: None,
 };

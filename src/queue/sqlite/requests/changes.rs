@@ -8,6 +8,7 @@ use crate::queue::sqlite::runs::control;
 use crate::queue::sqlite::runs::run_row::store_end;
 use crate::queue::sqlite::runs::tally::add_to_tally;
 use crate::queue::sqlite::store::Queue;
+use crate::queue::sqlite::verification::verified_rows;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -141,6 +142,9 @@ impl ChangeTransaction<'_> {
         let Settlement { request, from, calls, history, purpose, ended, mut follow_ups } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
+        }
+        if let Purpose::Verify(of_run) = purpose {
+            verified_rows::store(&mut self.transaction, of_run, &ended, self.now).await?;
         }
         let (protected, ended): (Vec<EndedItems>, Vec<EndedItems>) =
             ended.into_iter().partition(|ended| ended.result.outcome == Outcome::Protected);

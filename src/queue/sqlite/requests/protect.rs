@@ -148,7 +148,8 @@ impl ProtectTransaction<'_> {
         };
         insert_request(&mut self.transaction, new).await?;
         let result = match purpose {
-            Purpose::Change | Purpose::Prepare(_) => {
+            // A verification is never compared with a protected list, since it only reads.
+            Purpose::Change | Purpose::Prepare(_) | Purpose::Verify(_) => {
                 let reason = history.reason(None, "protected only after an attempt that may have taken effect");
                 ItemResult { outcome: Outcome::InDoubt, code: None, reason }
             }

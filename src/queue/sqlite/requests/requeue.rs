@@ -7,9 +7,12 @@ use crate::queue::figures_of_run::CodeRows;
 use crate::queue::run_state::Run;
 use crate::queue::selection::{CarriedAway, Retried, RetrySelection};
 use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::read::row_results::outcome_named;
 use crate::queue::sqlite::runs::run_row::change_run;
 use crate::queue::sqlite::runs::tally::add_to_tally;
 use crate::queue::sqlite::store::Queue;
+use crate::queue::sqlite::verification::lifecycle::remove_of;
+use crate::queue::sqlite::verification::verified_rows;
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Connection, Sqlite, Transaction};
@@ -24,6 +27,17 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::{BODY_BYTES, StoredRequest};
+
+/// The outcome and the code that rows had.
+type EarlierResult = (Outcome, Option<i64>);
+
+/// The number of rows by what they had.
+type RowsByResult = BTreeMap<EarlierResult, u64>;
+
+/// What selected rows have in table `outcome`; none for a plain success.
+type SelectedRows = HashMap<RowNo, Option<EarlierResult>>;
+
+const PLAIN_SUCCESS: EarlierResult = (Outcome::Succeeded, None);
 
 /// What all items of a request have in common.
 #[derive(Clone, Default, PartialEq)]
@@ -77,11 +91,10 @@ impl Queue {
             requeue.take_from(stored, &mut rows).await?;
         }
         requeue.flush().await?;
-        requeue.count(rows.values().sum()).await?;
+        requeue.count(&rows).await?;
         let carried_over = requeue.carried_over;
         guarded(FailPoint::Retry, requeue.transaction.commit()).await?;
-        let outcome = selection.outcome;
-        let codes = rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect();
+        let codes = rows.into_iter().map(|((outcome, code), rows)| CodeRows { outcome, code, rows }).collect();
         Ok(Retried { codes, carried_over })
     }
 }
@@ -98,28 +111,42 @@ struct Requeue<'a> {
 
 impl Requeue<'_> {
     async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<RequestRow>, sqlx::Error> {
-        // The subquery excludes the other requests at once, which usually are nearly all.
-        sqlx::query_as(select_request!(
-            "NOT INDEXED",
-            "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
-                 SELECT 1 FROM (
-                     SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
-                     FROM json_each(payload.rows)) AS entry
-                 CROSS JOIN outcome ON outcome.run = ?1 AND outcome.row = entry.row
-                 WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
-             ORDER BY id LIMIT 1"
-        ))
-        .bind(self.run.id)
-        .bind(after)
-        .bind(last)
-        .bind(self.selection.outcome.name())
-        .bind(self.selection.code)
-        .fetch_optional(&mut *self.transaction)
-        .await
+        // The subqueries exclude the other requests at once, which usually are nearly all.
+        let query = match self.selection {
+            RetrySelection::Ended { outcome, code } => sqlx::query_as(select_request!(
+                "NOT INDEXED",
+                "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
+                     SELECT 1 FROM (
+                         SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+                         FROM json_each(payload.rows)) AS entry
+                     CROSS JOIN outcome ON outcome.run = ?1 AND outcome.row = entry.row
+                     WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
+                 ORDER BY id LIMIT 1"
+            ))
+            .bind(self.run.id)
+            .bind(after)
+            .bind(last)
+            .bind(outcome.name())
+            .bind(code),
+            RetrySelection::Contradicted => sqlx::query_as(select_request!(
+                "NOT INDEXED",
+                "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
+                     SELECT 1 FROM (
+                         SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+                         FROM json_each(payload.rows)) AS entry
+                     CROSS JOIN verified ON verified.run = ?1 AND verified.row = entry.row
+                     WHERE verified.verified = 'contradicted')
+                 ORDER BY id LIMIT 1"
+            ))
+            .bind(self.run.id)
+            .bind(after)
+            .bind(last),
+        };
+        query.fetch_optional(&mut *self.transaction).await
     }
 
     /// Moves the selected items of a request to new requests and counts their rows by code.
-    async fn take_from(&mut self, stored: RequestRow, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
+    async fn take_from(&mut self, stored: RequestRow, rows: &mut RowsByResult) -> Result<(), Failure> {
         let items = stored.items()?;
         let mut selected = self.selected(&items).await?;
         self.leave_out_carried(&items, &mut selected).await?;
@@ -129,17 +156,16 @@ impl Requeue<'_> {
         let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let (taken, kept): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| selected.contains_key(&item.row));
-        self.forget(&taken).await?;
+        self.forget(&taken, &selected).await?;
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, (&history, &purpose)).await?;
-        let unanswered = self.selection.outcome == Outcome::InDoubt;
-        let doubt = if unanswered { Doubt::EffectUnknown } else { stored.doubt() };
         let operation = self.run.operation()?;
-        let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
+        let mut by_code: BTreeMap<EarlierResult, Vec<Item>> = BTreeMap::new();
         for item in taken {
-            by_code.entry(selected.get(&item.row).copied().flatten()).or_default().push(item);
+            by_code.entry(selected[&item.row].unwrap_or(PLAIN_SUCCESS)).or_default().push(item);
         }
-        for (code, items) in by_code {
-            *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
+        for (before @ (outcome, code), items) in by_code {
+            let doubt = if outcome == Outcome::InDoubt { Doubt::EffectUnknown } else { stored.doubt() };
+            *rows.entry(before).or_default() += items.iter().map(Item::row_count).sum::<u64>();
             let history = history.clone().with(&operation, code);
             self.start_pack(&stored, SharedFields { from: from.clone(), doubt, history }).await?;
             for item in items {
@@ -165,29 +191,40 @@ impl Requeue<'_> {
         Ok(())
     }
 
-    /// The first rows of the selected items, and their codes.
-    async fn selected(&mut self, items: &[Item]) -> Result<HashMap<RowNo, Option<i64>>, sqlx::Error> {
+    /// The first rows of the selected items, with their outcomes and codes; none for a plain success.
+    async fn selected(&mut self, items: &[Item]) -> Result<SelectedRows, Failure> {
         let rows: Vec<RowNo> = items.iter().map(|item| item.row).collect();
-        let found: Vec<(i64, Option<i64>)> = sqlx::query_as(
-            "SELECT outcome.row, outcome.code FROM json_each(?1) AS entry JOIN outcome
-             ON outcome.run = ?2 AND outcome.row = entry.value
-             WHERE outcome.outcome = ?3 AND (?4 IS NULL OR outcome.code = ?4)",
-        )
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
-        .bind(self.run.id)
-        .bind(self.selection.outcome.name())
-        .bind(self.selection.code)
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        Ok(found.into_iter().map(|(row, code)| (row.cast_unsigned(), code)).collect())
+        let rows = serde_json::to_string(&rows).unwrap_or_default();
+        let query = match self.selection {
+            RetrySelection::Ended { outcome, code } => sqlx::query_as(
+                "SELECT outcome.row, outcome.outcome, outcome.code FROM json_each(?1) AS entry JOIN outcome
+                 ON outcome.run = ?2 AND outcome.row = entry.value
+                 WHERE outcome.outcome = ?3 AND (?4 IS NULL OR outcome.code = ?4)",
+            )
+            .bind(rows)
+            .bind(self.run.id)
+            .bind(outcome.name())
+            .bind(code),
+            RetrySelection::Contradicted => sqlx::query_as(
+                "SELECT verified.row, outcome.outcome, outcome.code FROM json_each(?1) AS entry JOIN verified
+                 ON verified.run = ?2 AND verified.row = entry.value
+                 LEFT JOIN outcome ON outcome.run = verified.run AND outcome.row = verified.row
+                 WHERE verified.verified = 'contradicted'",
+            )
+            .bind(rows)
+            .bind(self.run.id),
+        };
+        let found: Vec<(i64, Option<String>, Option<i64>)> = query.fetch_all(&mut *self.transaction).await?;
+        let mut selected = SelectedRows::new();
+        for (row, outcome, code) in found {
+            let before = outcome.map(|name| Ok::<_, QueueError>((outcome_named(&name)?, code))).transpose()?;
+            selected.insert(row.cast_unsigned(), before);
+        }
+        Ok(selected)
     }
 
     /// Removes the items that a later run has taken over: each of them is sent there alone.
-    async fn leave_out_carried(
-        &mut self,
-        items: &[Item],
-        selected: &mut HashMap<RowNo, Option<i64>>,
-    ) -> Result<(), Failure> {
+    async fn leave_out_carried(&mut self, items: &[Item], selected: &mut SelectedRows) -> Result<(), Failure> {
         let chosen = items.iter().filter(|item| selected.contains_key(&item.row));
         let rows: Vec<RowNo> = chosen.flat_map(Item::rows).collect();
         let found: Vec<(i64, String)> = sqlx::query_as(
@@ -211,12 +248,15 @@ impl Requeue<'_> {
         Ok(())
     }
 
-    async fn forget(&mut self, taken: &[Item]) -> Result<(), Failure> {
+    /// Removes the outcomes of items, and what a verification showed of them.
+    async fn forget(&mut self, taken: &[Item], selected: &SelectedRows) -> Result<(), Failure> {
         let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
+        verified_rows::forget(&mut self.transaction, self.run.id, &rows).await?;
+        let stored = taken.iter().filter(|item| selected[&item.row].is_some()).map(|item| item.rows().count()).sum();
         let query = sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
             .bind(self.run.id)
             .bind(serde_json::to_string(&rows).unwrap_or_default());
-        expect("outcomes taken back", rows.len(), query.execute(&mut *self.transaction).await?.rows_affected())
+        expect("outcomes taken back", stored, query.execute(&mut *self.transaction).await?.rows_affected())
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
@@ -244,13 +284,16 @@ impl Requeue<'_> {
 
     /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to
     /// be compared with the list again.
-    async fn count(&mut self, rows: u64) -> Result<(), Failure> {
-        if rows == 0 {
+    async fn count(&mut self, retried: &RowsByResult) -> Result<(), Failure> {
+        if retried.is_empty() {
             return Ok(());
         }
-        let rows = rows.cast_signed();
-        add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
-        add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
+        for ((outcome, _), rows) in retried {
+            add_to_tally(&mut self.transaction, self.run.id, *outcome, -rows.cast_signed()).await?;
+            add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows.cast_signed()).await?;
+        }
+        // It would look up rows that are sent again.
+        remove_of(&mut self.transaction, self.run.id).await?;
         let query = sqlx::query(
             "UPDATE run SET state = 'running', finished_at = NULL, protected_digest = '',
                  ended_at = CASE state WHEN 'finished' THEN ?3 ELSE ended_at END,

@@ -27,7 +27,7 @@ impl Queue {
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         let whole = self.run(run).await?;
         self.identity.check()?;
-        self.reader().await?.verify(&whole).await?;
+        self.reader().await?.read_back(&whole).await?;
         self.move_run(FailPoint::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 }
@@ -35,7 +35,7 @@ impl Queue {
 impl Reader {
     /// Reads every table row of a run that has nothing pending, compares each with its checksum, and counts the
     /// outcomes once more. An outcome that cannot be read back, or is not found where it belongs, is not recorded.
-    pub async fn verify(&self, run: &Run) -> Result<(), QueueError> {
+    pub async fn read_back(&self, run: &Run) -> Result<(), QueueError> {
         let mut snapshot = self.snapshot().await?;
         let mut counted = Tally::default();
         let mut after = RequestId::BEFORE_FIRST;

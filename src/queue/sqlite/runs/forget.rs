@@ -12,18 +12,22 @@ use crate::queue::sqlite::error::Failure;
 use crate::queue::sqlite::store::Queue;
 
 /// The tables that have rows of a run. A row of `payload` is removed with its request.
-const DELETES: [&str; 6] = [
+const DELETES: [&str; 9] = [
     "DELETE FROM request WHERE run = ?",
     "DELETE FROM outcome WHERE run = ?",
     "DELETE FROM skipped WHERE run = ?",
     "DELETE FROM line_span WHERE run = ?",
     "DELETE FROM source WHERE run = ?",
     "DELETE FROM control WHERE run = ?",
+    "DELETE FROM verified WHERE run = ?",
+    "DELETE FROM verified_tally WHERE run = ?",
+    "DELETE FROM run WHERE id IN (SELECT run FROM verification WHERE of_run = ?)",
 ];
 
 /// Keeps what identifies the run, its dates and the digests of its input. Names of files and accounts are removed.
 const FORGET: &str = "UPDATE run SET state = CASE state WHEN 'finished' THEN 'finished' ELSE 'superseded' END,
         file_stamps = '', files = '[]', largest_accounts = '[]', heartbeat = NULL, end_reason = NULL, end_hint = NULL,
+        call_settings = NULL,
         forgotten_at = ?2, results_digest = ?3
      WHERE id = ?1 AND state <> 'loading' AND forgotten_at IS NULL";
 

@@ -3,6 +3,7 @@
 use super::input_files;
 use super::run_row::{RunRow, Statement, change_run, read_run, select_run, store_end};
 use crate::clock;
+use crate::domain::call_settings::CallSettings;
 use crate::domain::hint::Message;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::run_choice::EndedBy;
@@ -65,12 +66,14 @@ impl Queue {
         .await
     }
 
-    /// Stores the digest of the job settings with which a run is sent.
-    pub async fn store_settings(&mut self, run: RunId, settings: &str) -> Result<(), QueueError> {
+    /// Stores with which job settings a run is sent: their digest, and those that later commands need.
+    pub async fn store_settings(&mut self, run: RunId, digest: &str, calls: &CallSettings) -> Result<(), QueueError> {
         let fail = self.fail();
         let stored = async {
             let mut transaction = self.transaction().await?;
-            let change = sqlx::query("UPDATE run SET settings_digest = ?2 WHERE id = ?1").bind(run).bind(settings);
+            let change = sqlx::query("UPDATE run SET settings_digest = ?2, call_settings = ?3 WHERE id = ?1");
+            let calls = serde_json::to_string(calls).unwrap_or_default();
+            let change = change.bind(run).bind(digest).bind(calls);
             change_run(&mut transaction, run, change).await?;
             Ok(transaction.commit().await?)
         };
@@ -175,14 +178,18 @@ impl Reader {
             Contents::Tables => {}
         }
         // Read without an index and compared with another table: a run that is not found would be sent again.
-        let runs: Vec<RunRow> = sqlx::query_as(select_run!("NOT INDEXED WHERE state <> 'loading' ORDER BY id"))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.fail())?;
-        let counted: Vec<RunId> = sqlx::query_scalar("SELECT DISTINCT run FROM tally ORDER BY run")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.fail())?;
+        let runs: Vec<RunRow> = sqlx::query_as(select_run!(
+            "NOT INDEXED WHERE state <> 'loading' AND id NOT IN (SELECT run FROM verification) ORDER BY id"
+        ))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        let counted: Vec<RunId> = sqlx::query_scalar(
+            "SELECT DISTINCT run FROM tally WHERE run NOT IN (SELECT run FROM verification) ORDER BY run",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail())?;
         let runs = runs.into_iter().map(RunRow::into_run).collect::<Result<Vec<_>, _>>()?;
         if runs.iter().map(|run| run.id).eq(counted.iter().copied()) {
             return Ok(runs);

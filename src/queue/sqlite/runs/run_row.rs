@@ -19,7 +19,7 @@ macro_rules! select_run {
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
                     protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
                     ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at,
-                    ended_at, forgotten_at, results_digest, carried, checksum
+                    ended_at, forgotten_at, results_digest, carried, call_settings, checksum
              FROM run ",
             $rest
         )
@@ -61,6 +61,7 @@ pub(in crate::queue) struct RunRow {
     forgotten_at: Option<i64>,
     results_digest: Option<String>,
     carried: Option<String>,
+    call_settings: Option<String>,
     checksum: i64,
 }
 
@@ -89,7 +90,8 @@ impl RunRow {
             optional_texts.map(Option::as_deref),
             numbers,
             [self.started_at, self.finished_at],
-            (self.forgotten_at.zip(self.results_digest.as_deref()), self.carried.as_deref()),
+            self.forgotten_at.zip(self.results_digest.as_deref()),
+            [&self.carried, &self.call_settings].map(Option::as_deref),
         )
     }
 
@@ -131,6 +133,7 @@ impl RunRow {
             finished_at: self.finished_at,
             ended_at: self.ended_at,
             carried: self.carried.as_deref().and_then(|carried| serde_json::from_str(carried).ok()),
+            call_settings: self.call_settings.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             forgotten: self.forgotten_at.zip(self.results_digest).map(|(at, results)| Forgotten { at, results }),
         }
     }
