@@ -21,8 +21,7 @@ pub(in crate::queue) fn run(
     optional_texts: [Option<&str>; 4],
     numbers: [i64; 3],
     optional_numbers: [Option<i64>; 2],
-    forgotten: Option<(i64, &str)>,
-    added: [Option<&str>; 2],
+    (forgotten, added): (Option<(i64, &str)>, [Option<&str>; 2]),
 ) -> i64 {
     let sum = run_columns(id, texts, optional_texts, numbers, optional_numbers);
     let sum = forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest));

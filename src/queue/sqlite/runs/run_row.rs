@@ -90,8 +90,10 @@ impl RunRow {
             optional_texts.map(Option::as_deref),
             numbers,
             [self.started_at, self.finished_at],
-            self.forgotten_at.zip(self.results_digest.as_deref()),
-            [&self.carried, &self.call_settings].map(Option::as_deref),
+            (
+                self.forgotten_at.zip(self.results_digest.as_deref()),
+                [&self.carried, &self.call_settings].map(Option::as_deref),
+            ),
         )
     }
 
