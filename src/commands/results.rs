@@ -30,7 +30,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
         let (rows, rows_total) = (Arc::clone(&rows), Some(run.row_count.cast_unsigned()));
         StepDisplay::new(Phase::Export, move |elapsed| {
             let rows_done = rows.load(Ordering::Relaxed);
-            ProgressSnapshot { elapsed, rows_done, rows_total, items: rows_done, ..ProgressSnapshot::default() }
+            ProgressSnapshot { elapsed, rows_done, rows_total, units: rows_done, ..ProgressSnapshot::default() }
         })
     };
     match &args.output {

@@ -33,8 +33,10 @@ pub struct Heartbeat {
 /// Numbers per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Items that got their outcome.
-    pub items: f64,
+    /// Rows that got their outcome, or what else [`ProgressSnapshot::units`](super::progress::ProgressSnapshot::units)
+    /// counts. Earlier versions stored them as `items`.
+    #[serde(alias = "items")]
+    pub units: f64,
     /// Calls begun.
     pub calls: f64,
 }

@@ -7,8 +7,8 @@ use super::bottleneck::Bottleneck;
 use super::heartbeat::Rates;
 use super::session_state::SessionState;
 
-/// The rate of items is a mean over this time: short enough to show a slow-down, long enough not to jump.
-const ITEM_WINDOW: Duration = Duration::from_secs(10);
+/// The rate of units is a mean over this time: short enough to show a slow-down, long enough not to jump.
+const UNIT_WINDOW: Duration = Duration::from_secs(10);
 /// The rate of calls is a mean over this time, so that it is 0 soon after the network stops.
 const CALL_WINDOW: Duration = Duration::from_secs(2);
 /// The time after which a rate counts 1/e of the present one for the time left.
@@ -63,8 +63,8 @@ pub struct ProgressSnapshot {
     pub rows_total: Option<u64>,
     /// The bytes of the input, while they are read and their number is known.
     pub bytes: Option<BytesDone>,
-    /// Items with an outcome; while loading, rows read; while comparing, bytes read.
-    pub items: u64,
+    /// What the rate counts: rows with an outcome in this session; while loading, rows read; while comparing, bytes read.
+    pub units: u64,
     /// HTTP calls begun.
     pub calls: u64,
     /// Rows that failed or are in doubt; while loading, rejected rows.
@@ -99,7 +99,7 @@ impl ProgressSnapshot {
 /// Computes rates over the last seconds from sums.
 #[derive(Debug, Default)]
 pub struct RateMeter {
-    /// Time, items and calls, oldest first.
+    /// Time, units and calls, oldest first.
     samples: VecDeque<(Duration, u64, u64)>,
     /// When the number of calls changed last, and the time before that change, if both are known.
     last_call: Option<(Duration, Option<Duration>)>,
@@ -112,28 +112,28 @@ impl RateMeter {
             let gap = self.last_call.map(|(at, _)| now.elapsed.saturating_sub(at));
             self.last_call = Some((now.elapsed, gap));
         }
-        self.samples.push_back((now.elapsed, now.items, now.calls));
-        while self.samples.get(1).is_some_and(|(at, _, _)| *at + ITEM_WINDOW <= now.elapsed) {
+        self.samples.push_back((now.elapsed, now.units, now.calls));
+        while self.samples.get(1).is_some_and(|(at, _, _)| *at + UNIT_WINDOW <= now.elapsed) {
             self.samples.pop_front();
         }
-        let (items, _) = self.since(now, ITEM_WINDOW);
+        let (units, _) = self.since(now, UNIT_WINDOW);
         let (_, calls) = self.since(now, CALL_WINDOW);
         // Two calls in the window: it is long enough to show the rate.
         let shows_calls = calls * CALL_WINDOW.as_secs_f64() >= 1.5;
-        Rates { items, calls: if shows_calls { calls } else { self.slow_calls(now.elapsed) } }
+        Rates { units, calls: if shows_calls { calls } else { self.slow_calls(now.elapsed) } }
     }
 
     /// Items and calls per second since the newest sample that is at least `window` old.
     fn since(&self, now: &ProgressSnapshot, window: Duration) -> (f64, f64) {
         let first = self.samples.iter().rev().find(|(at, _, _)| *at + window <= now.elapsed);
-        let Some((at, items, calls)) = first.or(self.samples.front()) else { return (0.0, 0.0) };
+        let Some((at, units, calls)) = first.or(self.samples.front()) else { return (0.0, 0.0) };
         let seconds = now.elapsed.saturating_sub(*at).as_secs_f64();
         if seconds <= 0.0 {
             return (0.0, 0.0);
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of some seconds")]
         let per_second = |later: u64, earlier: u64| later.saturating_sub(earlier) as f64 / seconds;
-        (per_second(now.items, *items), per_second(now.calls, *calls))
+        (per_second(now.units, *units), per_second(now.calls, *calls))
     }
 
     /// The rate of calls that are further apart than the window: that of the last two, until the next one is overdue.
@@ -175,7 +175,7 @@ impl TimeLeft {
             self.observed += passed;
         }
         let left = total.saturating_sub(done);
-        let moves = rates.calls > 0.0 || (now.calls == 0 && rates.items > 0.0);
+        let moves = rates.calls > 0.0 || (now.calls == 0 && rates.units > 0.0);
         if left == 0 || !moves || self.observed < TOO_EARLY || self.mean <= 0.0 {
             return None;
         }
@@ -223,7 +223,7 @@ mod tests {
         let sample = |at| ProgressSnapshot {
             elapsed: Duration::from_millis(at),
             calls: calls(at),
-            items: calls(at) * 100,
+            units: calls(at) * 100,
             ..ProgressSnapshot::default()
         };
         let rates = (0..=end).step_by(200).map(|at| meter.rates(&sample(at))).last().unwrap_or_default();
@@ -235,15 +235,15 @@ mod tests {
     fn rates_are_those_of_the_last_seconds_not_of_the_whole_run() {
         // 10 calls per second for half a minute, then 2.
         let calls = |at: u64| if at <= 30_000 { at / 100 } else { 300 + (at - 30_000) / 500 };
-        assert_eq!(rates_at(30_000, calls), Rates { items: 1_000.0, calls: 10.0 });
-        assert_eq!(rates_at(42_000, calls), Rates { items: 200.0, calls: 2.0 });
-        assert!((200.0..1_000.0).contains(&rates_at(35_000, calls).items), "items are smoothed");
+        assert_eq!(rates_at(30_000, calls), Rates { units: 1_000.0, calls: 10.0 });
+        assert_eq!(rates_at(42_000, calls), Rates { units: 200.0, calls: 2.0 });
+        assert!((200.0..1_000.0).contains(&rates_at(35_000, calls).units), "units are smoothed");
     }
 
     #[test]
     fn calls_drop_to_0_within_two_seconds_of_the_last_one() {
         let calls = |at: u64| at.min(30_000) / 10;
-        assert_eq!(rates_at(30_000, calls), Rates { items: 10_000.0, calls: 100.0 });
+        assert_eq!(rates_at(30_000, calls), Rates { units: 10_000.0, calls: 100.0 });
         assert!(rates_at(32_000, calls).calls <= 0.0);
     }
 
@@ -272,7 +272,7 @@ mod tests {
                 elapsed: Duration::from_millis(at),
                 rows_done: rows(at),
                 rows_total: Some(100_000),
-                items: rows(at),
+                units: rows(at),
                 calls: rows(at) / 10,
                 bottleneck: bottleneck.cloned(),
                 ..ProgressSnapshot::default()

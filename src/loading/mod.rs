@@ -102,10 +102,10 @@ impl LoadProgress {
         let snapshot = ProgressSnapshot { elapsed, ..ProgressSnapshot::default() };
         if self.is_read.load(Ordering::Acquire) {
             let rows_total = Some(rows);
-            (Phase::Packing, ProgressSnapshot { rows_done: packed, rows_total, items: packed, ..snapshot })
+            (Phase::Packing, ProgressSnapshot { rows_done: packed, rows_total, units: packed, ..snapshot })
         } else {
             let bytes = self.bytes.bytes();
-            (Phase::Loading, ProgressSnapshot { rows_done: rows, bytes, items: rows, ..snapshot })
+            (Phase::Loading, ProgressSnapshot { rows_done: rows, bytes, units: rows, ..snapshot })
         }
     }
 }

@@ -79,7 +79,7 @@ impl JobResult {
     pub fn is_success(&self, exit: Exit) -> bool {
         match exit {
             Exit::Done => true,
-            Exit::Stopped => self.summaries.iter().any(|run| run.session.items > 0),
+            Exit::Stopped => self.summaries.iter().any(|run| run.session.rows > 0),
             Exit::DoneWithFailures | Exit::Halted | Exit::InUse | Exit::Unusable | Exit::Internal => false,
         }
     }
@@ -91,12 +91,12 @@ mod tests {
     use crate::report::summary::SessionFigures;
     use crate::report::testing;
 
-    fn result(items: &[u64]) -> JobResult {
-        let summary = |items: &u64| Summary {
+    fn result(rows: &[u64]) -> JobResult {
+        let summary = |rows: &u64| Summary {
             figures: testing::figures(),
-            session: SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), items: *items },
+            session: SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), rows: *rows },
         };
-        JobResult { summaries: items.iter().map(summary).collect(), ..testing::job_result("purge") }
+        JobResult { summaries: rows.iter().map(summary).collect(), ..testing::job_result("purge") }
     }
 
     #[test]

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_ping_has_the_summary_and_no_rejected_row() {
-        let session = SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), items: 1 };
+        let session = SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), rows: 1 };
         let mut job = testing::job_result("purge");
         job.add_run(Summary { figures: testing::figures(), session }, Exit::Halted);
         let error = Some("the ledger is lost".to_owned());

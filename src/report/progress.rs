@@ -96,11 +96,11 @@ impl ProgressView<'_> {
         let Self { now, rates, .. } = self;
         let (rows, rows_of_all) = self.rows();
         let items = match self.phase {
-            Phase::Comparing => format!("{}/s", bytes(rates.items)),
+            Phase::Comparing => format!("{}/s", bytes(rates.units)),
             Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
-                format!("{} rows/s", rate(rates.items))
+                format!("{} rows/s", rate(rates.units))
             }
-            Phase::Sending => format!("{} items/s", rate(rates.items)),
+            Phase::Sending => format!("{} rows/s", rate(rates.units)),
         };
         let calls = match self.phase {
             Phase::Comparing | Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
@@ -259,7 +259,7 @@ mod tests {
             rows_done: 10_500,
             rows_total: Some(1_000_000),
             bytes: None,
-            items: 10_000,
+            units: 10_000,
             calls: 100,
             failed: 12,
             in_flight: 8,
@@ -280,7 +280,7 @@ mod tests {
 
     fn lines(width: usize, phase: Phase, now: &ProgressSnapshot) -> [String; 3] {
         let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().unwrap();
-        let rates = Rates { items: 9_876.4, calls: 98.76 };
+        let rates = Rates { units: 9_876.4, calls: 98.76 };
         let left = Some(Duration::from_millis(983_200));
         let view = ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock };
         [view.head(width), view.figures(width - bar_width(width) - 1), view.pace(width)]
@@ -296,12 +296,12 @@ mod tests {
         insta::assert_snapshot!(lines(80, Phase::Sending, &snapshot()).join("\n"), @r"
         purge · account_delete · app 1400000001 · run 0190e8b0
         1.1 % · 16 min 30 s left · ends 14:16 · 12 failed
-        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 items/s · at the limit
+        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 rows/s · at the limit
         ");
         insta::assert_snapshot!(lines(120, Phase::Sending, &snapshot()).join("\n"), @r"
         purge · account_delete · app 1400000001 · run 0190e8b0-0000-7000-8000-000000000001
         1.1 % · 16 min 30 s left · ends 14:16 · 12 failed · 8 in flight
-        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 items/s · at the limit of 100 calls/s
+        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 rows/s · at the limit of 100 calls/s
         ");
     }
 
@@ -325,7 +325,7 @@ mod tests {
     fn a_step_is_one_line_with_its_share_or_how_long_it_took() {
         let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().unwrap();
         let step = |phase, now: &ProgressSnapshot, width| {
-            let rates = Rates { items: 3_400_000.0, calls: 0.0 };
+            let rates = Rates { units: 3_400_000.0, calls: 0.0 };
             let left = now.parts().map(|_| Duration::from_secs(4));
             ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock }.step(width)
         };
@@ -333,7 +333,7 @@ mod tests {
         let unknown = ProgressSnapshot { elapsed, ..ProgressSnapshot::default() };
         assert_eq!(step(Phase::FinalCheck, &unknown, 80), "checking the sums · 30 s");
         let bytes = Some(BytesDone { done: 5 << 20, total: 20 << 20 });
-        let hashing = ProgressSnapshot { bytes, items: 5 << 20, ..unknown.clone() };
+        let hashing = ProgressSnapshot { bytes, units: 5 << 20, ..unknown.clone() };
         assert_eq!(
             step(Phase::Comparing, &hashing, 120),
             "comparing the input with earlier runs · 25.0 % · 4 s left · ends 14:00 · 5.0 MiB of 20.0 MiB · 3.2 MiB/s"

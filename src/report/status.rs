@@ -318,7 +318,7 @@ impl Detail {
         }
         if let Some(Heartbeat { rates, in_flight, median_latency, .. }) = &self.heartbeat {
             let latency = median_latency.map(|median| format!(", {} per call (median)", duration(median)));
-            let (calls, rows) = (call_rate(rates.calls), rate(rates.items));
+            let (calls, rows) = (call_rate(rates.calls), rate(rates.units));
             let in_flight = count(*in_flight);
             text.figure(
                 "speed",
@@ -406,7 +406,7 @@ pub fn seconds_left(heartbeat: &Heartbeat, rows_left: u64) -> Option<u64> {
         | None => true,
     };
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let seconds = (is_moving && heartbeat.rates.items > 0.0).then(|| rows_left as f64 / heartbeat.rates.items)?;
+    let seconds = (is_moving && heartbeat.rates.units > 0.0).then(|| rows_left as f64 / heartbeat.rates.units)?;
     Some(Duration::try_from_secs_f64(seconds.ceil()).ok()?.as_secs())
 }
 
@@ -529,7 +529,7 @@ fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S
     let bottleneck = |it: &Bottleneck| BottleneckFigures { kind: bottleneck_kind(it), text: bottleneck_text(it) };
     let figures = heartbeat.as_ref().map(|heartbeat| HeartbeatFigures {
         at: rfc3339(heartbeat.at),
-        rows_per_second: heartbeat.rates.items,
+        rows_per_second: heartbeat.rates.units,
         calls_per_second: heartbeat.rates.calls,
         in_flight: heartbeat.in_flight,
         median_latency_seconds: heartbeat.median_latency.map(|median| median.as_secs_f64()),

@@ -34,19 +34,19 @@ pub struct SessionFigures {
     /// Its calls.
     #[serde(flatten)]
     pub calls: CallCounts,
-    /// Items that got their outcome.
-    pub items: u64,
+    /// Rows that got their outcome.
+    pub rows: u64,
 }
 
 impl SessionFigures {
-    /// Items that got their outcome in a second, over the whole session.
-    pub fn items_per_second(&self) -> f64 {
+    /// Rows that got their outcome in a second, over the whole session.
+    pub fn rows_per_second(&self) -> f64 {
         if self.took.is_zero() {
             return 0.0;
         }
-        #[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
-        let items = self.items as f64;
-        items / self.took.as_secs_f64()
+        #[expect(clippy::cast_precision_loss, reason = "counts of rows stay far below 2^53")]
+        let rows = self.rows as f64;
+        rows / self.took.as_secs_f64()
     }
 }
 
@@ -79,11 +79,11 @@ impl Summary {
     }
 
     fn took(&self) -> String {
-        let SessionFigures { took, calls, items } = self.session;
+        let SessionFigures { took, calls, rows } = self.session;
         let calls = counted(calls.calls, "call", "calls");
-        let items = counted(items, "item", "items");
-        let speed = rate(self.session.items_per_second());
-        format!("{}, {calls} sent, {items} ended ({speed}/s)", duration(took))
+        let rows = counted(rows, "row", "rows");
+        let speed = rate(self.session.rows_per_second());
+        format!("{}, {calls} sent, {rows} ended ({speed}/s)", duration(took))
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
             session: SessionFigures {
                 took: Duration::from_secs(200),
                 calls: CallCounts { calls: 1_234, throttles: 5, fullest_second: 99 },
-                items: 1_000_000,
+                rows: 1_000_000,
             },
         }
     }
@@ -167,7 +167,7 @@ mod tests {
           in.csv:3: `UserID` has \u{1b}[2J in it
           and 6 more
           all of them: imbulk results purge --outcome rejected
-        took           3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
+        took           3 min 20 s, 1,234 calls sent, 1,000,000 rows ended (5,000/s)
         stopped        fuse: 812 of 1000 items failed
         next
           2 rows are left: run the same command to resume
@@ -222,7 +222,7 @@ mod tests {
             "calls": 1234,
             "throttles": 5,
             "fullest_second": 99,
-            "items": 1000000
+            "rows": 1000000
           }
         }
         "#);
@@ -295,7 +295,7 @@ mod tests {
         let session = SessionFigures {
             took: Duration::ZERO,
             calls: CallCounts { calls: 1, throttles: 0, fullest_second: 1 },
-            items: 3,
+            rows: 3,
         };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge
@@ -303,7 +303,7 @@ mod tests {
         operation      account_delete on app 1400000001
         rows           3
           succeeded               3   100.0 %
-        took           0 ms, 1 call sent, 3 items ended (0.0/s)
+        took           0 ms, 1 call sent, 3 rows ended (0.0/s)
         ");
     }
 }

@@ -65,9 +65,9 @@ impl Runner<'_> {
     /// The rates of a job in the last seconds.
     fn rates(&mut self, job: JobNo, elapsed: Duration) -> Rates {
         let JobMeter { before, meter } = &mut self.heartbeats.jobs[job];
-        let items = before[Outcome::Pending].saturating_sub(self.schedule.tally(job)[Outcome::Pending]);
+        let units = before[Outcome::Pending].saturating_sub(self.schedule.tally(job)[Outcome::Pending]);
         let calls = self.calls[job].counts().calls;
-        meter.rates(&ProgressSnapshot { elapsed, items, calls, ..ProgressSnapshot::default() })
+        meter.rates(&ProgressSnapshot { elapsed, units, calls, ..ProgressSnapshot::default() })
     }
 
     fn store_heartbeat(&mut self, job: JobNo, rates: Rates, now: &ProgressSnapshot) {

@@ -21,7 +21,7 @@ impl Runner<'_> {
             rows_done: done,
             rows_total: Some(total),
             bytes: None,
-            items: done - self.done_before,
+            units: done - self.done_before,
             calls: self.calls.iter().map(|calls| calls.counts().calls).sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
             in_flight: self.in_flight(),

@@ -61,7 +61,7 @@ impl Runner<'_> {
             return Ok(());
         };
         let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.snapshot());
-        Err(RunnerError::Lost { queue, loss, recorded: now.items, unrecorded: now.in_flight })
+        Err(RunnerError::Lost { queue, loss, recorded: now.units, unrecorded: now.in_flight })
     }
 
     /// The loss of the queue in place of an error that it may have led to.

@@ -44,8 +44,8 @@ pub(super) async fn close(
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
-    let items = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
-    let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], items };
+    let rows = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
+    let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], rows };
     let exit = exit_of(&tally, &end, session_run.input.job.input.rejects);
     let stopped_by = match end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),

@@ -71,7 +71,7 @@ impl JobInput {
         let shown = Arc::clone(&read);
         let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
             let bytes = shown.bytes();
-            ProgressSnapshot { elapsed, bytes, items: bytes.map_or(0, |it| it.done), ..ProgressSnapshot::default() }
+            ProgressSnapshot { elapsed, bytes, units: bytes.map_or(0, |it| it.done), ..ProgressSnapshot::default() }
         });
         let inspect = move || {
             let mut sources = input::open(&input, &folder)?;

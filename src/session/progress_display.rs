@@ -232,7 +232,7 @@ mod tests {
             ..ProgressSnapshot::default()
         };
         let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().expect("a moment");
-        let rates = Rates { items: 3_980.0, calls: 39.8 };
+        let rates = Rates { units: 3_980.0, calls: 39.8 };
         let left = Some(Duration::from_secs(220));
         let view = ProgressView { phase: Phase::Sending, subject: &subject, now: &now, rates, left, clock: &clock };
         draw(&bar, &view, width.into(), false);

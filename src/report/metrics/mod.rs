@@ -96,7 +96,7 @@ mod tests {
         let session = SessionFigures {
             took: Duration::from_millis(200_500),
             calls: CallCounts { calls: 1_234, throttles: 5, fullest_second: 99 },
-            items: 1_000_000,
+            rows: 1_000_000,
         };
         let mut job = testing::job_result(name);
         job.add_run(Summary { figures: testing::figures(), session }, exit);

@@ -26,7 +26,7 @@ fn heartbeat(bottleneck: Option<Bottleneck>) -> Heartbeat {
         began_at: now - 723_000,
         before: [(Outcome::Pending, 9_999_998), (Outcome::Succeeded, 2)].into_iter().collect(),
         calls: 98_765_432,
-        rates: Rates { items: 19_876.4, calls: 198.7 },
+        rates: Rates { units: 19_876.4, calls: 198.7 },
         in_flight: 10_000,
         median_latency: Some(Duration::from_millis(1_240)),
         bottleneck,
@@ -259,11 +259,11 @@ fn a_process_that_stores_nothing_any_more_is_reported() {
 #[case::stopping(Some(Bottleneck::Draining { in_flight: 1 }), 100.0, 100_000, None)]
 fn the_time_left_is_that_at_the_speed_of_the_last_seconds(
     #[case] bottleneck: Option<Bottleneck>,
-    #[case] items: f64,
+    #[case] units: f64,
     #[case] rows_left: u64,
     #[case] expected: Option<u64>,
 ) {
-    let heartbeat = Heartbeat { rates: Rates { items, calls: 1.0 }, ..heartbeat(bottleneck) };
+    let heartbeat = Heartbeat { rates: Rates { units, calls: 1.0 }, ..heartbeat(bottleneck) };
     assert_eq!(seconds_left(&heartbeat, rows_left), expected);
 }
 
