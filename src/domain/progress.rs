@@ -63,7 +63,8 @@ pub struct ProgressSnapshot {
     pub rows_total: Option<u64>,
     /// The bytes of the input, while they are read and their number is known.
     pub bytes: Option<BytesDone>,
-    /// What the rate counts: rows with an outcome in this session; while loading, rows read; while comparing, bytes read.
+    /// What the rate counts: rows that got their outcome in this session; while loading, rows read; while comparing,
+    /// bytes read.
     pub units: u64,
     /// HTTP calls begun.
     pub calls: u64,
