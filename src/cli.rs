@@ -198,6 +198,8 @@ pub enum SchemaName {
     Retry,
     /// What `imbulk verify NAME --json` prints
     Verify,
+    /// What `imbulk forget --run NAME --json` prints
+    Forget,
     /// What the command of `notify.command` receives
     Notification,
 }
@@ -398,6 +400,9 @@ pub struct ForgetArgs {
     /// Remove; without it, only show what would be removed
     #[arg(long)]
     pub execute: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Do not ask for confirmation
     ///
     /// On a terminal, --execute asks the user to type the number of runs. Without a terminal nothing is asked.

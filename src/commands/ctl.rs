@@ -15,16 +15,17 @@ use crate::domain::control::{AppliedInstruction, ControlEffect, Instruction, Ins
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::uuid_v7;
-use crate::queue::{ControlFile, Queue, QueueError, Reader, Run, RunState};
-use crate::report::control::{answer, not_answered};
+use crate::queue::{ControlFile, FileKind, Queue, QueueError, Reader, Run, RunState};
+use crate::report::control::{above_limit, answer, not_answered};
 use crate::session::{SessionError, find_controlled};
+use crate::settings::{Env, load_job};
 
 /// The process that owns the queue looks for instructions five times a second, and stores what they led to.
 const TO_ANSWER: Duration = Duration::from_millis(900);
 const ASK_EVERY: Duration = Duration::from_millis(30);
 
 /// Controls a run, whether a process is sending it or not.
-pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error> {
+pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
     let kind = kind_of(args)?;
     let (run, queue, is_owned) = {
         let reader = Reader::open(path).await?;
@@ -36,7 +37,7 @@ pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error>
         if let InstructionKind::Rate(rate) = kind
             && !is_sending(run, is_owned)
         {
-            refuse_above_cap(run, rate)?;
+            refuse_above_limit(run, rate, env)?;
         }
     }
     refuse_readers(&queue)?;
@@ -118,6 +119,24 @@ fn refuse_ended(run: &Run) -> Result<(), SessionError> {
 /// Whether a process may be sending the run. Such a process knows the limit of the job and answers by it.
 fn is_sending(run: &Run, is_owned: bool) -> bool {
     is_owned && run.state() == RunState::Running
+}
+
+/// Refuses a rate that the next session would not use. Without a process that sends the run, its limit is that of the
+/// job file. If that file cannot be read, only the published cap is known.
+fn refuse_above_limit(run: &Run, rate: NonZeroU32, env: &Env) -> Result<(), Error> {
+    match limit_of(run, env) {
+        Some(limit) if rate > limit => Err(SessionError::Usage(above_limit(&run.job, limit.get())).into()),
+        Some(_) => Ok(()),
+        None => refuse_above_cap(run, rate),
+    }
+}
+
+/// `limits.calls_per_second` of the job file from which the run was loaded; none if that is not the same job any more.
+fn limit_of(run: &Run, env: &Env) -> Option<NonZeroU32> {
+    let file = run.files().iter().find(|file| file.kind == FileKind::Job)?;
+    let job = load_job(&file.path, env).ok()?;
+    let is_same = job.name == run.job && run.operation().is_ok_and(|operation| operation.name == job.operation.name);
+    is_same.then_some(job.limits.calls_per_second)
 }
 
 /// Refuses a rate above the published cap of the operation. Without a process that sends the run, the limit of its job

@@ -12,6 +12,7 @@ use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::Phase;
 use crate::export::{self, ExportOptions, Format};
 use crate::queue::{Queue, Reader, Run, folder_of};
+use crate::report::forget::ForgetOutput;
 use crate::session::{ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget};
 use crate::stderr::tell;
 
@@ -27,7 +28,11 @@ pub(super) async fn forget(args: &ForgetArgs, path: &Path) -> Result<Exit, Error
     if !runs.is_empty() {
         tell(Message::new("nothing is removed without --execute").add_hint("add --execute to remove them").with_hint());
     }
-    super::print(&report.text())
+    if args.json {
+        super::print_json(&ForgetOutput::planned(report, reader.size()))
+    } else {
+        super::print(&report.text())
+    }
 }
 
 async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
@@ -53,6 +58,9 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
     let after = reader.size();
     drop(reader);
     queue.close().await?;
+    if args.json {
+        return super::print_json(&ForgetOutput::executed(report, before, after));
+    }
     super::print(&format!("{}queue: {before} before, {after} now\n", report.removed_text()))
 }
 

@@ -47,7 +47,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Run(args) => Box::pin(run::run(args, &env, &queue, log)).await,
         CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
-        CliCommand::Ctl(args) => ctl::ctl(&args, &queue).await,
+        CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,

@@ -41,6 +41,7 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
         }
         Bottleneck::LastCalls { in_flight } => format!("waiting for the last {}", counted(*in_flight, "call", "calls")),
         Bottleneck::Pause(pause) => format!("paused {}", who_and_when(pause)),
+        Bottleneck::Draining { in_flight: 0 } => "stopping: storing the last outcomes".to_owned(),
         Bottleneck::Draining { in_flight } => {
             format!("stopping: waiting for {} in flight", counted(*in_flight, "call", "calls"))
         }
@@ -85,6 +86,7 @@ pub(super) fn bottleneck_in_short(bottleneck: &Bottleneck) -> String {
         }
         Bottleneck::LastCalls { .. } => "waiting for the last calls".to_owned(),
         Bottleneck::Pause(_) => "paused".to_owned(),
+        Bottleneck::Draining { in_flight: 0 } => "stopping: storing outcomes".to_owned(),
         Bottleneck::Draining { in_flight } => format!("stopping: {} in flight", count(*in_flight)),
     }
 }
@@ -167,6 +169,7 @@ mod tests {
     #[case(Bottleneck::Canary(CanaryProgress { ended: 3, wanted: 10 }), "canary: 3 of 10 items have an outcome")]
     #[case(Bottleneck::LastCalls { in_flight: 1 }, "waiting for the last 1 call")]
     #[case(Bottleneck::Draining { in_flight: 3 }, "stopping: waiting for 3 calls in flight")]
+    #[case(Bottleneck::Draining { in_flight: 0 }, "stopping: storing the last outcomes")]
     fn a_bottleneck_has_its_numbers(#[case] bottleneck: Bottleneck, #[case] expected: &str) {
         assert_eq!(bottleneck_text(&bottleneck), expected);
     }

@@ -36,11 +36,14 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
             message(&format!("nothing changed: the rate was {}", rate(*to)))
         }
         ControlEffect::Rate { from, to } => message(&format!("rate: {} → {}", rate(*from), rate(*to))),
-        ControlEffect::AboveLimit { limit } => {
-            message(&format!("refused: limits.calls_per_second of the job allows at most {}", rate(*limit)))
-                .add_hint(format!("name a rate from 1 to {limit}"))
-        }
+        ControlEffect::AboveLimit { limit } => above_limit(job, *limit),
     }
+}
+
+/// The refusal of a rate above the limit of the job.
+pub fn above_limit(job: &str, limit: u32) -> Message {
+    let allowed = format!("limits.calls_per_second of the job allows at most {}", rate(limit));
+    Message::new(format!("{}: refused: {allowed}", visible(job))).add_hint(format!("name a rate from 1 to {limit}"))
 }
 
 /// What an instruction means for a run that no process is sending.

@@ -1,24 +1,30 @@
 //! What `imbulk forget` removes and keeps.
 
 use jiff::Zoned;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::figures::target;
+use super::json::{self, DateTime, FormatVersion};
 use super::state::StateName;
 use super::text::{counted, minute, visible};
 use crate::domain::forget::KeptBecause;
+use crate::domain::guard::Bytes;
 
 /// A run that is removed or kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ForgetCandidate {
     /// The run's id.
     pub run: String,
     /// The job's name.
     pub job: String,
-    /// The target as it is stored.
+    /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     pub target: String,
     /// Its state.
     pub state: StateName,
     /// When it ended.
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
     pub ended_at: Zoned,
     /// Rows of its input.
     pub rows: u64,
@@ -31,6 +37,60 @@ pub struct ForgetReport {
     pub removed: Vec<ForgetCandidate>,
     /// Runs that are kept, and why.
     pub kept: Vec<(ForgetCandidate, KeptBecause)>,
+}
+
+/// What `imbulk forget --run NAME --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ForgetOutput {
+    /// The version of the format.
+    schema: FormatVersion,
+    /// Whether the rows were removed; without `--execute` they were not.
+    executed: bool,
+    /// The runs whose rows are removed.
+    removed: Vec<ForgetCandidate>,
+    /// The runs that are old enough and kept.
+    kept: Vec<KeptRun>,
+    /// The size of the queue before anything was removed.
+    queue_bytes_before: u64,
+    /// The size of the queue now.
+    queue_bytes: u64,
+}
+
+/// A run that is old enough and kept.
+#[derive(Debug, Serialize, JsonSchema)]
+struct KeptRun {
+    #[serde(flatten)]
+    run: ForgetCandidate,
+    /// Why it is kept: the rows that `imbulk retry` could send again; null if it is not finished.
+    retryable_rows: Option<u64>,
+}
+
+impl ForgetOutput {
+    /// What would be removed from a queue of this size.
+    pub fn planned(report: ForgetReport, size: Bytes) -> Self {
+        Self::of(false, report, (size, size))
+    }
+
+    /// What was removed, with the size of the queue before and after.
+    pub fn executed(report: ForgetReport, before: Bytes, after: Bytes) -> Self {
+        Self::of(true, report, (before, after))
+    }
+
+    fn of(
+        executed: bool,
+        report: ForgetReport,
+        (Bytes(queue_bytes_before), Bytes(queue_bytes)): (Bytes, Bytes),
+    ) -> Self {
+        let kept = report.kept.into_iter().map(|(run, because)| KeptRun {
+            run,
+            retryable_rows: match because {
+                KeptBecause::Unfinished => None,
+                KeptBecause::Retryable(rows) => Some(rows),
+            },
+        });
+        let (schema, removed) = (FormatVersion, report.removed);
+        Self { schema, executed, removed, kept: kept.collect(), queue_bytes_before, queue_bytes }
+    }
 }
 
 impl ForgetReport {

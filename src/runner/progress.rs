@@ -34,9 +34,14 @@ impl Runner<'_> {
         snapshot
     }
 
-    /// Requests in flight, of all jobs.
-    pub(super) fn in_flight(&self) -> u64 {
+    /// Calls in flight, of all jobs.
+    fn in_flight(&self) -> u64 {
         (0..self.jobs.len()).map(|job| self.schedule.in_flight(job) as u64).sum()
+    }
+
+    /// Requests that were sent and have no result on disk, of all jobs.
+    pub(super) fn unrecorded(&self) -> u64 {
+        (0..self.jobs.len()).map(|job| self.schedule.unrecorded(job) as u64).sum()
     }
 
     fn state(&self) -> SessionState {

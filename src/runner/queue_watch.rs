@@ -61,7 +61,7 @@ impl Runner<'_> {
             return Ok(());
         };
         let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.snapshot());
-        Err(RunnerError::Lost { queue, loss, recorded: now.units, unrecorded: now.in_flight })
+        Err(RunnerError::Lost { queue, loss, recorded: now.units, unrecorded: self.unrecorded() })
     }
 
     /// The loss of the queue in place of an error that it may have led to.
@@ -75,7 +75,7 @@ impl Runner<'_> {
 
     fn busy(&self, signal: Option<StopSignal>) -> RunnerError {
         let queue = self.queue_watch.identity.path().to_owned();
-        RunnerError::Busy { queue, signal, unrecorded: self.in_flight() }
+        RunnerError::Busy { queue, signal, unrecorded: self.unrecorded() }
     }
 
     fn check_wal_length(&mut self) {

@@ -238,7 +238,7 @@ fn normal(text: &str) -> String {
         (r"\b[0-9a-f]{12}\b", "PLAN"),
         (r#""seconds": [\d.e-]+"#, "SECONDS"),
         // It depends on whether the WAL was removed when the last process ended.
-        (r#""queue_bytes": \d+"#, "BYTES"),
+        (r#""(queue_bytes\w*)": \d+"#, "BYTES"),
         (r"imbulk-check-\d+-", "TEST-ACCOUNT"),
         (r"\b[\d,.]+/s", "RATE"),
         (r"\b[\d.]+ (ms|s|min|h)\b( \d+ (s|min)\b)?", "DURATION"),

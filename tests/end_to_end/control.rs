@@ -233,11 +233,23 @@ fn only_rate_takes_a_number() {
     ctl(&workspace, "rate").expect(2);
     ctl(&workspace, "rate 0").expect(2);
     ctl(&workspace, "pause 3").expect(2).says("only `rate` takes a number");
+    ctl(&workspace, "rate 3").expect(0).says("the next `imbulk run` sends at most 3 calls/s");
+    let plan = workspace.imbulk(&["plan", "job.toml"]).expect(0).says("at most 3 calls/s, set with `imbulk ctl`");
+    assert!(plan.stdout.contains(": 3 calls/s"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_rate_above_the_limit_of_the_job_file_is_refused_although_no_process_sends_the_run() {
+    let (workspace, _) = prepared(5);
+    let limited = job("job").with("limits", "calls_per_second", 50).write(&workspace);
+    workspace.imbulk(&["plan", &limited]).expect(0);
+    ctl(&workspace, "rate 51").expect(2).says("allows at most 50 calls/s").says("hint: name a rate from 1 to 50");
+    ctl(&workspace, "rate 50").expect(0).says("at most 50 calls/s");
+    // Without the job file only the published cap is known.
+    std::fs::remove_file(workspace.path("job.toml")).expect("it is there");
+    ctl(&workspace, "rate 200").expect(0).says("never more than the job allows");
     ctl(&workspace, "rate 201")
         .expect(2)
         .says("the published cap of friend_delete_all is 200 calls/s")
         .says("hint: name a rate");
-    ctl(&workspace, "rate 3").expect(0).says("the next `imbulk run` sends at most 3 calls/s");
-    let plan = workspace.imbulk(&["plan", "job.toml"]).expect(0).says("at most 3 calls/s, set with `imbulk ctl`");
-    assert!(plan.stdout.contains(": 3 calls/s"), "{}", plan.stdout);
 }

@@ -6,7 +6,7 @@ use imbulk_sandbox::Command;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
-use imbulk_testkit::rows::{InputRow, plain};
+use imbulk_testkit::rows::{InputRow, csv, plain};
 use imbulk_testkit::{JobFile, ProgramOutput, Workspace, WorkspaceSetup};
 
 const OPERATION: Command = Command::FriendDeleteAll;
@@ -107,7 +107,7 @@ fn the_schemas_accept_a_run_from_its_plan_to_its_last_retry() {
     assert_eq!(retry(&workspace, &["--outcome", "in_doubt"])["rows"], 0);
     assert!(retry(&workspace, &[])["rows"].as_u64() > Some(0));
     assert_eq!(state(&workspace), "stopped");
-    workspace.write("job.csv", imbulk_testkit::rows::csv(OPERATION, &rows(31)));
+    workspace.write("job.csv", csv(OPERATION, &rows(31)));
     let plans = plan(&workspace, 0);
     assert_eq!(plans[0]["conditions"]["continues"].as_array().map(Vec::len), Some(1), "{plans:#}");
     workspace.faults(&[]);
@@ -131,6 +131,29 @@ fn the_schemas_accept_runs_that_are_refused_or_halted() {
     assert_eq!(state(&workspace), "halted");
     job().without("app", "sdkappid").with("stop", "window", "\"00:00-23:59\"").write(&workspace);
     plan(&workspace, 4);
+}
+
+#[test]
+fn the_schemas_accept_carried_rows_and_what_forget_removes() {
+    let job = JobFile::new("job", OPERATION).with("retry", "carry_over", 2).with("stop", "failed_share", 1.0);
+    let (workspace, _) = job.rows(&plain(OPERATION, 20)).in_a_workspace();
+    workspace.faults(&["any:code=70402:1"]);
+    run(&workspace, &[], 3);
+    workspace.write("job.csv", imbulk_testkit::rows::csv(OPERATION, &[InputRow::account("another")]));
+    let plans = plan(&workspace, 0);
+    assert_eq!((&plans[0]["carried_over"]["rows"], &plans[0]["rows"]), (&20.into(), &21.into()));
+    let summary = run(&workspace, &[], 3);
+    assert_eq!(summary[0]["carried_over"]["left_behind"], 0);
+    let first = summary[0]["carried_over"]["run"].as_str().expect("an id");
+    let away = accepted(&workspace, "retry", &workspace.imbulk(&["retry", first, "--json"]).expect(0));
+    assert_eq!((&away["rows"], &away["carried_over"]["rows"]), (&0.into(), &20.into()));
+    let shown =
+        accepted(&workspace, "forget", &workspace.imbulk(&["forget", "--older-than", "0s", "--json"]).expect(0));
+    assert_eq!((&shown["executed"], &shown["removed"][0]["run"]), (&false.into(), &first.into()));
+    assert_eq!(shown["kept"][0]["retryable_rows"], 21);
+    let forget = ["forget", "--older-than", "0s", "--execute", "--json"];
+    let done = accepted(&workspace, "forget", &workspace.imbulk(&forget).expect(0));
+    assert_eq!((&done["executed"], &done["removed"][0]["rows"]), (&true.into(), &20.into()));
 }
 
 #[test]

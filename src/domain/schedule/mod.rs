@@ -198,8 +198,13 @@ impl Schedule {
     }
 
     /// How many requests of a job have left and have no result on disk yet.
-    pub fn in_flight(&self, job: JobNo) -> usize {
+    pub fn unrecorded(&self, job: JobNo) -> usize {
         self.jobs[job].counts().sent()
+    }
+
+    /// How many calls of a job were sent and are not answered yet.
+    pub fn in_flight(&self, job: JobNo) -> usize {
+        self.jobs[job].counts().requests(Stage::InFlight)
     }
 
     /// Items of all requests from their intent to their stored result.
