@@ -471,8 +471,8 @@ impl Runner<'_> {
     }
 
     fn send(&self, (job, kind): (JobNo, CallKind), (request, body): (RequestId, Vec<u8>), not_after: Option<Instant>) {
-        let driven = &self.jobs[job];
-        let (path, limiter) = driven.command(kind);
+        let runner_job = &self.jobs[job];
+        let (path, limiter) = runner_job.command(kind);
         let sender = Sender {
             job,
             request,
@@ -480,7 +480,7 @@ impl Runner<'_> {
             attempt: self.schedule.sending(request).unwrap_or_default(),
             body,
             not_after,
-            client: Arc::clone(&driven.client),
+            client: Arc::clone(&runner_job.client),
             limiter: limiter.clone(),
             hold_back: self.hold_back[job].clone(),
             to_loop: self.to_loop.clone(),

@@ -19,7 +19,7 @@ use crate::domain::schedule::StopSignal;
 const TO_REACT: Duration = Duration::from_secs(2);
 /// The same while calls may be in flight: their outcomes are worth more patience.
 const TO_REACT_DRIVING: Duration = Duration::from_secs(10);
-/// After the last call in flight has ended, this long for the counts, the note in the queue and the summary.
+/// After the last call in flight has ended, this long for the counts, its end in the queue and the summary.
 const TO_CLOSE: Duration = Duration::from_secs(30);
 /// How often the listening thread looks whether the time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -100,7 +100,7 @@ struct Reserved {
     because: &'static str,
 }
 
-const RESERVED: [Reserved; 7] = [
+const RESERVED: [Reserved; 8] = [
     Reserved {
         words: &[
             "tokio",
@@ -120,6 +120,13 @@ const RESERVED: [Reserved; 7] = [
         within: &["src/domain/"],
         except: &[],
         because: "the domain is pure: time and randomness are arguments, and it does no I/O",
+    },
+    Reserved {
+        words: &["enum Command", "struct Command", "type Command"],
+        within: &["src/"],
+        except: &[],
+        because: "a command is a subcommand or a command of the API: the schedule decides actions, and `imbulk ctl` \
+                  sends instructions",
     },
     Reserved {
         words: &["async", "await", "Queue", "Reader", "Snapshot", "tokio", "Instant", "SystemTime", "fs", "io"],

@@ -34,7 +34,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
     Scenario { jobs: vec![job], faults, interruptions: Vec::new(), pauses: Vec::new(), seed: 1 }
 }
 
-/// The plan of a friend_delete job at 200 calls per second, for tests that call the schedule directly.
+/// A friend_delete job at 200 calls per second, for tests that call the schedule directly.
 pub(crate) fn scheduled_job(sides: &str, max_in_flight: Option<usize>) -> ScheduledJob {
     let job = &scenario_with("friend_delete", 200, Vec::new(), FaultModel::HEALTHY).jobs[0];
     ScheduledJob {
