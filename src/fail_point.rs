@@ -1,13 +1,13 @@
-//! Named points at which a test can have the process killed: before and after whatever must not be lost or done twice.
+//! Named points at which a test can kill the process: before and after each step that must not be lost or repeated.
 //!
-//! Only with the feature `fail-points`, which tests switch on and nothing else does; without it every call in here is
-//! empty. `IMBULK_FAIL_POINT=BeforeIntend:3` kills the process when it comes there the third time.
+//! They exist only with the feature `fail-points`, which only tests use; without it every function here is empty.
+//! `IMBULK_FAIL_POINT=BeforeIntend:3` kills the process when it reaches this point for the third time.
 
 use std::collections::BTreeSet;
 
 macro_rules! fail_points {
     ($($(#[$about:meta])* $point:ident,)*) => {
-        /// What a kill must not tear apart.
+        /// A step that a kill must leave either done or not done.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum FailPoint {
             $($(#[$about])* $point,)*
@@ -28,7 +28,7 @@ fail_points! {
     Migrate,
     /// The tables of an earlier version are converted.
     Upgrade,
-    /// Loads that a killed process left behind are thrown away.
+    /// Loads that a killed process left behind are removed.
     DiscardLoads,
     /// A run begins to be loaded.
     InsertRun,
@@ -36,9 +36,9 @@ fail_points! {
     LoadChunk,
     /// The last chunk: the run is planned.
     FinishLoad,
-    /// A planned run is thrown away.
+    /// A planned run is removed.
     Discard,
-    /// Ids that were protected since are taken out of a run.
+    /// Ids that were protected since are removed from a run.
     Protect,
     /// A run is begun.
     Begin,
@@ -70,7 +70,7 @@ fail_points! {
     Forget,
     /// The file is rewritten without unused pages.
     FreeSpace,
-    /// The log is folded into the file.
+    /// The WAL is copied into the file.
     Close,
     /// Slots are taken for a call.
     TakeSlots,
@@ -80,11 +80,11 @@ fail_points! {
     Send,
     /// The rest of the answer.
     Read,
-    /// A file of results takes its place.
+    /// A file of results gets its name.
     PlaceFile,
 }
 
-/// Does a deed that waits, between two points.
+/// Does one asynchronous step between its two points.
 pub(crate) async fn guarded<T>(point: FailPoint, doing: impl Future<Output = T>) -> T {
     before(point);
     let done = doing.await;
@@ -92,7 +92,7 @@ pub(crate) async fn guarded<T>(point: FailPoint, doing: impl Future<Output = T>)
     done
 }
 
-/// The same for what is several deeds at once.
+/// The same for several steps at once.
 pub(crate) async fn guarded_all<T>(fail_points: &BTreeSet<FailPoint>, doing: impl Future<Output = T>) -> T {
     fail_points.iter().copied().for_each(before);
     let done = doing.await;

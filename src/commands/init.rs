@@ -15,7 +15,7 @@ use crate::stderr::tell;
 
 /// Writes a job file and the files that it needs into the current folder.
 pub(super) fn init(args: &cli::InitArgs) -> Result<Exit, Error> {
-    // Who types the name of the file means the job.
+    // A person who types the name of the file means the job.
     let name = args.name.strip_suffix(".toml").unwrap_or(&args.name);
     check_job_name(name).map_err(SessionError::Usage)?;
     let operation = operation::by_name(&args.operation)

@@ -45,7 +45,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
             let shown = (!std::io::stdout().is_terminal()).then(shown);
             let mut out = Outlet::to(std::io::stdout(), folder);
             let written = export::write(&reader, &run, options, &mut out).await;
-            // Closed before the reader of the results has taken everything: an open transaction lets the log grow.
+            // Closed before the reader of the results has taken everything: an open transaction lets the WAL grow.
             drop(reader);
             // The rows before an error are shown as well.
             let printed = out.finish();

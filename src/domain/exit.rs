@@ -7,7 +7,8 @@ use super::response::outcome::Outcome;
 use super::response::tally::Tally;
 use super::schedule::End;
 
-/// How a command ended. Scripts depend on the numbers, which are a public contract.
+/// How a command ended, in ascending order of gravity: of several jobs, the gravest counts. Scripts depend on the
+/// numbers, which are a public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Every row is succeeded, already_done, duplicate or protected.

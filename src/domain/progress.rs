@@ -68,7 +68,7 @@ pub struct ProgressSnapshot {
     pub units: u64,
     /// HTTP calls begun.
     pub calls: u64,
-    /// Rows that failed or are in doubt; while loading, rejected rows.
+    /// Rows that failed or are in doubt.
     pub failed: u64,
     /// Requests in flight.
     pub in_flight: u64,

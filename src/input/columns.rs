@@ -33,7 +33,7 @@ pub(super) struct Columns<'a> {
     pub(super) unusual_ids: UnusualIds,
     /// Whether the file is a results file of this operation.
     pub(super) results: bool,
-    /// Names that are known to be the user's own: JSONL has them in every record, and a close look costs.
+    /// Names that are known to be the user's own: JSONL has them in every row, and comparing them closely costs time.
     own: RefCell<HashSet<Box<str>>>,
 }
 

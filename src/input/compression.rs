@@ -122,7 +122,7 @@ enum Decoder<R: Read> {
     Between(Ahead<R>),
     Gzip(Box<GzDecoder<Ahead<R>>>),
     Zstd(zstd::Decoder<'static, Ahead<R>>),
-    /// Decoder the end of the file, or at damage.
+    /// At the end of the file, or at damage.
     End,
 }
 

@@ -131,7 +131,7 @@ impl PartIndex {
                 duplicate(&waiting, of)?;
             }
         }
-        // Any number of rows may repeat the same one.
+        // A row that was not kept needs no text: without this, any number of duplicates would fill the memory.
         if tables.kept() == kept {
             texts.truncate(start);
         }

@@ -270,7 +270,10 @@ pub async fn drive(
         heartbeats,
         refused_usersig: None,
     };
-    runner.run(recovered, watch).await
+    let driven = runner.run(recovered, watch).await;
+    // Also after an error: what follows must end within a limited time once a signal came.
+    signals.set_driving(false);
+    driven
 }
 
 struct Runner<'a> {
@@ -356,7 +359,6 @@ impl Runner<'_> {
         let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
-        self.signals.set_driving(false);
         Ok((queue, SessionEnd { ends, calls, elapsed }))
     }
 
@@ -370,7 +372,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Handles what came in, and what came with it: a timer need not be set before each.
+    /// Handles an event, and those that arrived with it, before the loop sets its timers again.
     fn take(&mut self, first: Inbound) -> Result<(), RunnerError> {
         let mut next = Some(first);
         let mut taken = 0;

@@ -14,7 +14,7 @@ use crate::domain::change::Change;
 use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError};
 
-/// The most changes in one transaction, so that the first of them does not wait too long.
+/// No more changes join a transaction once it has this many, so that the first of them does not wait too long.
 const MOST: usize = 512;
 
 /// How long a change that is not urgent waits for others. At 200 calls per second, four changes arrive in this time. If

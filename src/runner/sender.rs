@@ -14,8 +14,8 @@ use crate::domain::response::call_result::CallResult;
 use crate::domain::schedule::{Event, JobNo, StopReason, StopSignal};
 use crate::rate_limiter::{CommandLimiter, NoPermit};
 
-/// Whether requests that were not sent yet are held back: after the first signal, even where nothing takes it, and when
-/// the loop says so.
+/// Whether requests that were not sent yet are held back: after the first signal, even before the loop handles it, and
+/// when the loop sets it.
 #[derive(Clone)]
 pub(super) struct HoldBack {
     signal: watch::Receiver<Option<StopSignal>>,

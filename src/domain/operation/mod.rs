@@ -1,7 +1,7 @@
 //! The operations of imbulk, as data: each in one file that holds all that is particular to it.
 //!
 //! A new operation is a new file here and its line in [`ALL`] (docs/guides/add-an-operation.md). Columns, checks,
-//! JSONL records, request bodies, results and the treatment of "already done" codes follow from its [`Operation`].
+//! JSONL rows, request bodies, results and the treatment of "already done" codes follow from its [`Operation`].
 
 mod account_delete;
 mod account_import;

@@ -10,11 +10,11 @@ pub struct Item {
     pub account: UserId,
     /// The first row that asked for it.
     pub row: RowNo,
-    /// What to set, row by row; only for friend_update.
+    /// What to set, row by row; only for operations with fields.
     pub updates: Option<Box<Updates>>,
 }
 
-/// All rows that update one friend, in input order: at least one, the first one being [`Item::row`].
+/// All rows of one item, in input order: at least one, the first one being [`Item::row`].
 pub type Updates = Vec<(RowNo, TagValues)>;
 
 impl Item {

@@ -8,8 +8,8 @@ use serde_json::Number;
 /// A row's place among all rows of a run, counted from 0 in input order without gaps.
 pub type RowNo = u64;
 
-/// A row that kept all rules, borrowed from the reader's buffers. All is UTF-8, which its reader has seen to; it passes
-/// as bytes, so that nobody looks again at each of millions before they go into the queue as text.
+/// A valid row, borrowed from the reader's buffers. The reader has checked that everything is UTF-8. The type is bytes,
+/// so that millions of rows are not checked a second time before the queue stores them as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowRef<'a> {
     /// Line of the file on which the row starts, from 1.

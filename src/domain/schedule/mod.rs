@@ -25,7 +25,7 @@
 //! | `BackingOff` | `Changed::Recorded`, with the items that are sent again |
 //! | `Stored` | `Changed::Recorded`, or its job stops: before its intent, or after its intent was withdrawn |
 //!
-//! A request keeps the lease of all accounts that it writes from its intent until its result is on disk. After a call
+//! A request holds the lease of all accounts that it writes from `Ready` until its result is on disk. After a call
 //! without an answer, the result is stored only when the server cannot be writing any more. A request is `sending` on
 //! disk as long as it may be in flight, so the accounts are safe across a kill as well. Waiting requests use no thread
 //! and no connection.

@@ -73,7 +73,7 @@ impl RetryBudget {
         self.0 = self.0.max(MAX_TOKENS / 2);
     }
 
-    /// Whether any repetition can be paid.
+    /// Whether a repetition can be paid at its full cost.
     pub(super) fn is_usable(&self) -> bool {
         self.0 >= FULL_COST
     }

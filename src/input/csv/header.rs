@@ -1,4 +1,4 @@
-//! The header line: which cell of a row means what, and what parts the cells.
+//! The header line: the meaning of each cell of a row, and the delimiter between the cells.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! CSV: a header line, then a row a record.
+//! CSV: a header line, then one record per row.
 
 mod header;
 mod quoting;

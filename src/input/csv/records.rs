@@ -1,7 +1,7 @@
 //! Records of a CSV text with their line numbers.
 //!
-//! Where no quote is in sight a line is a record, and what parts its cells is a delimiter and nothing else: there the
-//! text is taken apart in place, since most of a load's reading is this. All else is the csv crate's.
+//! In a part of the text without a quote, each line is a record, and every delimiter separates two cells. Such a part
+//! is split in place, because most of the reading of a load is this. The csv crate reads everything else.
 
 use std::io::{self, Read, SeekFrom};
 use std::ops::Range;

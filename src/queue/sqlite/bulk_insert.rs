@@ -1,4 +1,4 @@
-//! The only module that composes SQL, from constants, numbers and question marks.
+//! Composes the SQL that depends on a number or a path, from constants, numbers, question marks and quoted paths.
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use super::busy::Busy;
-use super::error::open_error;
+use super::error::store_error;
 use super::file::identity::Identity;
 use super::file::lock::Lock;
 use super::reader::Reader;
@@ -37,7 +37,7 @@ impl Queue {
         let Self { path, connection, mut identity, .. } = self;
         // If another file has taken the name, SQLite leaves the WAL unchanged as well.
         let found = identity.check();
-        guarded(FailPoint::Close, connection.close()).await.map_err(open_error(&path))?;
+        guarded(FailPoint::Close, connection.close()).await.map_err(store_error(&path))?;
         found
     }
 
@@ -83,6 +83,6 @@ impl Queue {
     }
 
     pub(in crate::queue) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
-        open_error(&self.path)
+        store_error(&self.path)
     }
 }

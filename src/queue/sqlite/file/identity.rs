@@ -35,8 +35,8 @@ pub struct Identity {
     file: Arc<File>,
     id: FileId,
     beside: Vec<(PathBuf, FileId)>,
-    /// The least size that the file has had. It never becomes shorter while it has a WAL.
-    shortest: u64,
+    /// Its size at the last check. It never becomes shorter while it has a WAL.
+    size_at_last_check: u64,
     /// The random number in its header, which no change of the queue touches.
     number: Option<[u8; 4]>,
 }
@@ -49,7 +49,7 @@ impl Identity {
             file,
             id: FileId::of(&metadata),
             beside: Vec::new(),
-            shortest: 0,
+            size_at_last_check: 0,
             number: None,
         })
     }
@@ -64,7 +64,7 @@ impl Identity {
     pub(in crate::queue) fn watch_wal(&mut self) {
         let wals = ["-wal", "-shm"].map(|ending| beside(&self.path, ending));
         self.beside = wals.into_iter().filter_map(|wal| FileId::at(&wal).map(|id| (wal, id))).collect();
-        self.shortest = self.file.metadata().map_or(0, |metadata| metadata.len());
+        self.size_at_last_check = self.file.metadata().map_or(0, |metadata| metadata.len());
         self.number = self.read_number();
     }
 
@@ -95,11 +95,11 @@ impl Identity {
                 (_, _) => Loss::Moved,
             });
         }
-        if own.len() < self.shortest || self.number.is_some_and(|number| self.read_number() != Some(number)) {
+        if own.len() < self.size_at_last_check || self.number.is_some_and(|number| self.read_number() != Some(number)) {
             return Some(Loss::Overwritten);
         }
         if !self.beside.is_empty() {
-            self.shortest = own.len();
+            self.size_at_last_check = own.len();
         }
         let lost = self.beside.iter().find(|(path, id)| FileId::at(path) != Some(*id));
         lost.map(|(path, _)| Loss::Companion(path.clone()))
