@@ -222,7 +222,12 @@ fn request(number: i64) -> Request {
 }
 
 fn context() -> CallContext {
-    CallContext { operation: accounts(), charging: Charging::UpTo(8), new_usersig: NewUserSig::MayHelp }
+    CallContext {
+        operation: accounts(),
+        preparations: imbulk::domain::operation::Preparations::default(),
+        charging: Charging::UpTo(8),
+        new_usersig: NewUserSig::MayHelp,
+    }
 }
 
 fn answer(request: &Request) -> CallResult {

@@ -58,6 +58,8 @@ fail_points! {
     Reopen,
     /// … with the progress.
     StoreHeartbeat,
+    /// … with a part of a backup.
+    StoreBackup,
     /// Why a session ended is stored.
     StoreEnd,
     /// … with an instruction of `imbulk ctl`.
@@ -80,6 +82,8 @@ fail_points! {
     Send,
     /// The rest of the answer.
     Read,
+    /// A part of a backup is written to its file.
+    WriteBackup,
     /// A file of results gets its name.
     PlaceFile,
 }

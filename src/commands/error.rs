@@ -97,6 +97,7 @@ impl Error {
             SessionError::Load(LoadError::Intake(IntakeError::Temp { dir, error, .. })) => {
                 (error.kind() == ErrorKind::StorageFull).then_some(dir)
             }
+            SessionError::Runner(RunnerError::Backup(error)) => error.full_disk(),
             SessionError::Ledger(error)
             | SessionError::Runner(RunnerError::Ledger(error) | RunnerError::LedgerLost { source: error, .. }) => {
                 error.disk()

@@ -2,6 +2,7 @@
 //!
 //! The schedule decides the changes of requests. The queue makes any number of changes in one transaction.
 
+use super::backup::BackupPart;
 use super::control::AppliedInstruction;
 use super::heartbeat::Heartbeat;
 use super::hint::Message;
@@ -23,6 +24,8 @@ pub enum Change {
         /// The outcomes and the follow-ups.
         settlement: Settlement,
     },
+    /// Stores a part of a backup, which is on disk.
+    StoreBackup(BackupPart),
     /// Takes back the intent for a request of which no byte was sent.
     Withdraw(RequestId),
     /// Makes a request pending again that an earlier runner may have sent.

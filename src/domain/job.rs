@@ -45,6 +45,17 @@ pub struct Job {
     pub report: Reporting,
     /// Who is notified of a session.
     pub notify: Notify,
+    /// Where the data is stored that the job changes; none: nowhere.
+    pub backup: Option<Backup>,
+}
+
+/// Where the data is stored that a job changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The folder. A relative path was joined to the job file's folder.
+    pub folder: PathBuf,
+    /// Whether the friend lists of accounts that are deleted are stored as well.
+    pub with_friends: bool,
 }
 
 /// Who is notified of a session.
@@ -68,7 +79,11 @@ pub struct Reporting {
 impl Job {
     /// The calls before each change. A resumed run may be of another operation than the job has now.
     pub fn preparations(&self, operation: BoundOperation) -> Preparations {
-        Preparations { unless_online: self.guard.unless_online && operation.online_check }
+        Preparations {
+            unless_online: self.guard.unless_online && operation.online_check,
+            backup: operation.backup.filter(|_| self.backup.is_some()),
+            with_friends: self.backup.as_ref().is_some_and(|backup| backup.with_friends),
+        }
     }
 
     /// The limit of a calendar day. The day is that of the time zone of `stop.window`, if the window names one.

@@ -4,6 +4,7 @@
 //! random draws come in as arguments, decisions go out as values. So a test can simulate thousands of
 //! nights in a second, and every rule about the API is in one place.
 
+pub mod backup;
 pub mod bottleneck;
 pub mod call_counts;
 pub mod call_settings;

@@ -18,7 +18,7 @@ use super::figures::Figures;
 use super::input::Input;
 use super::json::{self, DateTime};
 use super::text::{Text, count, counted, moment_ahead, share, visible};
-use crate::domain::operation::{BoundOperation, LookupKind, Preparation, Preparations};
+use crate::domain::operation::{BoundOperation, LookupKind, PreparationCalls};
 use crate::domain::request::Request;
 use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
@@ -96,11 +96,19 @@ pub struct PlannedPreparation {
     pub command: &'static str,
     /// The number of calls, without retries.
     pub calls: u64,
+    /// Whether friend lists of more than one page take more calls.
+    pub is_minimum: bool,
 }
 
 impl PlannedPreparation {
+    fn new(calls: PreparationCalls) -> Self {
+        let PreparationCalls { preparation, calls, is_minimum } = calls;
+        Self { command: preparation.command().name, calls, is_minimum }
+    }
+
     fn line(self) -> String {
-        format!("{} with {}, without retries", counted(self.calls, "call", "calls"), self.command)
+        let more = if self.is_minimum { "; long friend lists take more" } else { "" };
+        format!("{} with {}, without retries{more}", counted(self.calls, "call", "calls"), self.command)
     }
 }
 
@@ -114,7 +122,7 @@ pub struct PlannedRun {
     /// The operation with its options.
     pub operation: BoundOperation,
     /// The calls before each change.
-    pub preparations: Preparations,
+    pub preparations: Vec<PreparationCalls>,
     /// Requests of the run.
     pub requests: u64,
     /// The From_Accounts with the most items.
@@ -129,8 +137,6 @@ impl Plan {
     /// What a run would do under these conditions, if it started now.
     pub fn new(run: PlannedRun, conditions: Conditions) -> Self {
         let PlannedRun { figures, input, operation, requests, largest_accounts, estimate, first_request, .. } = run;
-        let calls = estimate.requests_left;
-        let planned = |preparation: Preparation| PlannedPreparation { command: preparation.command().name, calls };
         let older = conditions.continues.iter().filter(|older| older.run != figures.run);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
         let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
@@ -143,7 +149,7 @@ impl Plan {
             requests,
             items_per_request,
             batch_fill: fill(figures.items, requests * items_per_request),
-            preparations: run.preparations.all().map(planned).collect(),
+            preparations: run.preparations.into_iter().map(PlannedPreparation::new).collect(),
             largest_accounts,
             estimate,
             would_end: conditions.ends_after(takes),
@@ -292,12 +298,12 @@ fn fill(items: u64, capacity: u64) -> f64 {
 /// of the run's command, and of the app.
 pub fn estimate(
     requests_left: u64,
-    preparations: Preparations,
+    preparations: &[PreparationCalls],
     rates: (NonZeroU32, NonZeroU32),
     largest: &[LargeAccount],
 ) -> Estimate {
     let in_sequence = largest.iter().map(|account| account.requests).max().unwrap_or(0).min(requests_left);
-    let preparations_left = preparations.all().map(|_| requests_left).sum();
+    let preparations_left = preparations.iter().map(|calls| calls.calls).sum();
     let (calls_per_second, app_calls_per_second) = rates;
     Estimate { requests_left, preparations_left, calls_per_second, app_calls_per_second, in_sequence }
 }
@@ -356,7 +362,7 @@ mod tests {
                 facts: SourceFacts::default(),
             }]),
             operation: by_name("friend_update").unwrap().bind(&BTreeMap::new()).unwrap(),
-            preparations: Preparations::default(),
+            preparations: Vec::new(),
             requests: 3,
             largest_accounts: vec![large("big", 5, 2), large("small", 1, 1)],
             estimate: estimate_of(3, 2),

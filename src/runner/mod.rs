@@ -3,6 +3,7 @@
 //! One loop handles one event at a time. All slow work runs concurrently and ends in an event: the recorder owns the
 //! writing side of the queue, each request in flight has a sender, and each page has a reader.
 
+mod backup_writer;
 mod control;
 mod deadline;
 mod heartbeat;
@@ -39,6 +40,7 @@ use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Action, End, Event, JobNo, Schedule, ScheduledJob, StopReason, StopSignal};
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
+pub use backup_writer::{BackupError, BackupWriter};
 use control::RunControl;
 pub use deadline::Deadline;
 use heartbeat::Heartbeats;
@@ -76,6 +78,8 @@ pub struct RunnerJob {
     pub limiter: CommandLimiter,
     /// The commands of its calls that only read.
     pub reading: Vec<ReadingCommand>,
+    /// Writes its backup, if it has one.
+    pub backup: Option<BackupWriter>,
 }
 
 /// A command of a job that only reads.
@@ -160,6 +164,9 @@ pub enum RunnerError {
         /// Requests whose outcome could not be recorded.
         unrecorded: u64,
     },
+    /// A backup can't be written.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The slots can't be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -182,6 +189,7 @@ impl Hint for RunnerError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Queue(error) => error.hint(),
+            Self::Backup(error) => error.hint(),
             Self::Lost { loss, .. } => loss.hint(),
             Self::Busy { queue, .. } => Some(
                 format!(
@@ -228,7 +236,7 @@ enum Inbound {
 /// Returns the queue, for the sums to be checked.
 pub async fn drive(
     mut queue: Queue,
-    jobs: Vec<RunnerJob>,
+    mut jobs: Vec<RunnerJob>,
     deadlines: &mut Vec<Deadline>,
     seed: u64,
     signals: &mut Signals,
@@ -239,7 +247,8 @@ pub async fn drive(
     let control = RunControl::new(ControlFile::of(queue.path()), reader.applied_ids().await?, &jobs);
     let (identity, busy) = (queue.identity_with_wal(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
-    let recorder = Recorder::start(queue, to_loop.clone());
+    let backups = jobs.iter_mut().filter_map(|job| job.backup.take()).collect();
+    let recorder = Recorder::start(queue, backups, to_loop.clone());
     let calls = jobs.iter().map(|_| CallCounter::default()).collect();
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.scheduled.tally)).sum();

@@ -8,9 +8,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::backup_writer::{BackupError, BackupWriter};
 use super::{Inbound, RunnerError};
 use crate::clock;
+use crate::domain::backup::BackupLine;
 use crate::domain::change::Change;
+use crate::domain::ids::RunId;
 use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError};
 
@@ -33,14 +36,15 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn start(queue: Queue, to_loop: mpsc::UnboundedSender<Inbound>) -> Self {
+    /// `backups`: those of the runs that have one.
+    pub(super) fn start(queue: Queue, backups: Vec<BackupWriter>, to_loop: mpsc::UnboundedSender<Inbound>) -> Self {
         let (writes, inbox) = mpsc::unbounded_channel();
         let (give_back, taken_back) = oneshot::channel();
         tokio::spawn(async move {
-            match record(queue, inbox, &to_loop).await {
+            match record(queue, backups, inbox, &to_loop).await {
                 // Nobody waits for the queue when the loop has ended in an error.
                 Ok(queue) => drop(give_back.send(queue)),
-                Err(error) => drop(to_loop.send(Inbound::Broken(error.into()))),
+                Err(error) => drop(to_loop.send(Inbound::Broken(error))),
             }
         });
         Self { writes, held: Vec::new(), due: None, queue: taken_back }
@@ -99,20 +103,62 @@ impl Recorder {
 
 async fn record(
     mut queue: Queue,
+    mut backups: Vec<BackupWriter>,
     mut inbox: mpsc::UnboundedReceiver<Vec<Change>>,
     to_loop: &mpsc::UnboundedSender<Inbound>,
-) -> Result<Queue, QueueError> {
+) -> Result<Queue, RunnerError> {
     while let Some(mut batch) = inbox.recv().await {
         while batch.len() < MOST
             && let Ok(more) = inbox.try_recv()
         {
             batch.extend(more);
         }
+        (backups, batch) = with_backup(backups, batch).await?;
         for changed in queue.write(batch, clock::now().as_millisecond()).await? {
             let _over = to_loop.send(Inbound::Event(Event::Changed(changed)));
         }
     }
+    on_a_thread(move || backups.iter_mut().try_for_each(BackupWriter::finish)).await?;
     Ok(queue)
+}
+
+/// Writes what the changes have read for backups. The parts are stored in the same transaction as the changes.
+async fn with_backup(
+    mut backups: Vec<BackupWriter>,
+    mut batch: Vec<Change>,
+) -> Result<(Vec<BackupWriter>, Vec<Change>), BackupError> {
+    let lines_of = |change: &Change| match change {
+        Change::Record { run, settlement } if !settlement.lines.is_empty() => Some((*run, settlement.lines.clone())),
+        _ => None,
+    };
+    let lines: Vec<(RunId, Vec<BackupLine>)> = batch.iter().filter_map(lines_of).collect();
+    if lines.is_empty() {
+        return Ok((backups, batch));
+    }
+    let append = move || {
+        let mut parts = Vec::new();
+        for backup in &mut backups {
+            let own = lines.iter().filter(|(run, _)| *run == backup.run()).flat_map(|(_, lines)| lines.iter().cloned());
+            let own: Vec<BackupLine> = own.collect();
+            if !own.is_empty() {
+                parts.push(Change::StoreBackup(backup.append(&own)?));
+            }
+        }
+        Ok((backups, parts))
+    };
+    let (backups, parts) = on_a_thread(append).await?;
+    batch.extend(parts);
+    Ok((backups, batch))
+}
+
+/// Does what waits for the disk.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+) -> Result<T, BackupError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
 #[cfg(test)]

@@ -186,9 +186,9 @@ impl Session<'_> {
             return Ok(None);
         }
         let (client, limiter) = self.target.connect(app_cap(&runs), calls_per_day(&runs))?;
-        let is_real = self.target.is_real();
-        let runner_jobs =
-            runs.iter().map(|run| runner_job(run, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
+        let (endpoint, is_real) = (self.target.endpoint(), self.target.is_real());
+        let runner_job = |run| runner_job(run, &client, &limiter, (&endpoint, is_real));
+        let runner_jobs = runs.iter().map(runner_job).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &runs)).await?;
         runs.iter().try_for_each(|run| self.log.start(run))?;
         let sending = (runner_jobs, subject(&runs)?);

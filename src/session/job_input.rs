@@ -114,14 +114,17 @@ impl JobInput {
         digest == self.definition_digest() || [first, second].iter().any(is_of)
     }
 
-    /// Digest of limits, retries, guards, stops, endpoint and admin.
+    /// Digest of limits, retries, guards, stops, backup, endpoint and admin.
     pub(super) fn settings_digest(&self) -> String {
-        let Job { limits, retry, guard, stop, times, input, .. } = &self.job;
+        let Job { limits, retry, guard, stop, times, input, backup, .. } = &self.job;
         // The protected list has a digest of its own: a file that is only moved changes nothing.
         let guard = Guard { protected: None, ..guard.clone() };
         let (endpoint, admin) = (self.target.endpoint(), self.target.admin());
-        let text =
-            format!("{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}", input.rejects);
+        let backup = backup.as_ref().map_or_else(String::new, |backup| format!(" {backup:?}"));
+        let text = format!(
+            "{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}{backup}",
+            input.rejects
+        );
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 

@@ -127,15 +127,18 @@ async fn planned_run(
     rates: (NonZeroU32, NonZeroU32),
 ) -> Result<PlannedRun, QueueError> {
     let (requests_left, requests) = reader.request_counts(run.id).await?;
+    let (figures, operation) = (figures_with(reader, run, REJECTS_IN_PLAN).await?, run.operation()?);
+    let items_left = figures.items.min(figures.outcomes[Outcome::Pending]);
+    let preparations = preparations.calls(operation, requests_left.cast_unsigned(), items_left);
     let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
     Ok(PlannedRun {
-        figures: figures_with(reader, run, REJECTS_IN_PLAN).await?,
+        figures,
         input: Input(reader.input_files(run.id).await?),
-        operation: run.operation()?,
-        preparations,
+        operation,
         requests: requests.cast_unsigned(),
         largest_accounts: run.largest_accounts().to_vec(),
-        estimate: estimate(requests_left.cast_unsigned(), preparations, rates, run.largest_accounts()),
+        estimate: estimate(requests_left.cast_unsigned(), &preparations, rates, run.largest_accounts()),
+        preparations,
         first_request: first,
     })
 }
@@ -229,13 +232,14 @@ async fn unfinished(
     let tally = reader.tally(run).await?;
     let (requests_left, _all) = reader.request_counts(run.id).await?;
     let rates = planned_rates(input, run, &reader).await?;
-    let preparations = input.job.preparations(run.operation()?);
+    let (operation, rows_left) = (run.operation()?, tally[Outcome::Pending]);
+    let preparations = input.job.preparations(operation).calls(operation, requests_left.cast_unsigned(), rows_left);
     Ok(Unfinished {
         run: run.uuid.clone(),
         same_input: outlook.is_current(at),
-        rows_left: tally[Outcome::Pending],
+        rows_left,
         rows: run.row_count.cast_unsigned(),
-        estimate: estimate(requests_left.cast_unsigned(), preparations, rates, run.largest_accounts()),
+        estimate: estimate(requests_left.cast_unsigned(), &preparations, rates, run.largest_accounts()),
         began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
         ended_by: run.ended_by(),
     })

@@ -9,17 +9,19 @@ use super::load_or_reuse::Prepared;
 use super::target::cap;
 use crate::api::Client;
 use crate::clock;
+use crate::domain::backup::{BackupHeader, SCHEMA};
 use crate::domain::guard::Signs;
 use crate::domain::ids::RequestId;
+use crate::domain::job::Job;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::CallKind;
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
-use crate::queue::Queue;
+use crate::queue::{Queue, Run};
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
-use crate::runner::{ReadingCommand, RunnerJob};
+use crate::runner::{BackupWriter, ReadingCommand, RunnerError, RunnerJob};
 
 /// A run that a session sends, with its job.
 pub(super) struct SessionRun<'a> {
@@ -90,7 +92,7 @@ pub(super) fn runner_job(
     session_run: &SessionRun<'_>,
     client: &Arc<Client>,
     limiter: &Limiter,
-    is_real: bool,
+    (endpoint, is_real): (&str, bool),
 ) -> Result<RunnerJob, SessionError> {
     let job = &session_run.input.job;
     let run = &session_run.prepared.run;
@@ -99,7 +101,8 @@ pub(super) fn runner_job(
     let calls_per_second = session_run.rate.map_or(max_rate, |rate| rate.min(max_rate));
     let preparations = job.preparations(operation);
     let lookups = operation.lookup.map(|lookup| (CallKind::Lookup, lookup.command()));
-    let before = preparations.all().map(|preparation| (CallKind::Preparation(preparation), preparation.command()));
+    let asked = preparations.calls(operation, 0, 0);
+    let before = asked.iter().map(|calls| (CallKind::Preparation(calls.preparation), calls.preparation.command()));
     let reading = lookups.into_iter().chain(before).map(|(kind, command)| {
         let published = NonZeroU32::new(command.calls_per_second).unwrap_or(NonZeroU32::MIN);
         let limiter = limiter.command(command.name, cap(calls_per_second.min(published))?)?;
@@ -129,7 +132,25 @@ pub(super) fn runner_job(
         client: Arc::clone(client),
         limiter: limiter.command(operation.name, cap(calls_per_second)?)?,
         reading: reading.collect::<Result<_, _>>()?,
+        backup: backup_writer(job, run, endpoint)?,
     })
+}
+
+/// Writes the backup of the run, if the job asks for one.
+fn backup_writer(job: &Job, run: &Run, endpoint: &str) -> Result<Option<BackupWriter>, SessionError> {
+    let Some(backup) = &job.backup else { return Ok(None) };
+    let operation = run.operation()?;
+    let header = BackupHeader {
+        schema: SCHEMA,
+        job: run.job.clone(),
+        run: run.uuid.clone(),
+        target: run.target.clone(),
+        endpoint: endpoint.to_owned(),
+        operation: operation.name,
+        options: operation.options().map(|(option, value)| (option.name, value.name)).collect(),
+        began_at: clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    };
+    Ok(Some(BackupWriter::new(run.id, &backup.folder, header).map_err(RunnerError::from)?))
 }
 
 /// The lowest cap of the app that a job sets.

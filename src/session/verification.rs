@@ -279,6 +279,7 @@ impl VerifySession<'_> {
             client,
             limiter: limiter.clone(),
             reading: vec![ReadingCommand { kind: CallKind::Lookup, path: self.lookup.path, cap: self.rate(), limiter }],
+            backup: None,
         })
     }
 

@@ -14,7 +14,8 @@ use toml::Spanned;
 
 pub use self::keys::{JOB_KEYS, JobKey};
 use self::raw::{
-    Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawProtected, RawReport, RawRetry, RawStop,
+    Paths, RawApp, RawBackup, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawProtected, RawReport, RawRetry,
+    RawStop,
 };
 pub use self::schema::job_schema;
 use super::diagnostic::{InvalidValue, JobFileError, line_of};
@@ -26,10 +27,10 @@ use super::values::{
 use crate::api::{Endpoint, PingUrl, Region};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Notify, Protection, RejectPolicy,
-    Reporting, Retry, Stop, UnusualIds,
+    App, Backup, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Notify, Protection,
+    RejectPolicy, Reporting, Retry, Stop, UnusualIds,
 };
-use crate::domain::operation::{self, BindError, BoundOperation, Operation};
+use crate::domain::operation::{self, BackupSource, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
 use crate::domain::request::account::UserId;
 use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
@@ -90,6 +91,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         times: times(&raw.stop)?,
         report: reporting(&raw.report, folder)?,
         notify: notify(&raw.notify, folder)?,
+        backup: backup(&raw.backup, folder, operation)?,
     })
 }
 
@@ -432,6 +434,23 @@ fn notify(raw: &RawNotify, folder: &Path) -> Result<Notify, InvalidValue> {
             .hint("write command = [\"./notify.sh\"], with each argument as a text of its own")),
     });
     Ok(Notify { ping: ping?, command: command?.unwrap_or_default(), folder: folder.to_owned() })
+}
+
+fn backup(raw: &RawBackup, folder: &Path, operation: &Operation) -> Result<Option<Backup>, InvalidValue> {
+    let friends = raw.friends.as_ref().filter(|wanted| *wanted.get_ref());
+    if let Some(place) = friends.filter(|_| operation.backup != Some(BackupSource::Profiles)) {
+        let message = format!("backup.friends: `{}` deletes no accounts", operation.name);
+        return Err(InvalidValue::new(place.span(), message).hint("remove the line"));
+    }
+    match (&raw.path, friends) {
+        (None, Some(place)) => Err(InvalidValue::new(place.span(), "backup.friends: there is no `path`")
+            .hint("name a folder in [backup]: path = \"backups/\"")),
+        (None, None) => Ok(None),
+        (Some(path), _) if path.get_ref().trim().is_empty() => {
+            Err(InvalidValue::new(path.span(), "backup.path: no folder is named").hint("write path = \"backups/\""))
+        }
+        (Some(path), _) => Ok(Some(Backup { folder: folder.join(path.get_ref()), with_friends: friends.is_some() })),
+    }
 }
 
 /// `2m` or `never`

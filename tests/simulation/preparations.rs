@@ -27,7 +27,7 @@ struct Checked {
 impl Checked {
     fn new(requests: Vec<Request>) -> Self {
         let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
-        let preparations = Preparations { unless_online: true };
+        let preparations = Preparations { unless_online: true, ..Preparations::default() };
         let job =
             ScheduledJob { operation: bound("account_delete"), preparations, tally, ..scheduled_job("single", None) };
         let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: Duration::ZERO, calls: Vec::new() };

@@ -1,8 +1,8 @@
 //! `account_delete`: deletes accounts with all that belongs to them (page account_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, LookupKind, Operation,
-    Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
+    LookupKind, Operation, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -33,4 +33,5 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: Some(LookupKind::Accounts),
     online_check: true,
     verification: Some(LookupKind::Accounts),
+    backup: Some(BackupSource::Profiles),
 };

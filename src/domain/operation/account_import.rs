@@ -2,8 +2,8 @@
 //! already, the call sets its nickname and picture.
 
 use super::{
-    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
-    LookupKind, Operation, ProtectedList,
+    AlreadyDone, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
+    ItemsBefore, LookupKind, Operation, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -35,4 +35,5 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: None,
     online_check: false,
     verification: Some(LookupKind::Accounts),
+    backup: Some(BackupSource::Profiles),
 };

@@ -97,6 +97,11 @@ impl Operation {
 }
 
 impl BoundOperation {
+    /// An operation without options.
+    pub(super) fn plain(operation: &'static Operation) -> Self {
+        Self { operation, chosen: [0; MAX_OPTIONS] }
+    }
+
     /// The options and their values.
     pub fn options(self) -> impl Iterator<Item = (&'static JobOption, &'static OptionValue)> {
         let values = self.operation.options.iter().zip(self.chosen);

@@ -1,8 +1,8 @@
 //! `friend_delete`: removes friends of one account (page friend_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, LookupKind,
-    Operation, OptionValue, Proof, ProtectedList, bound,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
+    JobOption, LookupKind, Operation, OptionValue, Proof, ProtectedList, bound,
 };
 use crate::domain::request::AccountKeys;
 
@@ -41,6 +41,7 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: Some(LookupKind::Friends),
     online_check: false,
     verification: Some(LookupKind::Friends),
+    backup: Some(BackupSource::Friends),
 };
 
 /// Which side of a friendship a delete removes.

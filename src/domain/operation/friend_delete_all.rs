@@ -2,8 +2,8 @@
 
 use super::friend_delete::{DELETE_TYPE, FRIENDS_LIST};
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, LookupKind,
-    Operation, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
+    JobOption, LookupKind, Operation, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -36,4 +36,5 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: None,
     online_check: false,
     verification: Some(LookupKind::FriendList),
+    backup: Some(BackupSource::Friends),
 };

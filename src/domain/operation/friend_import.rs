@@ -2,8 +2,8 @@
 //! friend_import). The list of the friend stays as it is.
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
-    ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape,
+    ItemPlace, ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -48,4 +48,5 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: None,
     online_check: false,
     verification: Some(LookupKind::Friends),
+    backup: Some(BackupSource::Friends),
 };

@@ -1,8 +1,8 @@
 //! `friend_update`: sets remark, groups and custom fields of friends (page friend_update).
 
 use super::{
-    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
-    LookupKind, Operation, ProtectedList,
+    AlreadyDone, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
+    ItemsBefore, LookupKind, Operation, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -35,4 +35,5 @@ pub(super) static OPERATION: Operation = Operation {
     lookup: None,
     online_check: false,
     verification: Some(LookupKind::FriendFields),
+    backup: Some(BackupSource::Friends),
 };

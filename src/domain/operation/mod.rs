@@ -22,7 +22,7 @@ pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
 pub use lookup::{LookupCommand, LookupFinding, LookupKind};
-pub use preparation::{OnlineStatus, Preparation, Preparations};
+pub use preparation::{BackupSource, OnlineStatus, Preparation, PreparationCalls, Preparations};
 pub use verification::StateSeen;
 
 use super::request::{AccountKeys, Request};
@@ -73,6 +73,8 @@ pub struct Operation {
     pub online_check: bool,
     /// The lookup by which `imbulk verify` sees whether the requested state is there; none if no command shows it.
     pub verification: Option<LookupKind>,
+    /// What a job with `backup.path` reads before its changes; none if they cannot change what exists.
+    pub backup: Option<BackupSource>,
 }
 
 /// Operations are compared by name: each name occurs once in [`ALL`].

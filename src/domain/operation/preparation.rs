@@ -6,14 +6,30 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::LookupCommand;
-use crate::domain::request::Request;
+use super::{
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
+    LookupCommand, Operation, ProtectedList,
+};
+use crate::domain::request::{AccountKeys, BackupProgress, Purpose, Request};
 
 /// A call that only reads, before each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preparation {
     /// Whether the accounts are online (page query_online_status).
     OnlineCheck,
+    /// A page of a friend list, for the backup (page friend_get).
+    ReadFriends,
+    /// The profiles of accounts, for the backup (page portrait_get).
+    ReadProfiles,
+}
+
+/// What a backup of an operation consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupSource {
+    /// Friend lists.
+    Friends,
+    /// Profiles of accounts.
+    Profiles,
 }
 
 /// What a job asks for before each change.
@@ -21,17 +37,53 @@ pub enum Preparation {
 pub struct Preparations {
     /// Only accounts that are not online are deleted.
     pub unless_online: bool,
+    /// What is read and stored before it is changed.
+    pub backup: Option<BackupSource>,
+    /// Whether the backup of accounts also has their friend lists.
+    pub with_friends: bool,
+}
+
+/// The calls of one kind before the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreparationCalls {
+    /// The kind.
+    pub preparation: Preparation,
+    /// The number of calls, without retries.
+    pub calls: u64,
+    /// Whether long friend lists take more calls.
+    pub is_minimum: bool,
 }
 
 impl Preparations {
-    /// The first preparation of a change.
-    pub fn first(self) -> Option<Preparation> {
+    /// What comes first; `charged`: the attempts of the request that were charged.
+    pub fn first(self, charged: u32) -> Option<Purpose> {
+        let backup = self.backup.map(|source| Purpose::Backup(Box::new(BackupProgress::begin(source, charged))));
+        backup.or_else(|| self.after_backup().map(Purpose::Prepare))
+    }
+
+    /// What follows the backup.
+    pub fn after_backup(self) -> Option<Preparation> {
         self.unless_online.then_some(Preparation::OnlineCheck)
     }
 
-    /// The preparations of a change, in their sequence.
-    pub fn all(self) -> impl Iterator<Item = Preparation> {
-        self.first().into_iter()
+    /// The calls before the changes of requests with this number of items.
+    pub fn calls(self, operation: BoundOperation, requests: u64, items: u64) -> Vec<PreparationCalls> {
+        let of = |preparation, calls, is_minimum| PreparationCalls { preparation, calls, is_minimum };
+        let pairs = operation.shape.from.is_some();
+        let reverse = if operation.deletes_both_sides() && pairs { items } else { 0 };
+        let backup = match self.backup {
+            Some(BackupSource::Friends) => Some(of(Preparation::ReadFriends, requests + reverse, true)),
+            Some(BackupSource::Profiles) => Some(of(Preparation::ReadProfiles, requests, false)),
+            None => None,
+        };
+        let friends = self.reads_friends_of_accounts().then(|| of(Preparation::ReadFriends, items, true));
+        let check = self.after_backup().map(|preparation| of(preparation, requests, false));
+        backup.into_iter().chain(friends).chain(check).collect()
+    }
+
+    /// Whether the friend lists of accounts are read.
+    pub fn reads_friends_of_accounts(self) -> bool {
+        self.backup == Some(BackupSource::Profiles) && self.with_friends
     }
 }
 
@@ -57,24 +109,34 @@ impl OnlineStatus {
 }
 
 impl Preparation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OnlineCheck, Self::ReadFriends, Self::ReadProfiles];
+
     /// The command.
     pub const fn command(self) -> LookupCommand {
-        match self {
-            Self::OnlineCheck => LookupCommand {
-                name: "query_online_status",
-                path: "v4/openim/query_online_status",
-                items_per_request: 500,
-                calls_per_second: 200,
-            },
-        }
+        let (name, path, items_per_request) = match self {
+            Self::OnlineCheck => ("query_online_status", "v4/openim/query_online_status", 500),
+            Self::ReadFriends => ("friend_get", "v4/sns/friend_get", 1),
+            Self::ReadProfiles => ("portrait_get", "v4/profile/portrait_get", 100),
+        };
+        LookupCommand { name, path, items_per_request, calls_per_second: 200 }
     }
 
-    /// The body of the call for the items of a request.
-    pub fn body(self, request: &Request) -> Vec<u8> {
-        let ids: Vec<&str> = request.items.iter().map(|item| item.account.as_str()).collect();
-        match self {
-            Self::OnlineCheck => json!({"To_Account": ids}).to_string().into_bytes(),
-        }
+    /// The body of the online check of the items of a request.
+    pub fn online_check_body(request: &Request) -> Vec<u8> {
+        json!({"To_Account": ids(request)}).to_string().into_bytes()
+    }
+
+    /// The body of a call that reads the profiles of the items of a request.
+    pub fn profiles_body(request: &Request) -> Vec<u8> {
+        json!({"To_Account": ids(request), "TagList": PROFILE_TAGS}).to_string().into_bytes()
+    }
+
+    /// The body of a call that reads a page of a friend list. A sequence number of 0 asks for all fields of all
+    /// friends.
+    pub fn friends_body(owner: &str, start: u64) -> Vec<u8> {
+        let body = json!({"From_Account": owner, "StartIndex": start, "StandardSequence": 0, "CustomSequence": 0});
+        body.to_string().into_bytes()
     }
 
     /// The status of each account in an answer to [`Preparation::OnlineCheck`].
@@ -91,6 +153,78 @@ impl Preparation {
         statuses
     }
 }
+
+/// The fields of a profile that the page lists.
+const PROFILE_TAGS: [&str; 12] = [
+    "Tag_Profile_IM_Nick",
+    "Tag_Profile_IM_Gender",
+    "Tag_Profile_IM_BirthDay",
+    "Tag_Profile_IM_Location",
+    "Tag_Profile_IM_SelfSignature",
+    "Tag_Profile_IM_AllowType",
+    "Tag_Profile_IM_Language",
+    "Tag_Profile_IM_Image",
+    "Tag_Profile_IM_MsgSettings",
+    "Tag_Profile_IM_AdminForbidType",
+    "Tag_Profile_IM_Level",
+    "Tag_Profile_IM_Role",
+];
+
+fn ids(request: &Request) -> Vec<&str> {
+    request.items.iter().map(|item| item.account.as_str()).collect()
+}
+
+impl BoundOperation {
+    /// The command of a backup, whose answers are read like those of an operation: "already done" means that there is
+    /// nothing to read.
+    pub fn reading(preparation: Preparation) -> Self {
+        Self::plain(match preparation {
+            Preparation::OnlineCheck | Preparation::ReadFriends => &FRIEND_GET,
+            Preparation::ReadProfiles => &PORTRAIT_GET,
+        })
+    }
+}
+
+static FRIEND_GET: Operation = Operation {
+    name: "friend_get",
+    path: Preparation::ReadFriends.command().path,
+    items_per_request: 1,
+    calls_per_second: 200,
+    shape: InputShape { from: None, account: "From_Account", items: ItemPlace::Body, fields: FieldFamily::NONE },
+    options: &[],
+    protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Exist,
+    writes: |_, _| AccountKeys::of([]),
+    answer: AnswerShape::Whole,
+    // The account does not exist.
+    already_done: AlreadyDone { codes: &[AlreadyDoneCode { code: 30003, info: &[] }], ..AlreadyDone::NEVER },
+    lookup: None,
+    verification: None,
+    online_check: false,
+    backup: None,
+};
+
+static PORTRAIT_GET: Operation = Operation {
+    name: "portrait_get",
+    path: Preparation::ReadProfiles.command().path,
+    items_per_request: 100,
+    shape: InputShape { from: None, account: "To_Account", items: ItemPlace::Ids, fields: FieldFamily::NONE },
+    answer: AnswerShape::Items { key: "To_Account" },
+    // The account does not exist.
+    already_done: AlreadyDone {
+        codes: &[AlreadyDoneCode { code: 40003, info: &[] }, AlreadyDoneCode { code: 70107, info: &[] }],
+        ..AlreadyDone::NEVER
+    },
+    calls_per_second: 200,
+    options: &[],
+    protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Exist,
+    writes: |_, _| AccountKeys::of([]),
+    lookup: None,
+    verification: None,
+    online_check: false,
+    backup: None,
+};
 
 #[derive(Default, Deserialize)]
 struct WireStatuses {

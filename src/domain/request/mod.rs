@@ -3,6 +3,7 @@
 
 pub mod account;
 mod account_key;
+mod backup_progress;
 mod doubt;
 mod item;
 pub mod line_span;
@@ -11,6 +12,7 @@ pub mod row;
 pub mod skipped_row;
 
 pub use account_key::{AccountKey, AccountKeys};
+pub use backup_progress::{BackupProgress, ListPage};
 pub use doubt::Doubt;
 pub use item::{Item, Updates};
 pub use purpose::{CallKind, Purpose, Question};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::BackupProgress;
 use crate::domain::ids::RunId;
 use crate::domain::operation::Preparation;
 use crate::domain::response::outcome::Outcome;
@@ -18,6 +19,9 @@ pub enum Purpose {
     /// the preparation, because what it has shown is too old by then.
     #[serde(skip)]
     Prepare(Preparation),
+    /// It reads a part of what is stored in the backup before the change. The queue stores it like the change.
+    #[serde(skip)]
+    Backup(Box<BackupProgress>),
     /// It looks up whether earlier calls have made the change.
     LookUp(Box<Question>),
     /// Of a friendship that is deleted on both sides, a lookup found only the friend's own side. It deletes this side.
@@ -66,10 +70,11 @@ impl CallKind {
 
 impl Purpose {
     /// The kind of the call.
-    pub const fn call_kind(&self) -> CallKind {
+    pub fn call_kind(&self) -> CallKind {
         match self {
             Self::Change | Self::ReverseSide(_) => CallKind::Change,
             Self::Prepare(preparation) => CallKind::Preparation(*preparation),
+            Self::Backup(progress) => CallKind::Preparation(progress.preparation()),
             Self::LookUp(_) | Self::Verify(_) => CallKind::Lookup,
         }
     }
@@ -77,7 +82,7 @@ impl Purpose {
     /// The form in the queue. `None` for a change and its preparations, so that most requests store nothing.
     pub fn to_json(&self) -> Option<String> {
         // Texts and numbers: serialising can't fail.
-        let is_stored = !matches!(self, Self::Change | Self::Prepare(_));
+        let is_stored = !matches!(self, Self::Change | Self::Prepare(_) | Self::Backup(_));
         is_stored.then(|| serde_json::to_string(self).unwrap_or_default())
     }
 

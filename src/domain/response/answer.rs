@@ -122,6 +122,12 @@ struct WireItem<'a> {
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
+struct WireProfiles<'a> {
+    #[serde(rename = "UserProfileItem", borrow)]
+    profiles: Option<Vec<WireItem<'a>>>,
+}
+
+#[derive(Deserialize)]
 struct WireOnline<'a> {
     #[serde(rename = "QueryResult", borrow)]
     found: Option<Vec<WireFound<'a>>>,
@@ -170,6 +176,12 @@ impl<'a> Answer<'a> {
         let items = found.chain(failed).map(|(id, result_code)| WireItem { id, result_code, result_info: None });
         let wire = WireAnswer { result_item: Some(items.collect()), info_item: None, ..read(body)? };
         Ok(Self::of(wire))
+    }
+
+    /// The same of `portrait_get`, which lists the accounts in `UserProfileItem`.
+    pub fn parse_profiles(body: &'a [u8]) -> Result<Self, AnswerError> {
+        let WireProfiles { profiles } = read(body)?;
+        Ok(Self::of(WireAnswer { result_item: profiles, info_item: None, ..read(body)? }))
     }
 
     fn of(wire: WireAnswer<'a>) -> Self {

@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 
 use super::answer::Answer;
+use super::backup;
 use super::call_result::CallResult;
 use super::code_history::{CodeHistory, Trace};
 use super::outcome::Outcome;
@@ -28,7 +29,8 @@ use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
     let lookup = match &request.purpose {
         Purpose::Change => return operation.body(request),
-        Purpose::Prepare(preparation) => return preparation.body(request),
+        Purpose::Prepare(_) => return Preparation::online_check_body(request),
+        Purpose::Backup(progress) => return backup::body(request, progress),
         Purpose::ReverseSide(_) => return operation.one_sided().body(&mirrored(request)),
         Purpose::LookUp(_) => operation.lookup,
         Purpose::Verify(_) => operation.verification,
@@ -47,14 +49,9 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
             call.assess(context, request, result)
         }
         (Purpose::ReverseSide(known), _) => reverse_side(context, request, known, result),
-        (Purpose::Prepare(Preparation::OnlineCheck), _) => {
-            let checked = assess_online_check(context, request, result);
-            match context.operation.lookup {
-                Some(_) if may_be_done(context.operation, request) => {
-                    after_change(context.operation, request, false, checked)
-                }
-                Some(_) | None => checked,
-            }
+        (Purpose::Prepare(_), _) => prepared(context, request, assess_online_check(context, request, result)),
+        (Purpose::Backup(progress), _) => {
+            prepared(context, request, backup::assess_backup(context, request, progress, result))
         }
         (Purpose::Verify(_), _) => verification::assess(context, request, result),
         (Purpose::Change, Some(_)) => {
@@ -69,6 +66,16 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
 /// A lookup without a command would be sent as a change.
 fn no_lookup(operation: BoundOperation) -> ! {
     panic!("the queue has a lookup of {}, which no command of the API can do", operation.name)
+}
+
+/// If an earlier change may have had an effect, a lookup decides about items that are not changed after a preparation.
+fn prepared(context: &CallContext, request: &Request, assessment: Assessment) -> Assessment {
+    match context.operation.lookup {
+        Some(_) if may_be_done(context.operation, request) => {
+            after_change(context.operation, request, false, assessment)
+        }
+        Some(_) | None => assessment,
+    }
 }
 
 /// Replaces the outcome of each item whose state is unknown by a lookup. `clean`: the answer's own code is 0.

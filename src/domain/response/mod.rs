@@ -2,6 +2,7 @@
 //! of rows.
 
 pub mod answer;
+mod backup;
 pub mod call_result;
 pub mod code_history;
 pub mod codes;

@@ -59,7 +59,8 @@ impl OnlineCheck {
     fn settled(&self, status: &OnlineStatus) -> Verdict {
         match status {
             OnlineStatus::Offline => Verdict::Next(Purpose::Change, Wait::Leased),
-            OnlineStatus::Online(status) => self.not_changed(
+            OnlineStatus::Online(status) => not_changed(
+                self.may_be_deleted,
                 Outcome::Protected,
                 None,
                 format!("guard.unless_online: query_online_status said {status}, so the account was not deleted"),
@@ -71,14 +72,15 @@ impl OnlineCheck {
     fn not_known(&self, code: Option<i64>, why: &str) -> Verdict {
         let reason =
             format!("guard.unless_online: whether the account is online is not known, so it was not deleted: {why}");
-        self.not_changed(Outcome::Failed, code, reason)
+        not_changed(self.may_be_deleted, Outcome::Failed, code, reason)
     }
+}
 
-    /// If an earlier call may have deleted the account, a lookup decides. Then the code says nothing about that call.
-    fn not_changed(&self, outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
-        let (outcome, code) = if self.may_be_deleted { (Outcome::InDoubt, None) } else { (outcome, code) };
-        Verdict::Final(ItemResult { outcome, code, reason })
-    }
+/// The outcome of an item that is not changed after its preparation. If an earlier call may have changed it, a lookup
+/// decides. Then the code says nothing about that call.
+pub(super) fn not_changed(may_be_done: bool, outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
+    let (outcome, code) = if may_be_done { (Outcome::InDoubt, None) } else { (outcome, code) };
+    Verdict::Final(ItemResult { outcome, code, reason })
 }
 
 #[cfg(test)]
@@ -89,7 +91,7 @@ mod tests {
     use super::super::verdict::{Charging, NewUserSig};
     use super::*;
     use crate::domain::ids::RequestId;
-    use crate::domain::operation::by_name;
+    use crate::domain::operation::{Preparations, by_name};
     use crate::domain::request::account::UserId;
     use crate::domain::response::code_history::CodeHistory;
 
@@ -107,7 +109,12 @@ mod tests {
             purpose: Purpose::Prepare(Preparation::OnlineCheck),
         };
         let operation = by_name("account_delete").unwrap().bind(&BTreeMap::new()).unwrap();
-        let context = CallContext { operation, charging: Charging::UpTo(3), new_usersig: NewUserSig::MayHelp };
+        let context = CallContext {
+            operation,
+            preparations: Preparations::default(),
+            charging: Charging::UpTo(3),
+            new_usersig: NewUserSig::MayHelp,
+        };
         let result = CallResult::Body(body.as_bytes().to_vec());
         match assess_call(&context, &request, &result).verdicts {
             Verdicts::Each(each) => each,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::code_history::CodeHistory;
 use super::outcome::{Count, Outcome};
 use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
+use crate::domain::backup::BackupLine;
 use crate::domain::ids::RequestId;
 use crate::domain::operation::Operation;
 use crate::domain::request::account::UserId;
@@ -28,6 +29,8 @@ pub struct Settlement {
     pub ended: Vec<EndedItems>,
     /// Items that are sent again. Each group is a request of its own.
     pub follow_ups: Vec<FollowUp>,
+    /// What was read for the backup.
+    pub lines: Vec<BackupLine>,
 }
 
 /// Adjacent items of a request with the same outcome.
@@ -86,7 +89,7 @@ impl Settlement {
         let follow_ups =
             again.into_iter().flat_map(|(next, items)| next.follow_ups(operation, &frame, items)).collect();
         let Request { id: request, from, calls, history, purpose, .. } = frame;
-        Self { request, from, calls, history, purpose, ended, follow_ups }
+        Self { request, from, calls, history, purpose, ended, follow_ups, lines: Vec::new() }
     }
 
     /// The numbers of items and of rows for each outcome.
@@ -137,7 +140,11 @@ impl NextCall {
             }
             Self::For(purpose, wait) => {
                 // A change and its preparation share their attempts: otherwise the preparation would renew them.
-                let charged = if let Purpose::Prepare(_) = frame.purpose { frame.charged } else { 0 };
+                let charged = match &frame.purpose {
+                    Purpose::Prepare(_) => frame.charged,
+                    Purpose::Backup(progress) => progress.charged,
+                    Purpose::Change | Purpose::LookUp(_) | Purpose::ReverseSide(_) | Purpose::Verify(_) => 0,
+                };
                 let request = Request { items, charged, purpose, ..frame.clone() };
                 vec![FollowUp { request, wait, is_first: true }]
             }

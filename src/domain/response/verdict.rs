@@ -7,7 +7,8 @@ use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
-use crate::domain::operation::{AnswerShape, BoundOperation, Preparation, Proof};
+use crate::domain::backup::BackupLine;
+use crate::domain::operation::{AnswerShape, BoundOperation, Preparation, Preparations, Proof};
 use crate::domain::request::{CallKind, Doubt, Item, Purpose, Request};
 
 /// What the result of a call means.
@@ -21,6 +22,8 @@ pub struct Assessment {
     pub health: ServerHealth,
     /// What it means beyond the request.
     pub signal: Signal,
+    /// What it read for the backup, which must be durable before the next call.
+    pub lines: Vec<BackupLine>,
 }
 
 /// Whether the server may still be working on a call.
@@ -76,6 +79,8 @@ pub enum NewUserSig {
 pub struct CallContext {
     /// The operation of the job, with its options.
     pub operation: BoundOperation,
+    /// The calls before each change.
+    pub preparations: Preparations,
     /// Whether the call counts as an attempt.
     pub charging: Charging,
     /// Whether a new UserSig can help if this one is refused.
@@ -236,9 +241,10 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
 
 fn answer_to<'a>(request: &Request, body: &'a [u8]) -> Result<Answer<'a>, AnswerError> {
     match request.purpose.call_kind() {
-        CallKind::Change => Answer::parse(body),
+        CallKind::Change | CallKind::Preparation(Preparation::ReadFriends) => Answer::parse(body),
         CallKind::Lookup => Answer::parse_lookup(body),
         CallKind::Preparation(Preparation::OnlineCheck) => Answer::parse_online_status(body),
+        CallKind::Preparation(Preparation::ReadProfiles) => Answer::parse_profiles(body),
     }
 }
 
@@ -284,6 +290,7 @@ impl ResponseReader<'_> {
                 activity: ServerActivity::Done,
                 health: ServerHealth::Working,
                 signal: Signal::Fine,
+                lines: Vec::new(),
             };
         }
         let (mut signal, mut health) = (Signal::Fine, None);
@@ -312,7 +319,13 @@ impl ResponseReader<'_> {
             reading.verdict
         });
         let verdicts = Verdicts::Each(verdicts.collect());
-        Assessment { verdicts, activity: ServerActivity::Done, health: health.unwrap_or(ServerHealth::Working), signal }
+        Assessment {
+            verdicts,
+            activity: ServerActivity::Done,
+            health: health.unwrap_or(ServerHealth::Working),
+            signal,
+            lines: Vec::new(),
+        }
     }
 
     /// Whether the item's own code decides, not the request's. If the request's code is not 0, an item's 0 is ignored.
@@ -504,7 +517,13 @@ impl ResponseReader<'_> {
     fn strange(&self) -> Assessment {
         let ItemReading { verdict, signal, health } =
             self.unclear("the answer names accounts that the request does not have", &[]);
-        Assessment { verdicts: Verdicts::All(verdict), activity: ServerActivity::Done, health, signal }
+        Assessment {
+            verdicts: Verdicts::All(verdict),
+            activity: ServerActivity::Done,
+            health,
+            signal,
+            lines: Vec::new(),
+        }
     }
 
     fn unanswered(&self, reason: &str) -> Assessment {
@@ -513,6 +532,7 @@ impl ResponseReader<'_> {
             activity: ServerActivity::MayBeWriting,
             health: ServerHealth::Failing(Trouble::Failing(reason.to_owned())),
             signal: Signal::Silent,
+            lines: Vec::new(),
         }
     }
 
@@ -524,13 +544,19 @@ impl ResponseReader<'_> {
             _ => self.free(BatchSplit::Halves, None),
         };
         let verdicts = Verdicts::All(verdict);
-        Assessment { verdicts, activity: ServerActivity::Done, health: ServerHealth::Working, signal: Signal::Silent }
+        Assessment {
+            verdicts,
+            activity: ServerActivity::Done,
+            health: ServerHealth::Working,
+            signal: Signal::Silent,
+            lines: Vec::new(),
+        }
     }
 
     /// The server wrote nothing, so all items are sent again as if the call had not been made.
     fn all_again(&self, health: ServerHealth, signal: Signal) -> Assessment {
         let verdicts = Verdicts::All(self.free(BatchSplit::Whole, None));
-        Assessment { verdicts, activity: ServerActivity::Done, health, signal }
+        Assessment { verdicts, activity: ServerActivity::Done, health, signal, lines: Vec::new() }
     }
 
     fn free(&self, split: BatchSplit, met: Option<i64>) -> Verdict {

@@ -106,7 +106,7 @@ impl Schedule {
         let payment = Payment::Paid(RetryCost::FREE);
         let mut state =
             RequestState { job, lease, request, stage, previous, payment, not_after: None, sent_at: Now::ZERO };
-        state.prepare(self.jobs[job].scheduled.preparations.first());
+        state.prepare(self.jobs[job].scheduled.preparations);
         let earlier = self.requests.insert(id, state);
         assert!(earlier.is_none() && !self.pending_records.contains_key(&id), "a request is in memory once");
     }

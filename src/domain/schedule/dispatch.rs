@@ -87,12 +87,12 @@ impl Schedule {
     fn begin_sending(&mut self, now: Now, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
         let id = self.jobs[job].take_ready(index)?;
         self.advance(id, Stage::Ready, Stage::Intending);
-        let first = self.jobs[job].scheduled.preparations.first();
+        let preparations = self.jobs[job].scheduled.preparations;
         let state = self.requests.get_mut(&id).expect("the request is in memory");
         state.request.calls += 1;
         state.payment = payment;
         if state.not_after.is_some_and(|end| end < now) {
-            state.prepare(first);
+            state.check_again(preparations);
         }
         Some(id)
     }

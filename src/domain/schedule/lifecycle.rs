@@ -84,10 +84,11 @@ impl Schedule {
         };
         let (operation, run) = (scheduled.operation, scheduled.run);
         let new_usersig = self.signature.new_one(generation);
-        let context = CallContext { operation, charging, new_usersig };
+        let context = CallContext { operation, preparations: scheduled.preparations, charging, new_usersig };
         let assessment = assess_call(&context, &request, result);
         let (items, kind) = (request.items.len(), request.purpose.call_kind());
         let settlement = Settlement::new(&operation, request, assessment.verdicts);
+        let settlement = Settlement { lines: assessment.lines, ..settlement };
         let ended = settlement.ended_by_outcome();
         let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(previous)));
         // The change that follows a preparation shows more than the preparation.

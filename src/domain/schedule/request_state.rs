@@ -5,7 +5,7 @@ use super::retry_budget::RetryCost;
 use super::scheduled_job::JobNo;
 use super::stage::Stage;
 use super::time::Now;
-use crate::domain::operation::Preparation;
+use crate::domain::operation::Preparations;
 use crate::domain::request::{CallKind, Purpose, Request};
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::verdict::{Charge, ServerHealth};
@@ -28,13 +28,18 @@ pub(super) struct RequestState {
 
 impl RequestState {
     /// Begins with the first preparation of the change, if there is one.
-    pub(super) fn prepare(&mut self, first: Option<Preparation>) {
+    pub(super) fn prepare(&mut self, preparations: Preparations) {
         self.not_after = None;
         if self.request.purpose == Purpose::Change
-            && let Some(first) = first
+            && let Some(first) = preparations.first(self.request.charged)
         {
-            self.request.purpose = Purpose::Prepare(first);
+            self.request.purpose = first;
         }
+    }
+
+    /// The preparation was made too long ago: makes it again. The backup was read under the same lease.
+    pub(super) fn check_again(&mut self, preparations: Preparations) {
+        self.prepare(Preparations { backup: None, ..preparations });
     }
 }
 

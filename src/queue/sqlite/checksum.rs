@@ -62,6 +62,12 @@ pub(in crate::queue) fn control(run: RunId, texts: [&str; 4], applied_at: i64) -
     texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).number(applied_at).finish()
 }
 
+/// A row of `backup`. `texts`: file, blake3. `numbers`: first_byte, bytes, lines.
+pub(in crate::queue) fn backup(run: RunId, texts: [&str; 2], numbers: [i64; 3]) -> i64 {
+    let sum = texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text);
+    numbers.into_iter().fold(sum, Checksum::number).finish()
+}
+
 /// A row of `source`. `rows`: the number of rows, and of blank rows. A file without `carried_from` has the
 /// checksum that it had before rows were carried over.
 pub(in crate::queue) fn source(

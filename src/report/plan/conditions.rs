@@ -374,7 +374,6 @@ fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Resu
 mod tests {
     use super::*;
     use crate::domain::control::RunPause;
-    use crate::domain::operation::Preparations;
     use crate::report::plan::estimate;
 
     const WHILE_SENDING: WhileSending =
@@ -409,7 +408,7 @@ mod tests {
                 same_input: false,
                 rows_left: 2_997,
                 rows: 3_000,
-                estimate: estimate(30, Preparations::default(), [20, 200].map(rate).into(), &[]),
+                estimate: estimate(30, &[], [20, 200].map(rate).into(), &[]),
                 began: at("2026-11-21T02:15+08:00[Asia/Shanghai]"),
                 ended_by: EndedBy::Person,
             }],

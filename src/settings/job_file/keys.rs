@@ -279,6 +279,15 @@ pub const JOB_KEYS: &[JobKey] = &[
         "[\"./notify.sh\"]",
         "started after each run --execute, with the summary as JSON on its standard input",
     ),
+    JobKey::new(
+        "backup",
+        "path",
+        Text,
+        "\"backups/\"",
+        "a folder: what the job changes is read and stored there before; what cannot be read is not changed",
+    ),
+    JobKey::new("backup", "friends", Boolean, "false", "account_delete: stores the friend lists of the accounts, too")
+        .default(),
 ];
 
 #[cfg(test)]
@@ -289,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::settings::job_file::raw::{
-        RawApp, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawReport, RawRetry, RawStop,
+        RawApp, RawBackup, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawReport, RawRetry, RawStop,
     };
     use crate::settings::{Env, load_job};
 
@@ -314,6 +323,7 @@ mod tests {
             ("stop", known::<RawStop>()),
             ("report", known::<RawReport>()),
             ("notify", known::<RawNotify>()),
+            ("backup", known::<RawBackup>()),
         ] {
             assert_eq!(listed(section), known, "[{section}]");
         }
@@ -339,7 +349,7 @@ mod tests {
         let job = load_job(file.path(), &Env::default()).unwrap_or_else(|error| panic!("{error} in\n{text}"));
         format!("{:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times)
             + &format!("{:?}", job.carry_over)
-            + &format!("{:?} {:?} {:?}", job.report, job.notify.ping, job.notify.command)
+            + &format!("{:?} {:?} {:?} {:?}", job.report, job.notify.ping, job.notify.command, job.backup)
             + &format!("{:?} {:?} {:?}", job.input.encoding, job.input.rejects, job.input.unusual_ids)
     }
 

@@ -36,6 +36,15 @@ pub(super) struct RawJob {
     pub(super) report: RawReport,
     #[serde(default, deserialize_with = "table")]
     pub(super) notify: RawNotify,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) backup: RawBackup,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBackup {
+    pub(super) path: Option<SpannedText>,
+    pub(super) friends: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]

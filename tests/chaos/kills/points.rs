@@ -51,6 +51,8 @@ enum Way {
     Forget,
     /// The queue of an earlier version is upgraded.
     Upgrade,
+    /// A test of its own reaches it: `tests/end_to_end/backups.rs`.
+    Elsewhere,
 }
 
 /// How to reach a fail point, and how often it is reached at least.
@@ -79,6 +81,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::PlaceFile => (Way::Results, 1),
         FailPoint::Upgrade => (Way::Upgrade, 1),
         FailPoint::Forget | FailPoint::FreeSpace => (Way::Forget, 1),
+        FailPoint::WriteBackup | FailPoint::StoreBackup => (Way::Elsewhere, 1),
     }
 }
 
@@ -124,6 +127,7 @@ impl Point {
             Way::Results => self.while_placing_a_file(&mut victim),
             Way::Upgrade => return self.while_upgrading(&mut victim),
             Way::Forget => return self.while_forgetting(&mut victim),
+            Way::Elsewhere => return,
         }
         victim.check();
     }

@@ -1,6 +1,7 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
 use imbulk::domain::ids::RequestId;
+use imbulk::domain::operation::Preparations;
 use imbulk::domain::operation::{AnswerShape, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Doubt, Item, Purpose, Request};
@@ -25,7 +26,8 @@ pub fn answer(data: &[u8]) {
     let doubt = Doubt::ALL[usize::from(choice) % 3];
     let request = request(&operation, u32::from(choice >> 2) % MAX_ATTEMPTS, doubt);
     let charging = Charging::UpTo(MAX_ATTEMPTS);
-    let context = CallContext { operation, charging, new_usersig: NewUserSig::MayHelp };
+    let context =
+        CallContext { operation, preparations: Preparations::default(), charging, new_usersig: NewUserSig::MayHelp };
     let assessment = assess(&context, &request, &CallResult::Body(body.to_vec()));
     // Bytes that are not UTF-8 may be in parts of the body that are not read.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::ids::RequestId;
-use crate::domain::operation::by_name;
+use crate::domain::operation::{Preparations, by_name};
 use crate::domain::request::CallKind;
 use crate::domain::request::account::UserId;
 use crate::domain::response::settlement::Settlement;
@@ -93,7 +93,12 @@ impl Course {
             let kind = request.purpose.call_kind();
             course.calls.push((kind, serde_json::from_slice(&body(operation, &request)).unwrap()));
             let charging = Charging::UpTo(NonZeroU32::new(2).unwrap().get());
-            let context = CallContext { operation, charging, new_usersig: NewUserSig::MayHelp };
+            let context = CallContext {
+                operation,
+                preparations: Preparations::default(),
+                charging,
+                new_usersig: NewUserSig::MayHelp,
+            };
             let assessment = assess_call(&context, &request, &result);
             if kind == CallKind::Lookup {
                 assert_eq!(assessment.activity, ServerActivity::Done, "a lookup writes nothing");
@@ -254,7 +259,12 @@ fn a_lookup_keeps_the_codes_and_the_doubt_of_the_change() {
     let both = friends("both");
     let history: CodeHistory = [31706].into_iter().collect();
     let asked = Request { history: history.clone(), doubt: Doubt::TimedOut, ..request(both, &["a"]) };
-    let context = CallContext { operation: both, charging: Charging::UpTo(5), new_usersig: NewUserSig::MayHelp };
+    let context = CallContext {
+        operation: both,
+        preparations: Preparations::default(),
+        charging: Charging::UpTo(5),
+        new_usersig: NewUserSig::MayHelp,
+    };
     let assessment = assess_call(&context, &asked, &codes(&[("a", 31704)]));
     let lookup = Settlement::new(&both, asked, assessment.verdicts).follow_ups.remove(0).request;
     let assessment = assess_call(&context, &lookup, &no_answer());
@@ -277,7 +287,12 @@ fn a_lookup_takes_no_fewer_items_than_the_operation() {
 #[test]
 fn a_throttled_lookup_is_sent_again_at_once_and_does_not_count() {
     let both = friends("both");
-    let context = CallContext { operation: both, charging: Charging::UpTo(5), new_usersig: NewUserSig::MayHelp };
+    let context = CallContext {
+        operation: both,
+        preparations: Preparations::default(),
+        charging: Charging::UpTo(5),
+        new_usersig: NewUserSig::MayHelp,
+    };
     let assessment = assess_call(&context, &request(both, &["a"]), &codes(&[("a", 31704)]));
     let lookup = Settlement::new(&both, request(both, &["a"]), assessment.verdicts).follow_ups.remove(0).request;
     let assessment = assess_call(&context, &lookup, &refused(60007));

@@ -30,7 +30,12 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
 }
 
 fn context(operation: &str, charging: Charging) -> CallContext {
-    CallContext { operation: bound(operation, ONE_WAY), charging, new_usersig: NewUserSig::MayHelp }
+    CallContext {
+        operation: bound(operation, ONE_WAY),
+        preparations: Preparations::default(),
+        charging,
+        new_usersig: NewUserSig::MayHelp,
+    }
 }
 
 const ONE_WAY: &str = "single";
@@ -61,7 +66,7 @@ fn assessed_charging(operation: &str, request: &Request, result: &CallResult, ch
 
 fn assessed_in(context: &CallContext, request: &Request, result: &CallResult) -> Assessed {
     let assessment = assess(context, request, result);
-    let Assessment { verdicts, activity, health, signal } = assessment;
+    let Assessment { verdicts, activity, health, signal, .. } = assessment;
     let verdicts = match verdicts {
         Verdicts::All(verdict) => vec![verdict; request.items.len()],
         Verdicts::Each(verdicts) => verdicts,

@@ -44,7 +44,12 @@ fn plain(operation: BoundOperation, ids: &[&str]) -> Request {
 
 fn assessed(operation: BoundOperation, request: &Request, result: &CallResult) -> Assessment {
     let charging = Charging::UpTo(NonZeroU32::new(2).unwrap().get());
-    let context = CallContext { operation, charging, new_usersig: NewUserSig::DoesNotHelp };
+    let context = CallContext {
+        operation,
+        preparations: Preparations::default(),
+        charging,
+        new_usersig: NewUserSig::DoesNotHelp,
+    };
     assess_call(&context, request, result)
 }
 

@@ -4,9 +4,9 @@ use super::edit::{NewRequest, insert_outcomes, insert_request, keep_items};
 use super::skipped_rows::{insert_skipped_rows, skipped_rows_of};
 use crate::queue::error::QueueError;
 use crate::queue::sqlite::error::{Failure, expect};
-use crate::queue::sqlite::runs::control;
 use crate::queue::sqlite::runs::run_row::store_end;
 use crate::queue::sqlite::runs::tally::add_to_tally;
+use crate::queue::sqlite::runs::{backup, control};
 use crate::queue::sqlite::store::Queue;
 use crate::queue::sqlite::verification::verified_rows;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ use crate::stored_request::StoredRequest;
 fn fail_point(change: &Change) -> FailPoint {
     match change {
         Change::Intend(_) | Change::IntendToRead(_) => FailPoint::Intend,
+        Change::StoreBackup(_) => FailPoint::StoreBackup,
         Change::Record { .. } => FailPoint::Record,
         Change::Withdraw(_) => FailPoint::Withdraw,
         Change::Reopen(_) => FailPoint::Reopen,
@@ -79,6 +80,7 @@ impl Queue {
                 Change::Intend(requests) => changing.extend(requests),
                 Change::IntendToRead(requests) => reading.extend(requests),
                 Change::Record { run, settlement } => changed.push(batch.record(run, settlement).await?),
+                Change::StoreBackup(part) => backup::insert(&mut batch.transaction, &part).await?,
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
                 Change::StoreHeartbeat { run, heartbeat } => batch.store_heartbeat(run, &heartbeat).await?,
@@ -139,7 +141,7 @@ impl ChangeTransaction<'_> {
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Changed, Failure> {
-        let Settlement { request, from, calls, history, purpose, ended, mut follow_ups } = settlement;
+        let Settlement { request, from, calls, history, purpose, ended, mut follow_ups, .. } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }

@@ -149,7 +149,7 @@ impl ProtectTransaction<'_> {
         insert_request(&mut self.transaction, new).await?;
         let result = match purpose {
             // A verification is never compared with a protected list, since it only reads.
-            Purpose::Change | Purpose::Prepare(_) | Purpose::Verify(_) => {
+            Purpose::Change | Purpose::Prepare(_) | Purpose::Backup(_) | Purpose::Verify(_) => {
                 let reason = history.reason(None, "protected only after an attempt that may have taken effect");
                 ItemResult { outcome: Outcome::InDoubt, code: None, reason }
             }

@@ -60,6 +60,7 @@ impl Reader {
             snapshot.line_spans(run.id, range).await?;
         }
         snapshot.input_files(run.id).await?;
+        snapshot.backup_parts(run.id).await?;
         let kept = snapshot.check_sums(run).await?;
         if counted == kept && counted[Outcome::Pending] == 0 {
             return Ok(());

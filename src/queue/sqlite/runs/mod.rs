@@ -1,5 +1,6 @@
 //! Runs: their states, their input, their tallies and the plans that were shown.
 
+pub(in crate::queue) mod backup;
 pub(in crate::queue) mod control;
 pub(in crate::queue) mod finish;
 pub(in crate::queue) mod forget;

@@ -1,0 +1,85 @@
+//! What a backup file holds. The form is in docs/reference/backup.md.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ids::RunId;
+
+/// The schema of backup files.
+pub const SCHEMA: &str = "imbulk-backup-1";
+
+/// Fields as the API returned them, by the names of their tags.
+pub type BackupFields = BTreeMap<String, Value>;
+
+/// The first line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename = "header")]
+pub struct BackupHeader {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The name of the job.
+    pub job: String,
+    /// The id of the run.
+    pub run: String,
+    /// `sandbox`, or the SDKAppID.
+    pub target: String,
+    /// Scheme, host and port of the server.
+    pub endpoint: String,
+    /// The name of the operation.
+    pub operation: &'static str,
+    /// Its options and their values.
+    pub options: BTreeMap<&'static str, &'static str>,
+    /// When the session began to send, in RFC 3339.
+    pub began_at: String,
+}
+
+/// One friend or profile that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BackupLine {
+    /// `to` is on the friend list of `from`.
+    Friend {
+        /// The owner of the list.
+        from: String,
+        /// The friend.
+        to: String,
+        /// The fields of the friend.
+        fields: BackupFields,
+    },
+    /// The account exists.
+    Profile {
+        /// The account.
+        account: String,
+        /// The fields of its profile.
+        fields: BackupFields,
+    },
+}
+
+/// A part of a file that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupPart {
+    /// The run.
+    pub run: RunId,
+    /// The path of the file.
+    pub file: String,
+    /// Where it begins.
+    pub first_byte: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// The number of its lines, without a header.
+    pub lines: u64,
+    /// The BLAKE3 hash of its bytes, in hexadecimal.
+    pub blake3: String,
+}
+
+/// The last line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename = "end")]
+pub struct BackupEnd {
+    /// The number of lines before it.
+    pub lines: u64,
+    /// The BLAKE3 hash of these lines, in hexadecimal.
+    pub blake3: String,
+}

@@ -1,0 +1,558 @@
+//! Decides what follows from reading a part of a backup: the next page, the next list, or the change. What cannot be
+//! read is not changed.
+//!
+//! ```text
+//! profiles ──────────────────────────────────────────────────────────────┐
+//! list of From_Account, page by page ──► with `both`: list of each friend ┴─► the online check, or the change
+//! ```
+//!
+//! Every call keeps the lease of the change, so that no other request of imbulk changes what is read.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::call_result::CallResult;
+use super::code_history::CodeHistory;
+use super::outcome::Outcome;
+use super::preparation::{may_be_done, not_changed};
+use super::verdict::{Assessment, CallContext, ItemResult, Resend, ServerActivity, Verdict, Verdicts, Wait, assess};
+use crate::domain::backup::{BackupFields, BackupLine};
+use crate::domain::operation::{BackupSource, BoundOperation, Preparation};
+use crate::domain::request::account::UserId;
+use crate::domain::request::{BackupProgress, Doubt, Item, ListPage, Purpose, Request};
+
+/// How often a list is read again from its start, because it changed while it was read.
+const MAX_RESTARTS: u32 = 3;
+
+/// What the result of a call means that read a part of a backup.
+pub(super) fn assess_backup(
+    context: &CallContext,
+    request: &Request,
+    progress: &BackupProgress,
+    result: &CallResult,
+) -> Assessment {
+    let reading = Reading { context, request, progress };
+    match progress.preparation() {
+        Preparation::ReadProfiles => reading.profiles(result),
+        Preparation::ReadFriends | Preparation::OnlineCheck => reading.list(result),
+    }
+}
+
+/// The body of the call that reads the next part.
+pub(super) fn body(request: &Request, progress: &BackupProgress) -> Vec<u8> {
+    match (progress.preparation(), list_owner(request, progress)) {
+        (Preparation::ReadFriends, Some(owner)) => Preparation::friends_body(owner.as_str(), progress.page.start),
+        _ => Preparation::profiles_body(request),
+    }
+}
+
+/// The account whose list a request changes.
+fn owner(request: &Request) -> Option<&UserId> {
+    request.from.as_ref().or_else(|| request.items.first().map(|item| &item.account))
+}
+
+/// The owner of the list that is read.
+pub(super) fn list_owner<'a>(request: &'a Request, progress: &'a BackupProgress) -> Option<&'a UserId> {
+    progress.friend().or_else(|| owner(request))
+}
+
+/// The next part is read.
+fn read_on(progress: BackupProgress) -> Verdict {
+    Verdict::Next(Purpose::Backup(Box::new(progress)), Wait::Leased)
+}
+
+struct Reading<'a> {
+    context: &'a CallContext,
+    request: &'a Request,
+    progress: &'a BackupProgress,
+}
+
+impl Reading<'_> {
+    /// What the answer means by its codes. The codes and doubts of changes say nothing about it.
+    fn assess(&self, preparation: Preparation, items: Vec<Item>, result: &CallResult) -> Assessment {
+        let (doubt, history) = (Doubt::None, CodeHistory::default());
+        let request = Request { items, doubt, history, ..self.request.clone() };
+        let context = CallContext { operation: BoundOperation::reading(preparation), ..*self.context };
+        let plain = assess(&context, &request, result);
+        Assessment { activity: ServerActivity::Done, ..plain }
+    }
+
+    /// Everything is read.
+    fn done(&self) -> Verdict {
+        let purpose = self.context.preparations.after_backup().map_or(Purpose::Change, Purpose::Prepare);
+        Verdict::Next(purpose, Wait::Leased)
+    }
+
+    /// The profiles are read; the friend lists of the accounts follow if the job asks for them.
+    fn after_profiles(&self) -> Verdict {
+        if !self.context.preparations.reads_friends_of_accounts() {
+            return self.done();
+        }
+        let friends = self.request.items.iter().map(|item| item.account.clone()).collect();
+        read_on(BackupProgress { friends, ..self.progress.clone() }.next_list())
+    }
+
+    fn not_read(&self, code: Option<i64>, why: &str) -> Verdict {
+        let may_be_done = may_be_done(self.context.operation, self.request);
+        let reason = format!("backup.path: the backup could not be read, so nothing was changed: {why}");
+        not_changed(may_be_done, Outcome::Failed, code, reason)
+    }
+
+    fn again(&self, how: Resend) -> Verdict {
+        Verdict::Resend(Resend { doubt: self.request.doubt, met: None, ..how })
+    }
+
+    fn profiles(&self, result: &CallResult) -> Assessment {
+        let plain = self.assess(Preparation::ReadProfiles, self.request.items.clone(), result);
+        let profiles = match result {
+            CallResult::Body(body) => profiles_of(body),
+            _ => HashMap::new(),
+        };
+        let mut lines = Vec::new();
+        let mut verdict = |item: &Item, verdict: &Verdict| match verdict {
+            Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
+                let id = item.account.as_str();
+                match profiles.get(id) {
+                    Some(Some(fields)) => {
+                        lines.push(BackupLine::Profile { account: id.to_owned(), fields: fields.clone() });
+                        self.after_profiles()
+                    }
+                    Some(None) | None => self.not_read(None, "the answer has no profile for the account, or two"),
+                }
+            }
+            // The account does not exist.
+            Verdict::Final(ItemResult { outcome: Outcome::AlreadyDone, .. }) => self.after_profiles(),
+            Verdict::Final(ItemResult { code, reason, .. }) => self.not_read(*code, reason),
+            Verdict::Resend(how) => self.again(*how),
+            Verdict::Next(..) => verdict.clone(),
+        };
+        let items = self.request.items.iter();
+        let verdicts = match &plain.verdicts {
+            Verdicts::All(all) => items.map(|item| verdict(item, all)).collect(),
+            Verdicts::Each(each) => items.zip(each).map(|(item, own)| verdict(item, own)).collect(),
+        };
+        Assessment { verdicts: Verdicts::Each(verdicts), lines, ..plain }
+    }
+
+    fn list(&self, result: &CallResult) -> Assessment {
+        let one = self.request.items.first().cloned().into_iter().collect();
+        let plain = self.assess(Preparation::ReadFriends, one, result);
+        let verdict = match &plain.verdicts {
+            Verdicts::All(verdict) => Some(verdict),
+            Verdicts::Each(each) => each.first(),
+        };
+        let (verdicts, lines) = match (verdict, result) {
+            (
+                Some(Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. })),
+                CallResult::Body(body),
+            ) => self.page(body),
+            // The owner does not exist, so there is no list.
+            (Some(Verdict::Final(ItemResult { outcome: Outcome::AlreadyDone, .. })), _) => {
+                (self.list_is_complete(Vec::new()), Vec::new())
+            }
+            (Some(Verdict::Final(ItemResult { code, reason, .. })), _) => (self.list_failed(*code, reason), Vec::new()),
+            (Some(Verdict::Resend(how)), _) => (Verdicts::All(self.again(*how)), Vec::new()),
+            (Some(Verdict::Next(..)) | None, _) => (self.list_failed(None, "the answer means nothing"), Vec::new()),
+        };
+        Assessment { verdicts, lines, ..plain }
+    }
+
+    /// A page was read. Of the own list the friends that the request changes are kept, of the lists of friends the
+    /// request's own account.
+    fn page(&self, body: &[u8]) -> (Verdicts, Vec<BackupLine>) {
+        let Ok(page) = serde_json::from_slice::<WirePage>(body) else {
+            return (self.list_failed(None, "the page does not have the form that the API documents"), Vec::new());
+        };
+        let Some(from) = list_owner(self.request, self.progress) else {
+            return (self.list_failed(None, "the request names no account"), Vec::new());
+        };
+        let next = next_page(&self.progress.page, &page);
+        let wanted = self.wanted();
+        let is_wanted = |friend: &&WireFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
+        let found: Vec<&WireFriend> = page.friends.iter().filter(is_wanted).collect();
+        let line = |friend: &&WireFriend| BackupLine::Friend {
+            from: from.as_str().to_owned(),
+            to: friend.id.clone(),
+            fields: fields_of(&friend.fields),
+        };
+        let lines = found.iter().map(line).collect();
+        let is_of_friend = self.progress.friend().is_some();
+        let looks_for_one = is_of_friend && self.progress.source == BackupSource::Friends;
+        if self.collects_friends() && ids_of(&found).len() < found.len() {
+            let why = "the list has a friend whose id imbulk cannot send, so the other side cannot be read";
+            return (self.list_failed(None, why), Vec::new());
+        }
+        let verdicts = match next {
+            // One friendship is looked for, and it is found.
+            _ if looks_for_one && !found.is_empty() => self.list_is_complete(Vec::new()),
+            Ok(NextPage::None) => self.list_is_complete(ids_of(&found)),
+            Ok(NextPage::Of(page)) => {
+                let friends = self.friends_with(ids_of(&found));
+                Verdicts::All(read_on(BackupProgress { friends, page, ..self.progress.clone() }))
+            }
+            Ok(NextPage::First(page)) => {
+                let friends = if is_of_friend { self.progress.friends.clone() } else { Vec::new() };
+                Verdicts::All(read_on(BackupProgress { friends, page, ..self.progress.clone() }))
+            }
+            Err(why) => self.list_failed(None, &why),
+        };
+        (verdicts, lines)
+    }
+
+    /// The friends of the list that are kept; `None`: all.
+    fn wanted(&self) -> Option<BTreeSet<&str>> {
+        match (self.progress.friend(), &self.request.from) {
+            _ if self.progress.source == BackupSource::Profiles => None,
+            (Some(_), _) => Some(owner(self.request).into_iter().map(UserId::as_str).collect()),
+            (None, Some(_)) => Some(self.request.items.iter().map(|item| item.account.as_str()).collect()),
+            (None, None) => None,
+        }
+    }
+
+    /// The friends whose lists are read afterwards, with those of this page. For given pairs they are known already.
+    fn friends_with(&self, found: Vec<UserId>) -> Vec<UserId> {
+        let known = self.progress.friends.iter().cloned();
+        known.chain(found.into_iter().filter(|_| self.collects_friends())).collect()
+    }
+
+    /// Whether the friends are only known from the list, and their own lists are read afterwards.
+    fn collects_friends(&self) -> bool {
+        let is_whole = self.progress.source == BackupSource::Friends && self.request.from.is_none();
+        is_whole && self.progress.list == 0 && self.context.operation.deletes_both_sides()
+    }
+
+    /// A list is complete: the next one follows, or the change.
+    fn list_is_complete(&self, found: Vec<UserId>) -> Verdicts {
+        let friends = match (self.progress.list, &self.request.from) {
+            (0, Some(_)) if self.context.operation.deletes_both_sides() => {
+                self.request.items.iter().map(|item| item.account.clone()).collect()
+            }
+            _ => self.friends_with(found),
+        };
+        Verdicts::All(self.after_list(BackupProgress { friends, ..self.progress.clone() }))
+    }
+
+    fn after_list(&self, progress: BackupProgress) -> Verdict {
+        let next = progress.next_list();
+        if next.list <= next.friends.len() { read_on(next) } else { self.done() }
+    }
+
+    /// If the list of a friend or account cannot be read, only this item is left alone. Emptying a whole list
+    /// changes all friends at once.
+    fn list_failed(&self, code: Option<i64>, why: &str) -> Verdicts {
+        let failed = self.not_read(code, why);
+        let others = self.after_list(self.progress.clone());
+        let is_whole = self.progress.source == BackupSource::Friends && self.request.from.is_none();
+        match self.progress.friend().filter(|_| !is_whole) {
+            None => Verdicts::All(failed),
+            Some(friend) => {
+                let verdict = |item: &Item| if item.account == *friend { failed.clone() } else { others.clone() };
+                Verdicts::Each(self.request.items.iter().map(verdict).collect())
+            }
+        }
+    }
+}
+
+/// What follows a page of a list.
+#[derive(Debug, PartialEq, Eq)]
+enum NextPage {
+    /// It was the last one.
+    None,
+    /// This one.
+    Of(ListPage),
+    /// The first one once more, since the list changed while it was read.
+    First(ListPage),
+}
+
+/// The page after this one. All pages must show the same list, and as many friends as they say.
+fn next_page(read: &ListPage, page: &WirePage) -> Result<NextPage, String> {
+    let sequences = (page.standard_sequence, page.custom_sequence);
+    let friends = read.friends_before + page.friends.len() as u64;
+    let is_last = page.complete_flag != 0;
+    let is_same = read.sequences.is_none_or(|first| first == sequences);
+    if is_same && is_last && friends == page.friend_num {
+        return Ok(NextPage::None);
+    }
+    if is_same && !is_last {
+        if page.next_start_index <= read.start {
+            return Err("the pages of the friend list do not advance".to_owned());
+        }
+        let start = page.next_start_index;
+        return Ok(NextPage::Of(ListPage { start, friends_before: friends, sequences: Some(sequences), ..*read }));
+    }
+    if read.restarts < MAX_RESTARTS {
+        return Ok(NextPage::First(ListPage { restarts: read.restarts + 1, ..ListPage::default() }));
+    }
+    Err(format!("the pages of the friend list have {friends} friends, and FriendNum is {}", page.friend_num))
+}
+
+fn ids_of(friends: &[&WireFriend]) -> Vec<UserId> {
+    friends.iter().filter_map(|friend| UserId::new(&friend.id).ok()).collect()
+}
+
+/// The profile of each account; `None` for an account with two different ones.
+fn profiles_of(body: &[u8]) -> HashMap<String, Option<BackupFields>> {
+    let answer: WireProfiles = serde_json::from_slice(body).unwrap_or_default();
+    let mut profiles: HashMap<String, Option<BackupFields>> = HashMap::new();
+    for profile in answer.profiles.into_iter().filter(|profile| profile.code == 0) {
+        let fields = Some(fields_of(&profile.fields));
+        let known = profiles.entry(profile.id).or_insert_with(|| fields.clone());
+        if *known != fields {
+            *known = None;
+        }
+    }
+    profiles
+}
+
+fn fields_of(fields: &[WireField]) -> BackupFields {
+    fields.iter().map(|field| (field.tag.clone(), field.value.clone())).collect()
+}
+
+#[derive(Deserialize)]
+struct WirePage {
+    #[serde(rename = "UserDataItem", default)]
+    friends: Vec<WireFriend>,
+    #[serde(rename = "StandardSequence", default)]
+    standard_sequence: i64,
+    #[serde(rename = "CustomSequence", default)]
+    custom_sequence: i64,
+    #[serde(rename = "FriendNum")]
+    friend_num: u64,
+    #[serde(rename = "CompleteFlag")]
+    complete_flag: i64,
+    #[serde(rename = "NextStartIndex", default)]
+    next_start_index: u64,
+}
+
+#[derive(Deserialize)]
+struct WireFriend {
+    #[serde(rename = "To_Account")]
+    id: String,
+    #[serde(rename = "ValueItem", default)]
+    fields: Vec<WireField>,
+}
+
+#[derive(Deserialize)]
+struct WireField {
+    #[serde(rename = "Tag")]
+    tag: String,
+    #[serde(rename = "Value")]
+    value: Value,
+}
+
+#[derive(Default, Deserialize)]
+struct WireProfiles {
+    #[serde(rename = "UserProfileItem", default)]
+    profiles: Vec<WireProfile>,
+}
+
+#[derive(Deserialize)]
+struct WireProfile {
+    #[serde(rename = "To_Account")]
+    id: String,
+    #[serde(rename = "ResultCode")]
+    code: i64,
+    #[serde(rename = "ProfileItem", default)]
+    fields: Vec<WireField>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::lookup::{assess_call, body as body_of};
+    use super::super::settlement::Settlement;
+    use super::super::verdict::{Charging, NewUserSig};
+    use super::*;
+    use crate::domain::ids::RequestId;
+    use crate::domain::operation::{Preparations, by_name};
+
+    fn id(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    /// A request whose backup is read, and what was read so far.
+    struct Backup {
+        context: CallContext,
+        request: Request,
+        lines: Vec<BackupLine>,
+        /// The items that were given up, with their reasons.
+        ended: Vec<(String, String)>,
+    }
+
+    impl Backup {
+        fn new(operation: &str, both: bool, from: Option<&str>, items: &[&str]) -> Self {
+            let options = BTreeMap::from([("delete_type".to_owned(), if both { "both" } else { "single" }.to_owned())]);
+            let operation = by_name(operation).unwrap();
+            let given = if operation.options.is_empty() { BTreeMap::new() } else { options };
+            let operation = operation.bind(&given).unwrap();
+            let preparations = Preparations { backup: operation.backup, ..Preparations::default() };
+            let item = |(row, item): (u64, &&str)| Item { account: id(item), row, updates: None };
+            let request = Request {
+                id: RequestId::new(1),
+                from: from.map(id),
+                items: (0..).zip(items).map(item).collect(),
+                calls: 1,
+                charged: 2,
+                doubt: Doubt::None,
+                history: CodeHistory::default(),
+                purpose: preparations.first(2).unwrap(),
+            };
+            let (charging, new_usersig) = (Charging::UpTo(4), NewUserSig::MayHelp);
+            let context = CallContext { operation, preparations, charging, new_usersig };
+            Self { context, request, lines: Vec::new(), ended: Vec::new() }
+        }
+
+        /// The owner of the list that the next call reads, and where it begins.
+        fn asks(&self) -> (String, u64) {
+            let body: Value = serde_json::from_slice(&body_of(self.context.operation, &self.request)).unwrap();
+            assert_eq!((&body["StandardSequence"], &body["CustomSequence"]), (&json!(0), &json!(0)));
+            (body["From_Account"].as_str().unwrap().to_owned(), body["StartIndex"].as_u64().unwrap())
+        }
+
+        /// Takes an answer. Returns false if the request goes on no more.
+        fn answer(&mut self, answer: &Value) -> bool {
+            let result = CallResult::Body(answer.to_string().into_bytes());
+            let assessment = assess_call(&self.context, &self.request, &result);
+            self.lines.extend(assessment.lines);
+            let settlement = Settlement::new(&self.context.operation, self.request.clone(), assessment.verdicts);
+            for ended in settlement.ended {
+                let ids = ended.items.iter().map(|item| item.account.as_str().to_owned());
+                self.ended.extend(ids.map(|id| (id, ended.result.reason.clone())));
+            }
+            let next = settlement.follow_ups.into_iter().next();
+            let goes_on = next.is_some();
+            self.request = next.map_or_else(|| self.request.clone(), |next| next.request);
+            goes_on
+        }
+
+        fn is_read(&self) -> bool {
+            self.request.purpose == Purpose::Change
+        }
+
+        fn pairs(&self) -> Vec<(&str, &str)> {
+            self.lines.iter().map(pair_of).collect()
+        }
+    }
+
+    fn pair_of(line: &BackupLine) -> (&str, &str) {
+        match line {
+            BackupLine::Friend { from, to, .. } => (from, to),
+            BackupLine::Profile { .. } => panic!("a profile"),
+        }
+    }
+
+    /// A page with these friends; `next`: where the next one begins.
+    fn page(friends: &[&str], all: u64, next: Option<u64>) -> Value {
+        let friend =
+            |friend: &&str| json!({"To_Account": friend, "ValueItem": [{"Tag": "Tag_SNS_IM_Remark", "Value": "r"}]});
+        json!({
+            "ErrorCode": 0, "ActionStatus": "OK", "UserDataItem": friends.iter().map(friend).collect::<Vec<_>>(),
+            "StandardSequence": 5, "CustomSequence": 6, "FriendNum": all, "CompleteFlag": u8::from(next.is_none()),
+            "NextStartIndex": next.unwrap_or(0),
+        })
+    }
+
+    #[test]
+    fn a_list_is_read_page_by_page_and_only_the_pairs_of_the_request_are_kept() {
+        let mut backup = Backup::new("friend_delete", false, Some("a"), &["x", "z"]);
+        assert_eq!(backup.asks(), ("a".to_owned(), 0));
+        assert!(backup.answer(&page(&["w", "x"], 3, Some(2))));
+        assert_eq!(backup.asks(), ("a".to_owned(), 2));
+        assert!(backup.answer(&page(&["y"], 3, None)) && backup.is_read());
+        assert_eq!(backup.pairs(), [("a", "x")], "a does not have z");
+        assert_eq!(backup.request.charged, 2, "attempts are those before the backup");
+    }
+
+    #[test]
+    fn with_both_the_list_of_each_friend_is_read_until_the_account_is_found() {
+        let mut backup = Backup::new("friend_delete", true, Some("a"), &["x", "y"]);
+        assert!(backup.answer(&page(&["x", "y"], 2, None)) && !backup.is_read());
+        assert_eq!(backup.asks(), ("x".to_owned(), 0));
+        assert!(backup.answer(&page(&["a", "b"], 900, Some(2))), "it is found on the first page");
+        assert_eq!(backup.asks(), ("y".to_owned(), 0));
+        assert!(backup.answer(&json!({"ErrorCode": 30003, "ErrorInfo": "no such account"})) && backup.is_read());
+        assert_eq!(backup.pairs(), [("a", "x"), ("a", "y"), ("x", "a")]);
+    }
+
+    #[test]
+    fn a_friend_whose_list_cannot_be_read_is_left_alone_and_the_others_go_on() {
+        let mut backup = Backup::new("friend_delete", true, Some("a"), &["x", "y"]);
+        assert!(backup.answer(&page(&["x", "y"], 2, None)));
+        assert!(backup.answer(&json!({"ErrorCode": 40005, "ErrorInfo": "no"})));
+        assert_eq!(backup.ended.len(), 1);
+        assert!(backup.ended[0].0 == "x" && backup.ended[0].1.contains("the backup could not be read"));
+        assert_eq!(backup.asks(), ("y".to_owned(), 0));
+        assert!(backup.answer(&page(&["a"], 1, None)) && backup.is_read());
+        assert_eq!(backup.request.items.len(), 1);
+    }
+
+    #[test]
+    fn the_whole_list_and_the_other_sides_are_read_before_a_list_is_emptied() {
+        let mut backup = Backup::new("friend_delete_all", true, None, &["a"]);
+        assert!(backup.answer(&page(&["x"], 2, Some(1))) && backup.answer(&page(&["y"], 2, None)));
+        assert_eq!(backup.asks(), ("x".to_owned(), 0));
+        assert!(backup.answer(&page(&["a"], 1, None)));
+        assert_eq!(backup.asks(), ("y".to_owned(), 0));
+        assert!(!backup.answer(&json!({"ErrorCode": 40005, "ErrorInfo": "no"})), "all friends are deleted at once");
+        assert_eq!(backup.ended[0].0, "a");
+    }
+
+    #[test]
+    fn pages_that_do_not_add_up_are_read_again_and_then_nothing_is_changed() {
+        for wrong in [page(&["x"], 2, None), json!({"ErrorCode": 0, "FriendNum": 2, "CompleteFlag": 1})] {
+            let mut backup = Backup::new("friend_delete_all", false, None, &["a"]);
+            for restart in 0..MAX_RESTARTS {
+                assert!(backup.answer(&wrong), "restart {restart}");
+                assert_eq!(backup.asks(), ("a".to_owned(), 0));
+            }
+            assert!(!backup.answer(&wrong));
+            assert!(backup.ended[0].1.contains("FriendNum is 2"), "{:?}", backup.ended);
+        }
+    }
+
+    #[test]
+    fn a_list_that_changes_between_two_pages_is_read_from_its_start() {
+        let mut backup = Backup::new("friend_delete_all", false, None, &["a"]);
+        assert!(backup.answer(&page(&["x"], 2, Some(1))));
+        let mut changed = page(&["y"], 2, None);
+        changed["StandardSequence"] = json!(9);
+        assert!(backup.answer(&changed));
+        assert_eq!(backup.asks(), ("a".to_owned(), 0));
+        assert!(backup.answer(&page(&["x", "y"], 2, None)) && backup.is_read());
+    }
+
+    #[test]
+    fn pages_must_advance() {
+        let mut backup = Backup::new("friend_delete_all", false, None, &["a"]);
+        assert!(backup.answer(&page(&["x"], 5, Some(1))));
+        assert!(!backup.answer(&page(&["y"], 5, Some(1))));
+        assert!(backup.ended[0].1.contains("do not advance"), "{:?}", backup.ended);
+    }
+
+    #[test]
+    fn an_empty_list_has_no_items_in_its_page() {
+        let mut backup = Backup::new("friend_delete_all", true, None, &["a"]);
+        assert!(backup.answer(&json!({"ErrorCode": 0, "FriendNum": 0, "CompleteFlag": 1})) && backup.is_read());
+        assert!(backup.lines.is_empty());
+    }
+
+    #[test]
+    fn of_accounts_the_profiles_are_read_and_one_without_an_answer_is_left_alone() {
+        let mut backup = Backup::new("account_delete", false, None, &["a", "b", "c"]);
+        let field = json!([{"Tag": "Tag_Profile_IM_Nick", "Value": "n"}]);
+        let answer = json!({"ErrorCode": 0, "UserProfileItem": [
+            {"To_Account": "a", "ResultCode": 0, "ProfileItem": field},
+            {"To_Account": "b", "ResultCode": 40003, "ResultInfo": "no such account"},
+            {"To_Account": "c", "ResultCode": 40005, "ResultInfo": "no"},
+        ]});
+        assert!(backup.answer(&answer) && backup.is_read());
+        let fields = BackupFields::from([("Tag_Profile_IM_Nick".to_owned(), json!("n"))]);
+        assert_eq!(backup.lines, [BackupLine::Profile { account: "a".to_owned(), fields }]);
+        assert_eq!(backup.ended.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["c"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! Backup files: each part is on disk before the change that it is read for.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::clock;
+use crate::domain::backup::{BackupEnd, BackupHeader, BackupLine, BackupPart};
+use crate::domain::hint::Hint;
+use crate::domain::ids::RunId;
+use crate::fail_point::{self, FailPoint};
+
+/// A good compression that takes little time.
+const LEVEL: i32 = 3;
+
+/// A backup cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: the backup cannot be written: {source}", path.display())]
+pub struct BackupError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl BackupError {
+    /// The file on the disk that is full, if that is the cause.
+    pub fn full_disk(&self) -> Option<&Path> {
+        (self.source.kind() == io::ErrorKind::StorageFull).then_some(&self.path)
+    }
+}
+
+impl Hint for BackupError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("nothing was changed without its backup: make room or change `backup.path`, then run again".into())
+    }
+}
+
+/// Writes the backup of a run in this session. The file is created with its first part.
+#[derive(Debug)]
+pub struct BackupWriter {
+    run: RunId,
+    folder: PathBuf,
+    header: BackupHeader,
+    open: Option<OpenFile>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    lines: u64,
+    hash: blake3::Hasher,
+}
+
+impl BackupWriter {
+    /// Creates the folder, so that a session without a usable one sends nothing.
+    pub fn new(run: RunId, folder: &Path, header: BackupHeader) -> Result<Self, BackupError> {
+        let failed = |source| BackupError { path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        Ok(Self { run, folder: folder.to_owned(), header, open: None })
+    }
+
+    /// The run whose backup it is.
+    pub(super) fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Appends lines. When it returns, they are on disk.
+    pub(super) fn append(&mut self, lines: &[BackupLine]) -> Result<BackupPart, BackupError> {
+        let (mut open, mut text) = match self.open.take() {
+            Some(open) => (open, Vec::new()),
+            None => {
+                let mut text = Vec::new();
+                push(&mut text, &self.header);
+                (self.create()?, text)
+            }
+        };
+        lines.iter().for_each(|line| push(&mut text, line));
+        fail_point::before(FailPoint::WriteBackup);
+        let written = open.write(&text);
+        fail_point::after(FailPoint::WriteBackup);
+        let (first_byte, frame) = written.map_err(|source| BackupError { path: open.path.clone(), source })?;
+        let part = BackupPart {
+            run: self.run,
+            file: open.path.display().to_string(),
+            first_byte,
+            bytes: frame.len() as u64,
+            lines: lines.len() as u64,
+            blake3: blake3::hash(&frame).to_hex().to_string(),
+        };
+        self.open = Some(open);
+        Ok(part)
+    }
+
+    /// Writes the end line, if there is a file.
+    pub(super) fn finish(&mut self) -> Result<(), BackupError> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let mut text = Vec::new();
+        push(&mut text, &BackupEnd { lines: open.lines, blake3: open.hash.finalize().to_hex().to_string() });
+        open.write(&text).map(drop).map_err(|source| BackupError { path: open.path.clone(), source })
+    }
+
+    fn create(&self) -> Result<OpenFile, BackupError> {
+        let BackupHeader { job, run, .. } = &self.header;
+        let began = clock::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut number = 1;
+        loop {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let path = self.folder.join(format!("{job}-{run}-{began}{suffix}.jsonl.zst"));
+            match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => {
+                    // The name of the file must survive a power cut as well.
+                    let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+                    synced.map_err(|source| BackupError { path: path.clone(), source })?;
+                    return Ok(OpenFile { file, path, bytes: 0, lines: 0, hash: blake3::Hasher::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(source) => return Err(BackupError { path, source }),
+            }
+        }
+    }
+}
+
+impl OpenFile {
+    /// Appends a frame with these lines. Returns where it begins, and its bytes.
+    fn write(&mut self, text: &[u8]) -> io::Result<(u64, Vec<u8>)> {
+        let frame = zstd::encode_all(text, LEVEL)?;
+        self.file.write_all(&frame)?;
+        self.file.sync_data()?;
+        let first_byte = self.bytes;
+        self.bytes += frame.len() as u64;
+        self.lines += text.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        self.hash.update(text);
+        Ok((first_byte, frame))
+    }
+}
+
+fn push(text: &mut Vec<u8>, line: &impl Serialize) {
+    // Texts, numbers and lists under text keys: serialising can't fail.
+    text.extend(serde_json::to_vec(line).unwrap_or_default());
+    text.push(b'\n');
+}
