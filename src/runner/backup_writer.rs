@@ -34,7 +34,7 @@ impl BackupError {
 
 impl Hint for BackupError {
     fn hint(&self) -> Option<Cow<'static, str>> {
-        Some("nothing was changed without its backup: make room or change `backup.path`, then run again".into())
+        Some("nothing was changed without its backup: free disk space or change `backup.path`, then run again".into())
     }
 }
 

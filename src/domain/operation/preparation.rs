@@ -10,7 +10,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
     LookupCommand, Operation, ProtectedList,
 };
-use crate::domain::request::{AccountKeys, BackupProgress, Purpose, Request};
+use crate::domain::request::{AccountKeys, Request};
 
 /// A call that only reads, before each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +55,6 @@ pub struct PreparationCalls {
 }
 
 impl Preparations {
-    /// What comes first; `charged`: the attempts of the request that were charged.
-    pub fn first(self, charged: u32) -> Option<Purpose> {
-        let backup = self.backup.map(|source| Purpose::Backup(Box::new(BackupProgress::begin(source, charged))));
-        backup.or_else(|| self.after_backup().map(Purpose::Prepare))
-    }
-
     /// What follows the backup.
     pub fn after_backup(self) -> Option<Preparation> {
         self.unless_online.then_some(Preparation::OnlineCheck)

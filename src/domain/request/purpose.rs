@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BackupProgress;
 use crate::domain::ids::RunId;
-use crate::domain::operation::Preparation;
+use crate::domain::operation::{Preparation, Preparations};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
 
@@ -69,6 +69,13 @@ impl CallKind {
 }
 
 impl Purpose {
+    /// The first preparation of a change, if the job asks for one. `charged`: the attempts of the request that were
+    /// charged.
+    pub fn before_change(preparations: Preparations, charged: u32) -> Option<Self> {
+        let backup = preparations.backup.map(|source| Self::Backup(Box::new(BackupProgress::begin(source, charged))));
+        backup.or_else(|| preparations.after_backup().map(Self::Prepare))
+    }
+
     /// The kind of the call.
     pub fn call_kind(&self) -> CallKind {
         match self {

@@ -122,7 +122,7 @@ struct WireItem<'a> {
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
-struct WireProfiles<'a> {
+struct WireProfileCodes<'a> {
     #[serde(rename = "UserProfileItem", borrow)]
     profiles: Option<Vec<WireItem<'a>>>,
 }
@@ -180,7 +180,7 @@ impl<'a> Answer<'a> {
 
     /// The same of `portrait_get`, which lists the accounts in `UserProfileItem`.
     pub fn parse_profiles(body: &'a [u8]) -> Result<Self, AnswerError> {
-        let WireProfiles { profiles } = read(body)?;
+        let WireProfileCodes { profiles } = read(body)?;
         Ok(Self::of(WireAnswer { result_item: profiles, info_item: None, ..read(body)? }))
     }
 

@@ -33,10 +33,10 @@ pub(super) fn assess_backup(
     progress: &BackupProgress,
     result: &CallResult,
 ) -> Assessment {
-    let reading = Reading { context, request, progress };
+    let call = BackupCall { context, request, progress };
     match progress.preparation() {
-        Preparation::ReadProfiles => reading.profiles(result),
-        Preparation::ReadFriends | Preparation::OnlineCheck => reading.list(result),
+        Preparation::ReadProfiles => call.profiles(result),
+        Preparation::ReadFriends | Preparation::OnlineCheck => call.list(result),
     }
 }
 
@@ -63,13 +63,13 @@ fn read_on(progress: BackupProgress) -> Verdict {
     Verdict::Next(Purpose::Backup(Box::new(progress)), Wait::Leased)
 }
 
-struct Reading<'a> {
+struct BackupCall<'a> {
     context: &'a CallContext,
     request: &'a Request,
     progress: &'a BackupProgress,
 }
 
-impl Reading<'_> {
+impl BackupCall<'_> {
     /// What the answer means by its codes. The codes and doubts of changes say nothing about it.
     fn assess(&self, preparation: Preparation, items: Vec<Item>, result: &CallResult) -> Assessment {
         let (doubt, history) = (Doubt::None, CodeHistory::default());
@@ -400,7 +400,7 @@ mod tests {
                 charged: 2,
                 doubt: Doubt::None,
                 history: CodeHistory::default(),
-                purpose: preparations.first(2).unwrap(),
+                purpose: Purpose::before_change(preparations, 2).unwrap(),
             };
             let (charging, new_usersig) = (Charging::UpTo(4), NewUserSig::MayHelp);
             let context = CallContext { operation, preparations, charging, new_usersig };

@@ -26,6 +26,13 @@ pub struct Assessment {
     pub lines: Vec<BackupLine>,
 }
 
+impl Assessment {
+    /// One that has read nothing for a backup.
+    fn new(verdicts: Verdicts, activity: ServerActivity, health: ServerHealth, signal: Signal) -> Self {
+        Self { verdicts, activity, health, signal, lines: Vec::new() }
+    }
+}
+
 /// Whether the server may still be working on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerActivity {
@@ -285,13 +292,7 @@ impl ResponseReader<'_> {
         if answer.is_success_of(ids) {
             // Looking up each item and its code 0 would give the same result.
             let verdicts = Verdicts::All(ended(Outcome::Succeeded, None, String::new()));
-            return Assessment {
-                verdicts,
-                activity: ServerActivity::Done,
-                health: ServerHealth::Working,
-                signal: Signal::Fine,
-                lines: Vec::new(),
-            };
+            return Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, Signal::Fine);
         }
         let (mut signal, mut health) = (Signal::Fine, None);
         let by_id = answer.by_id();
@@ -319,13 +320,7 @@ impl ResponseReader<'_> {
             reading.verdict
         });
         let verdicts = Verdicts::Each(verdicts.collect());
-        Assessment {
-            verdicts,
-            activity: ServerActivity::Done,
-            health: health.unwrap_or(ServerHealth::Working),
-            signal,
-            lines: Vec::new(),
-        }
+        Assessment::new(verdicts, ServerActivity::Done, health.unwrap_or(ServerHealth::Working), signal)
     }
 
     /// Whether the item's own code decides, not the request's. If the request's code is not 0, an item's 0 is ignored.
@@ -517,23 +512,13 @@ impl ResponseReader<'_> {
     fn strange(&self) -> Assessment {
         let ItemReading { verdict, signal, health } =
             self.unclear("the answer names accounts that the request does not have", &[]);
-        Assessment {
-            verdicts: Verdicts::All(verdict),
-            activity: ServerActivity::Done,
-            health,
-            signal,
-            lines: Vec::new(),
-        }
+        Assessment::new(Verdicts::All(verdict), ServerActivity::Done, health, signal)
     }
 
     fn unanswered(&self, reason: &str) -> Assessment {
-        Assessment {
-            verdicts: Verdicts::All(self.doubtful(reason, None)),
-            activity: ServerActivity::MayBeWriting,
-            health: ServerHealth::Failing(Trouble::Failing(reason.to_owned())),
-            signal: Signal::Silent,
-            lines: Vec::new(),
-        }
+        let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
+        let verdicts = Verdicts::All(self.doubtful(reason, None));
+        Assessment::new(verdicts, ServerActivity::MayBeWriting, health, Signal::Silent)
     }
 
     /// HTTP 413: a smaller batch may be accepted.
@@ -544,19 +529,13 @@ impl ResponseReader<'_> {
             _ => self.free(BatchSplit::Halves, None),
         };
         let verdicts = Verdicts::All(verdict);
-        Assessment {
-            verdicts,
-            activity: ServerActivity::Done,
-            health: ServerHealth::Working,
-            signal: Signal::Silent,
-            lines: Vec::new(),
-        }
+        Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, Signal::Silent)
     }
 
     /// The server wrote nothing, so all items are sent again as if the call had not been made.
     fn all_again(&self, health: ServerHealth, signal: Signal) -> Assessment {
         let verdicts = Verdicts::All(self.free(BatchSplit::Whole, None));
-        Assessment { verdicts, activity: ServerActivity::Done, health, signal, lines: Vec::new() }
+        Assessment::new(verdicts, ServerActivity::Done, health, signal)
     }
 
     fn free(&self, split: BatchSplit, met: Option<i64>) -> Verdict {

@@ -31,7 +31,7 @@ impl RequestState {
     pub(super) fn prepare(&mut self, preparations: Preparations) {
         self.not_after = None;
         if self.request.purpose == Purpose::Change
-            && let Some(first) = preparations.first(self.request.charged)
+            && let Some(first) = Purpose::before_change(preparations, self.request.charged)
         {
             self.request.purpose = first;
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::ids::{RequestId, RunId};
-use crate::domain::operation::{BoundOperation, by_name};
+use crate::domain::operation::{BoundOperation, Preparations, by_name};
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::{CallKind, Item, Purpose};
