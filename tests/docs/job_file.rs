@@ -61,7 +61,7 @@ fn the_example_loads() {
 fn what_the_example_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
-    assert_eq!(shown, 13, "the defaults that this test compares");
+    assert_eq!(shown, 14, "the defaults that this test compares");
     let explicit = load(&with(is_default)).expect("a good job file");
     assert_eq!(settings_of(&explicit), settings_of(&load(&example()).expect("a good job file")));
 }

@@ -189,7 +189,9 @@ fn what_cannot_be_read_is_not_changed() {
     played.nothing_is_lost();
     played.workspace.faults(&[]);
     let rows = played.rows();
-    for row in rows.iter().filter(|row| row.reason.contains("the backup could not be read")) {
+    // After a change that may have had an effect, a lookup decides.
+    let is_left_alone = |row: &&ResultRow| row.reason.contains("could not be read") && !row.reason.contains("lookup");
+    for row in rows.iter().filter(is_left_alone) {
         let from = row.from.as_deref().expect("a pair");
         let before = pairs().contains(&(from.to_owned(), row.account.clone()));
         assert_eq!(played.workspace.world(|world| world.is_friend(from, &row.account)), before, "{row:?}");

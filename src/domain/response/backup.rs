@@ -96,7 +96,7 @@ impl BackupCall<'_> {
 
     fn not_read(&self, code: Option<i64>, why: &str) -> Verdict {
         let may_be_done = may_be_done(self.context.operation, self.request);
-        let reason = format!("backup.path: the backup could not be read, so nothing was changed: {why}");
+        let reason = format!("backup.path: the backup could not be read, so the change was not sent: {why}");
         not_changed(may_be_done, Outcome::Failed, code, reason)
     }
 
@@ -170,9 +170,10 @@ impl BackupCall<'_> {
         };
         let next = next_page(&self.progress.page, &page);
         let wanted = self.wanted();
-        let is_wanted = |friend: &&WireFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
-        let found: Vec<&WireFriend> = page.friends.iter().filter(is_wanted).collect();
-        let line = |friend: &&WireFriend| BackupLine::Friend {
+        let is_wanted =
+            |friend: &&WireListFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
+        let found: Vec<&WireListFriend> = page.friends.iter().filter(is_wanted).collect();
+        let line = |friend: &&WireListFriend| BackupLine::Friend {
             from: from.as_str().to_owned(),
             to: friend.id.clone(),
             fields: fields_of(&friend.fields),
@@ -288,7 +289,7 @@ fn next_page(read: &ListPage, page: &WirePage) -> Result<NextPage, String> {
     Err(format!("the pages of the friend list have {friends} friends, and FriendNum is {}", page.friend_num))
 }
 
-fn ids_of(friends: &[&WireFriend]) -> Vec<UserId> {
+fn ids_of(friends: &[&WireListFriend]) -> Vec<UserId> {
     friends.iter().filter_map(|friend| UserId::new(&friend.id).ok()).collect()
 }
 
@@ -306,14 +307,14 @@ fn profiles_of(body: &[u8]) -> HashMap<String, Option<BackupFields>> {
     profiles
 }
 
-fn fields_of(fields: &[WireField]) -> BackupFields {
+fn fields_of(fields: &[WireListField]) -> BackupFields {
     fields.iter().map(|field| (field.tag.clone(), field.value.clone())).collect()
 }
 
 #[derive(Deserialize)]
 struct WirePage {
     #[serde(rename = "UserDataItem", default)]
-    friends: Vec<WireFriend>,
+    friends: Vec<WireListFriend>,
     #[serde(rename = "StandardSequence", default)]
     standard_sequence: i64,
     #[serde(rename = "CustomSequence", default)]
@@ -327,15 +328,15 @@ struct WirePage {
 }
 
 #[derive(Deserialize)]
-struct WireFriend {
+struct WireListFriend {
     #[serde(rename = "To_Account")]
     id: String,
     #[serde(rename = "ValueItem", default)]
-    fields: Vec<WireField>,
+    fields: Vec<WireListField>,
 }
 
 #[derive(Deserialize)]
-struct WireField {
+struct WireListField {
     #[serde(rename = "Tag")]
     tag: String,
     #[serde(rename = "Value")]
@@ -355,7 +356,7 @@ struct WireProfile {
     #[serde(rename = "ResultCode")]
     code: i64,
     #[serde(rename = "ProfileItem", default)]
-    fields: Vec<WireField>,
+    fields: Vec<WireListField>,
 }
 
 #[cfg(test)]

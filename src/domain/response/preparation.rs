@@ -63,7 +63,7 @@ impl OnlineCheck {
                 self.may_be_deleted,
                 Outcome::Protected,
                 None,
-                format!("guard.unless_online: query_online_status said {status}, so the account was not deleted"),
+                format!("guard.unless_online: query_online_status said {status}, so no deletion was sent"),
             ),
             OnlineStatus::Unknown => self.not_known(None, "the answer has no status that imbulk knows"),
         }
@@ -71,7 +71,7 @@ impl OnlineCheck {
 
     fn not_known(&self, code: Option<i64>, why: &str) -> Verdict {
         let reason =
-            format!("guard.unless_online: whether the account is online is not known, so it was not deleted: {why}");
+            format!("guard.unless_online: whether the account is online is not known, so no deletion was sent: {why}");
         not_changed(self.may_be_deleted, Outcome::Failed, code, reason)
     }
 }
