@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use super::answer::{Answer, ItemAnswer};
 use super::call_result::CallResult;
 use super::code_history::Trace;
 use super::outcome::Outcome;
@@ -24,6 +25,10 @@ pub(super) fn assess_online_check(context: &CallContext, request: &Request, resu
         CallResult::Body(body) => Preparation::online_statuses(body),
         _ => HashMap::new(),
     };
+    let answer = match result {
+        CallResult::Body(body) => Answer::parse_online_status(body).ok(),
+        _ => None,
+    };
     let check = OnlineCheck { may_be_deleted: may_be_done(context.operation, request) };
     let says_already =
         |code: &Option<i64>| context.operation.already_done.codes.iter().any(|known| Some(known.code) == *code);
@@ -31,7 +36,9 @@ pub(super) fn assess_online_check(context: &CallContext, request: &Request, resu
         Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
             check.settled(statuses.get(item.account.as_str()).unwrap_or(&OnlineStatus::Unknown))
         }
-        Verdict::Final(ItemResult { code, .. }) if says_already(code) => verdict.clone(),
+        Verdict::Final(ItemResult { code, .. }) if says_already(code) && names(answer.as_ref(), item, *code) => {
+            verdict.clone()
+        }
         Verdict::Final(ItemResult { code, reason, .. }) => check.not_known(*code, reason),
         Verdict::Next(..) => verdict.clone(),
         // The check has no effect, so it leaves neither a doubt nor a code.
@@ -43,6 +50,12 @@ pub(super) fn assess_online_check(context: &CallContext, request: &Request, resu
         Verdicts::Each(each) => items.zip(each).map(|(item, own)| verdict(item, own)).collect(),
     };
     Assessment { verdicts: Verdicts::Each(verdicts), activity: ServerActivity::Done, ..plain }
+}
+
+/// Whether the answer names the item with this code. The code of the whole request may be that of another item.
+pub(super) fn names(answer: Option<&Answer<'_>>, item: &Item, code: Option<i64>) -> bool {
+    let of_item = answer.map(Answer::by_id).and_then(|items| items.get(item.account.as_str()).cloned());
+    matches!(of_item, Some(ItemAnswer::Code(own, _)) if Some(own) == code)
 }
 
 /// Whether an earlier call may have made the change.
@@ -171,6 +184,9 @@ mod tests {
         let all_missing = r#"{"ErrorCode":70107,"ActionStatus":"FAIL","ErrorList":[{"To_Account":"a","ErrorCode":70107},
                 {"To_Account":"b","ErrorCode":70107}]}"#;
         check(all_missing, ["already_done", "already_done"]);
+        // The code of the request is that of the first account that failed, and says nothing about the other one.
+        let one_missing = r#"{"ErrorCode":70107,"ErrorList":[{"To_Account":"a","ErrorCode":70107}]}"#;
+        check(one_missing, ["already_done", "failed"]);
     }
 
     #[test]
