@@ -263,7 +263,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "",
     "name = \"a\"\noperation = \"account_delete\"\ninputs.path = \"-\"\n",
     "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `priority`, `input`, \
-     `options`, `app`, `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
+     `options`, `app`, `limits`, `retry`, `guard`, `stop`, `report`, `notify`, `backup`"
 )]
 #[case(
     DELETE,
@@ -381,7 +381,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     DELETE,
     "[retry]\nmax_atempts = 3\n",
     "6: retry: unknown key `max_atempts` | did you mean `max_attempts`? expected one of `max_attempts`, `base_delay`, \
-     `max_delay`"
+     `max_delay`, `carry_over`"
 )]
 #[case(
     DELETE,
@@ -505,7 +505,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     DELETE,
     "[schedule]\nat = \"06:00\"\n",
     "5: unknown key `schedule` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
-     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
+     `limits`, `retry`, `guard`, `stop`, `report`, `notify`, `backup`"
 )]
 #[case(DELETE, "[[limits]]\ncalls_per_second = 5\n", "5: limits: expected a table, found a list")]
 #[case("", "limits = [5]\n", "1: limits: expected a table, found a list")]
@@ -524,7 +524,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "",
     "﻿xyz = 1\n",
     "1: unknown key `xyz` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
-     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
+     `limits`, `retry`, `guard`, `stop`, `report`, `notify`, `backup`"
 )]
 fn a_wrong_job_file_says_where_and_what_would_be_right(#[case] start: &str, #[case] rest: &str, #[case] says: &str) {
     assert_eq!(complaint(&format!("{start}{rest}")), says);
@@ -547,7 +547,7 @@ fn the_error_has_file_line_and_key_and_the_hint_follows() {
     let error = load_text(&format!("{DELETE}[retry]\nmax_atempts = 3\n")).unwrap_err();
     let shown = error.with_hint();
     let end = "/job.toml:6: retry: unknown key `max_atempts`\nhint: did you mean `max_attempts`? expected one of \
-               `max_attempts`, `base_delay`, `max_delay`";
+               `max_attempts`, `base_delay`, `max_delay`, `carry_over`";
     assert!(shown.ends_with(end), "{shown}");
 }
 

@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 31] = [
+const NOT_RUN: [(&str, &str, &str); 33] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -28,6 +28,8 @@ const NOT_RUN: [(&str, &str, &str); 31] = [
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
     ("README.md", UNSET, "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    ("docs/guides/back-up.md", "zstd -dc backups/*.jsonl.zst | head", "it needs a finished run"),
+    ("docs/guides/back-up.md", BACKUPS, "it needs a finished run"),
     (
         "docs/guides/compare-with-your-server.md",
         "imbulk doctor purge.toml --conformance > profile.json",
@@ -61,6 +63,7 @@ const UNSET: &str = "kill %1; unset IMBULK_ENDPOINT IMBULK_SECRET_KEY; umask 077
 const INSTALL: &str = "sudo install -m 755 ~/.cargo/bin/imbulk /usr/local/bin/imbulk";
 const KEY: &str = "sudo -u cleanup sh -c 'umask 077; cat > /srv/cleanup/secret.key'";
 const FORGET: &str = "imbulk forget --run purge-trial-accounts --execute";
+const BACKUPS: &str = "sqlite3 imbulk.db 'SELECT file, first_byte, bytes, lines, blake3 FROM backup'";
 const JQ: &str = "it needs the program jq";
 const OTHER_PROCESS: &str = "it needs a run that another process is sending";
 const VERIFY: &str = "imbulk verify purge-trial-accounts --sample 10000";

@@ -36,5 +36,7 @@ pub(super) static OPERATION: Operation = Operation {
     answer: AnswerShape::Whole,
     already_done: AlreadyDone::NEVER,
     lookup: None,
+    online_check: false,
     verification: None,
+    backup: None,
 };
