@@ -74,7 +74,8 @@ fn play(workspace: &Workspace, format: &str) -> Vec<Known> {
         .with("guard", "max_items", 50)
         .with("retry", "base_delay", "\"300ms\"")
         .with("retry", "max_delay", "\"1s\"")
-        .with("stop", "outage", "\"1s\"")
+        // Longer than a throttle: on a busy machine no call may be sent between its answer and the end of its pause.
+        .with("stop", "outage", "\"4s\"")
         .write(workspace);
     let mut nights = Vec::new();
     for number in 0..30 {
