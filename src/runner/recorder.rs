@@ -157,7 +157,11 @@ async fn on_a_thread<T: Send + 'static>(
 ) -> Result<T, BackupError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down after an error of the loop, so nobody waits for the recorder any more.
+            Err(_cancelled) => std::future::pending().await,
+        },
     }
 }
 
