@@ -34,7 +34,16 @@ impl BackupError {
 
 impl Hint for BackupError {
     fn hint(&self) -> Option<Cow<'static, str>> {
-        Some("nothing was changed without its backup: free disk space or change `backup.path`, then run again".into())
+        let hint = match self.full_disk() {
+            Some(_) => {
+                "nothing was changed without its backup: free disk space or change `backup.path`, then run again"
+            }
+            None => {
+                "nothing was changed without its backup: name a folder in `backup.path` that can be written, then run \
+                 again"
+            }
+        };
+        Some(hint.into())
     }
 }
 
@@ -140,7 +149,7 @@ impl OpenFile {
 }
 
 fn push(text: &mut Vec<u8>, line: &impl Serialize) {
-    // Texts, numbers and lists under text keys: serialising can't fail.
-    text.extend(serde_json::to_vec(line).unwrap_or_default());
+    // A line that is missing would be a change without its backup.
+    text.extend(serde_json::to_vec(line).expect("texts, numbers and lists under text keys"));
     text.push(b'\n');
 }

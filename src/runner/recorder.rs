@@ -127,9 +127,9 @@ async fn with_backup(
     mut backups: Vec<BackupWriter>,
     mut batch: Vec<Change>,
 ) -> Result<(Vec<BackupWriter>, Vec<Change>), BackupError> {
-    let lines_of = |change: &Change| match change {
-        Change::Record { run, settlement } if !settlement.lines.is_empty() => Some((*run, settlement.lines.clone())),
-        _ => None,
+    let lines_of = |change: &Change| {
+        let Change::Record { run, settlement } = change else { return None };
+        (!settlement.lines.is_empty()).then(|| (*run, settlement.lines.clone()))
     };
     let lines: Vec<(RunId, Vec<BackupLine>)> = batch.iter().filter_map(lines_of).collect();
     if lines.is_empty() {
