@@ -107,14 +107,8 @@ impl BackupCall<'_> {
 
     fn profiles(&self, result: &CallResult) -> Assessment {
         let plain = self.assess(Preparation::ReadProfiles, self.request.items.clone(), result);
-        let profiles = match result {
-            CallResult::Body(body) => profiles_of(body),
-            _ => HashMap::new(),
-        };
-        let answer = match result {
-            CallResult::Body(body) => Answer::parse_profiles(body).ok(),
-            _ => None,
-        };
+        let profiles = result.body().map(profiles_of).unwrap_or_default();
+        let answer = result.body().and_then(|body| Answer::parse_profiles(body).ok());
         let mut lines = Vec::new();
         let mut verdict = |item: &Item, verdict: &Verdict| match verdict {
             Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {

@@ -22,6 +22,14 @@ pub enum CallResult {
 }
 
 impl CallResult {
+    /// The body of a response with HTTP status 200.
+    pub fn body(&self) -> Option<&[u8]> {
+        match self {
+            Self::Body(body) => Some(body),
+            Self::Status(_) | Self::NotSent(_) | Self::UntrustedServer(_) | Self::NoAnswer(_) => None,
+        }
+    }
+
     /// Whether the request was sent, or may have been.
     pub const fn was_sent(&self) -> bool {
         match self {

@@ -55,7 +55,7 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
         }
         (Purpose::Verify(_), _) => verification::assess(context, request, result),
         (Purpose::Change, Some(_)) => {
-            let clean = matches!(result, CallResult::Body(body) if Answer::parse(body).is_ok_and(|it| it.code == 0));
+            let clean = result.body().is_some_and(|body| Answer::parse(body).is_ok_and(|it| it.code == 0));
             after_change(context.operation, request, clean, assess(context, request, result))
         }
         (Purpose::Change, None) => assess(context, request, result),

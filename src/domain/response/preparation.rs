@@ -7,8 +7,6 @@
 //!                  no answer for the item: asked again, and failed at the end
 //! ```
 
-use std::collections::HashMap;
-
 use super::answer::{Answer, ItemAnswer};
 use super::call_result::CallResult;
 use super::code_history::Trace;
@@ -21,14 +19,8 @@ use crate::domain::request::{Doubt, Item, Purpose, Request};
 /// such account" proves what it proves there.
 pub(super) fn assess_online_check(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
     let plain = assess(context, request, result);
-    let statuses = match result {
-        CallResult::Body(body) => Preparation::online_statuses(body),
-        _ => HashMap::new(),
-    };
-    let answer = match result {
-        CallResult::Body(body) => Answer::parse_online_status(body).ok(),
-        _ => None,
-    };
+    let statuses = result.body().map(Preparation::online_statuses).unwrap_or_default();
+    let answer = result.body().and_then(|body| Answer::parse_online_status(body).ok());
     let check = OnlineCheck { may_be_deleted: may_be_done(context.operation, request) };
     let says_already =
         |code: &Option<i64>| context.operation.already_done.codes.iter().any(|known| Some(known.code) == *code);

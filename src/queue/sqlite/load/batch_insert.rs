@@ -113,7 +113,7 @@ impl Gathering {
     /// Adds a skipped row.
     pub fn skipped_row(&mut self, skipped: SkippedRow) -> Option<BatchInsert> {
         self.totals.add_skipped(&skipped);
-        self.carried.note_skipped(&skipped);
+        self.carried.add_skipped(&skipped);
         self.skipped_rows.push(skipped);
         (self.skipped_rows.len() == MAX_ROWS).then(|| self.insert_skipped_rows())
     }

@@ -92,8 +92,8 @@ impl CarriedItems {
         (self.next_request.get() > first_request.get() + GAP).then_some(self.next_request)
     }
 
-    /// Notes that a row of the input repeats a carried row. Intake passes these before the request of the item.
-    pub(in crate::queue) fn note_skipped(&mut self, skipped: &SkippedRow) {
+    /// Remembers the carried row that a row of the input repeats, if it repeats one. Intake passes these before the request of the item.
+    pub(in crate::queue) fn add_skipped(&mut self, skipped: &SkippedRow) {
         match skipped.reason {
             SkipReason::Duplicate { of } if of < self.row_count() && skipped.row >= self.row_count() => {
                 self.repeated.insert(of);
@@ -285,10 +285,10 @@ mod tests {
             account: None,
             tags: TagValues::new(),
         };
-        items.note_skipped(&repeats(3, 0));
+        items.add_skipped(&repeats(3, 0));
         // The repeated row is not carried, and the row that repeats another carried row is.
-        items.note_skipped(&repeats(5, 4));
-        items.note_skipped(&repeats(2, 1));
+        items.add_skipped(&repeats(5, 4));
+        items.add_skipped(&repeats(2, 1));
         let all = [item(0, None), item(1, Some(6)), item(2, None), item(4, None)];
         let (rest, full) = items.take_from(StoredRequest::encode(None, &all));
         assert_eq!((rest.map(|rest| rest.item_count), full.len()), (Some(1), 0));
