@@ -159,7 +159,7 @@ async fn on_a_thread<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime shuts down after an error of the loop, so nobody waits for the recorder any more.
+            // The runtime shuts down after an error of the loop, so the result is not needed any more.
             Err(_cancelled) => std::future::pending().await,
         },
     }

@@ -92,7 +92,8 @@ impl CarriedItems {
         (self.next_request.get() > first_request.get() + GAP).then_some(self.next_request)
     }
 
-    /// Remembers the carried row that a row of the input repeats, if it repeats one. Intake passes these before the request of the item.
+    /// Remembers the carried row that a row of the input repeats, if it repeats one. Intake passes skipped rows before
+    /// the request of their item.
     pub(in crate::queue) fn add_skipped(&mut self, skipped: &SkippedRow) {
         match skipped.reason {
             SkipReason::Duplicate { of } if of < self.row_count() && skipped.row >= self.row_count() => {
