@@ -24,7 +24,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
-use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -313,7 +313,7 @@ fn night(requests: &[Request]) -> u64 {
     let mut handled = 0;
     while let Some(event) = events.pop() {
         handled += 1;
-        let actions = schedule.handle(Duration::from_millis(handled), event);
+        let actions = schedule.handle(ScheduleTime::after_start(Duration::from_millis(handled)), event);
         actions.into_iter().for_each(|action| react(action, requests, &mut events));
     }
     assert!(schedule.ends().is_some());

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     if commands::complete() {
         return ExitCode::SUCCESS;
     }
-    std::panic::set_hook(Box::new(give_up));
+    std::panic::set_hook(Box::new(end_after_panic));
     let cli = Cli::parse();
     if let Err(error) = log::start(cli.log_options()) {
         return end(Err(error.into()));
@@ -52,7 +52,7 @@ fn keep_memory_private() {
 const fn keep_memory_private() {}
 
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
-fn give_up(info: &PanicHookInfo<'_>) {
+fn end_after_panic(info: &PanicHookInfo<'_>) {
     let error = Error::Panic(info.to_string());
     let exit = error.exit();
     error.print();

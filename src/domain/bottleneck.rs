@@ -20,8 +20,8 @@ pub struct WaitingRequests {
     pub for_accounts: u64,
     /// The end of the delay before their next attempt.
     pub for_delays: u64,
-    /// The end of the time in which the server may still execute a call of an earlier session.
-    pub in_quarantine: u64,
+    /// The end of the quarantine: an earlier session sent them, and the server may still execute the calls.
+    pub recovered: u64,
     /// Whether the queue has no other requests.
     pub none_are_stored: bool,
 }
@@ -102,7 +102,8 @@ pub enum Bottleneck {
         /// The number of these requests.
         waiting: u64,
     },
-    /// The requests that are left may still be executed for an earlier session.
+    /// The requests that are left are in quarantine: an earlier session sent them, and the server may still execute the
+    /// calls. Calls of this session without an answer count as calls in flight.
     Quarantine {
         /// The number of these requests.
         waiting: u64,
@@ -197,7 +198,7 @@ fn slowed(figures: &SpeedFigures) -> Option<Bottleneck> {
     some(waiting.for_accounts)
         .map(|waiting| Bottleneck::HotAccounts { waiting })
         .or_else(|| some(waiting.for_delays).map(|waiting| Bottleneck::Retries { waiting }))
-        .or_else(|| some(waiting.in_quarantine).map(|waiting| Bottleneck::Quarantine { waiting }))
+        .or_else(|| some(waiting.recovered).map(|waiting| Bottleneck::Quarantine { waiting }))
         .or_else(|| {
             some(*in_flight).filter(|_| waiting.none_are_stored).map(|in_flight| Bottleneck::LastCalls { in_flight })
         })
@@ -255,11 +256,11 @@ mod tests {
         Bottleneck::HotAccounts { waiting: 7 }
     )]
     #[case::retries(
-        waits(WaitingRequests { for_delays: 2, in_quarantine: 3, ..WaitingRequests::default() }),
+        waits(WaitingRequests { for_delays: 2, recovered: 3, ..WaitingRequests::default() }),
         Bottleneck::Retries { waiting: 2 }
     )]
     #[case::quarantine(
-        waits(WaitingRequests { in_quarantine: 3, ..WaitingRequests::default() }),
+        waits(WaitingRequests { recovered: 3, ..WaitingRequests::default() }),
         Bottleneck::Quarantine { waiting: 3 }
     )]
     #[case::last_calls(

@@ -135,7 +135,7 @@ fn changes(before: &SessionState, now: &SessionState) -> Vec<StateChange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::guard::Signs;
+    use crate::domain::guard::OutcomeCounts;
     use crate::domain::response::verdict::Trouble;
     use crate::domain::schedule::{DeadlineKey, StopSignal};
 
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_close_fuse_is_reported_once_for_each_job() {
-        let signs = Signs { ended: 1_000, failed: 41, already_done: 0 };
-        let [one, two] = [0, 1].map(|job| CloseFuse { job, signs, failed_share: 0.05 });
+        let counts = OutcomeCounts { ended: 1_000, failed: 41, already_done: 0 };
+        let [one, two] = [0, 1].map(|job| CloseFuse { job, counts, failed_share: 0.05 });
         let mut watch = StateWatch::default();
         let mut now = SessionState { close_fuses: vec![two], ..SessionState::default() };
         assert_eq!(watch.changes(&now), [StateChange::FuseClose(two)]);

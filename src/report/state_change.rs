@@ -66,11 +66,11 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
         }
         StateChange::OutageEnded { lasted } => format!("the outage is over after {}", duration(*lasted)),
         StateChange::CanaryPassed { job } => format!("{}the canary passed", of(*job, jobs)),
-        StateChange::FuseClose(CloseFuse { job, signs, failed_share }) => format!(
+        StateChange::FuseClose(CloseFuse { job, counts, failed_share }) => format!(
             "{}stop.failed_share (the fuse) is close: {} of {} items of this session failed; the run halts at {}",
             of(*job, jobs),
-            count(signs.failed),
-            count(signs.ended),
+            count(counts.failed),
+            count(counts.ended),
             percent(*failed_share)
         ),
         StateChange::UserSigRenewed { code: Some(code) } => {
@@ -93,7 +93,7 @@ fn of(job: JobNo, jobs: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::guard::Signs;
+    use crate::domain::guard::OutcomeCounts;
     use crate::domain::outage::Outage;
     use crate::domain::progress::Phase;
     use crate::domain::response::verdict::Trouble;
@@ -111,9 +111,9 @@ mod tests {
         let trouble = Trouble::Unreachable("refused\n\u{1b}".to_owned());
         let outage = Outage { lasts: took, probes: 1, trouble };
         assert_eq!(text(StateChange::OutageStarted(outage)), r"outage: cannot connect: refused\n\u{1b}");
-        let signs = Signs { ended: 1_000, failed: 41, already_done: 0 };
+        let counts = OutcomeCounts { ended: 1_000, failed: 41, already_done: 0 };
         assert_eq!(
-            text(StateChange::FuseClose(CloseFuse { job: 0, signs, failed_share: 0.05 })),
+            text(StateChange::FuseClose(CloseFuse { job: 0, counts, failed_share: 0.05 })),
             "stop.failed_share (the fuse) is close: 41 of 1,000 items of this session failed; the run halts at 5 %"
         );
         assert_eq!(text(StateChange::Throttled { calls_per_second: 1_200 }), "throttled by the API to 1,200 calls/s");

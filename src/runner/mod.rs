@@ -37,7 +37,9 @@ use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::schedule::{Action, End, Event, JobNo, Schedule, ScheduledJob, StopReason, StopSignal};
+use crate::domain::schedule::{
+    Action, End, Event, JobNo, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
+};
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 pub use backup_writer::{BackupError, BackupWriter};
@@ -332,7 +334,7 @@ impl Runner<'_> {
         while self.schedule.ends().is_none() {
             self.answer_what_is_held_back();
             self.recorder.hand_over();
-            let timer = self.schedule.wake_at().map(|due| self.started + due);
+            let timer = self.schedule.wake_at().map(|due| self.instant_of(due));
             let stops = self.stops();
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
@@ -435,9 +437,18 @@ impl Runner<'_> {
         if let Event::Changed(Changed::Intended(_)) = event {
             self.look_at_the_disk();
         }
-        let actions = self.schedule.handle(self.started.elapsed(), event);
+        let actions = self.schedule.handle(self.now(), event);
         actions.into_iter().for_each(|action| self.carry_out(action));
         self.store_ends();
+    }
+
+    /// The time of the schedule.
+    fn now(&self) -> ScheduleTime {
+        ScheduleTime::after_start(self.started.elapsed())
+    }
+
+    fn instant_of(&self, moment: ScheduleTime) -> Instant {
+        self.started + moment.since_start()
     }
 
     /// Stores what ends a run as soon as it is known: the process may be killed before the run has ended.
@@ -466,7 +477,7 @@ impl Runner<'_> {
             Action::Load { job, request } => self.load(job, request),
             Action::Commit { change, urgent } => self.recorder.write(change, urgent),
             Action::Send { job, request, kind, body, not_after } => {
-                self.send((job, kind), (request, body), not_after.map(|end| self.started + end));
+                self.send((job, kind), (request, body), not_after.map(|end| self.instant_of(end)));
             }
             Action::Slow { job, kind, scope, pause } => {
                 self.calls[job].throttled();

@@ -47,7 +47,7 @@ impl Runner<'_> {
     fn state(&self) -> SessionState {
         SessionState {
             throttled: self.throttle().map(|rate| rate.calls_per_second),
-            outage: self.schedule.outage(self.started.elapsed()),
+            outage: self.schedule.outage(self.now()),
             retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
             open_canaries: self.schedule.open_canaries(),
             close_fuses: self.schedule.close_fuses(),
@@ -68,7 +68,7 @@ impl Runner<'_> {
             median_latency: self.latencies.median(),
             waiting: self.schedule.waiting(),
             canary: self.schedule.canary_progress(),
-            outage: self.schedule.outage(self.started.elapsed()),
+            outage: self.schedule.outage(self.now()),
             retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
             pause: self.control.any_pause().filter(|_| self.schedule.is_paused()).cloned(),
             is_stopping: self.schedule.is_stopping(),

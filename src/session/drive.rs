@@ -27,7 +27,7 @@ use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
-use crate::domain::schedule::{End, SERVER_MAY_BE_WRITING, StopReason};
+use crate::domain::schedule::{End, QUARANTINE, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
@@ -357,7 +357,7 @@ fn leaves_others(end: &End) -> bool {
 }
 
 /// A call in flight has ended and is recorded after this time, however the server behaves.
-const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(SERVER_MAY_BE_WRITING);
+const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(QUARANTINE);
 
 /// What is sent, for the progress.
 fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{Level, enabled, info};
 
 use crate::domain::exit::Exit;
-use crate::domain::guard::{GuardReading, Signs};
+use crate::domain::guard::{GuardReading, OutcomeCounts};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -119,7 +119,7 @@ pub(super) fn log_change(run: &str, job: &str, change: &StateChange, text: &str)
         StateChange::OutageEnded { lasted } => {
             info!(event, run, job, duration_ms = milliseconds(*lasted), "{text}");
         }
-        StateChange::FuseClose(CloseFuse { signs: Signs { ended, failed, .. }, .. }) => {
+        StateChange::FuseClose(CloseFuse { counts: OutcomeCounts { ended, failed, .. }, .. }) => {
             info!(event, run, job, failed, ended, "{text}");
         }
         StateChange::UserSigRenewed { code } => info!(event, run, job, code, "{text}"),

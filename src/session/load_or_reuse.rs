@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
-use crate::domain::schedule::SERVER_MAY_BE_WRITING;
+use crate::domain::schedule::QUARANTINE;
 use crate::domain::state_change::StateChange;
 use crate::loading::{ProgressWatch, Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
@@ -142,7 +142,7 @@ impl JobInput {
             if queue.reader().await?.has_sending(run.id).await? {
                 // What is removed from a request keeps no account leased any more. So the calls that a killed process
                 // left in flight must have ended before.
-                tokio::time::sleep(SERVER_MAY_BE_WRITING).await;
+                tokio::time::sleep(QUARANTINE).await;
             }
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;

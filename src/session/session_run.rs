@@ -10,7 +10,7 @@ use super::target::cap;
 use crate::api::Client;
 use crate::clock;
 use crate::domain::backup::{BackupHeader, SCHEMA};
-use crate::domain::guard::Signs;
+use crate::domain::guard::OutcomeCounts;
 use crate::domain::ids::RequestId;
 use crate::domain::job::Job;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
@@ -64,7 +64,7 @@ pub(super) async fn admit<'a>(
     let tally = queue.reader().await?.tally(&prepared.run).await?;
     let canary = input.job.guard.canary_on(true);
     // A run with fewer rows has fewer items, too. Most runs begin, and need not be searched for items with an outcome.
-    let ended_items = match Signs::of(&tally).ended {
+    let ended_items = match OutcomeCounts::of(&tally).ended {
         rows if rows < canary => 0,
         _ => queue.reader().await?.ended_items(run, canary).await?,
     };

@@ -2,14 +2,13 @@
 //! if something waits for it.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal};
 
 use crate::directed::{friend, scheduled_job};
 
@@ -18,7 +17,7 @@ fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<Requ
     let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
     let job = ScheduledJob { tally, ..scheduled_job("single", width) };
     let mut schedule = Schedule::new(vec![job], 1);
-    let intents = intents(schedule.handle(Duration::ZERO, Event::Page { job: 0, requests }));
+    let intents = intents(schedule.handle(ScheduleTime::START, Event::Page { job: 0, requests }));
     (schedule, intents)
 }
 
@@ -31,7 +30,7 @@ fn intents(actions: Vec<Action>) -> Vec<RequestId> {
 }
 
 fn sent(schedule: &mut Schedule, request: RequestId) -> Vec<RequestId> {
-    intents(schedule.handle(Duration::ZERO, Event::Sent { job: 0, request }))
+    intents(schedule.handle(ScheduleTime::START, Event::Sent { job: 0, request }))
 }
 
 /// Whether the commit of this answer is urgent. The friend of request n is account n − 1.
@@ -40,7 +39,7 @@ fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
     let body =
         format!(r#"{{"ErrorCode":0,"ResultItem":[{{"To_Account":"u{friend}","ResultCode":{code},"ResultInfo":""}}]}}"#);
     let event = Event::Replied { request, result: CallResult::Body(body.into()), generation: 0 };
-    let actions = schedule.handle(Duration::ZERO, event);
+    let actions = schedule.handle(ScheduleTime::START, event);
     let urgent = actions.iter().find_map(|action| match action {
         Action::Commit { change: Change::Record { .. }, urgent } => Some(*urgent),
         _ => None,
@@ -55,7 +54,7 @@ fn ids(numbers: RangeInclusive<i64>) -> Vec<RequestId> {
 /// A schedule with all requests in flight.
 fn all_sent(width: Option<usize>, requests: Vec<Request>) -> Schedule {
     let (mut schedule, mut ids) = schedule(width, requests);
-    let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(ids.clone())));
+    let _ = schedule.handle(ScheduleTime::START, Event::Changed(Changed::Intended(ids.clone())));
     while let Some(id) = ids.pop() {
         sent(&mut schedule, id);
     }
@@ -71,7 +70,7 @@ fn intents_are_committed_a_quarter_of_the_ready_requests_at_a_time() {
     // At 200 calls per second, the requests of 200 ms are made ready.
     let (mut schedule, first) = schedule(None, strangers(100));
     assert_eq!(first, ids(1..=40));
-    let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(first)));
+    let _ = schedule.handle(ScheduleTime::START, Event::Changed(Changed::Intended(first)));
     let later: Vec<_> = (1..=20).map(|id| sent(&mut schedule, RequestId::new(id))).collect();
     for (calls, intents) in (1..).zip(later) {
         let wanted: Vec<RequestId> = match calls {
@@ -117,6 +116,6 @@ fn an_outcome_is_urgent_if_a_request_waits_for_its_account_or_for_max_in_flight(
 #[test]
 fn while_a_run_stops_all_outcomes_are_urgent() {
     let mut schedule = all_sent(None, strangers(3));
-    let _ = schedule.handle(Duration::ZERO, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
+    let _ = schedule.handle(ScheduleTime::START, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
     assert!(is_urgent(&mut schedule, RequestId::new(1), 0));
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
-use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Item, Request};
-use imbulk::domain::schedule::{Action, Event, Schedule};
+use imbulk::domain::response::call_result::CallResult;
+use imbulk::domain::response::codes::Scope;
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -98,12 +101,56 @@ fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
     let mut schedule = Schedule::new(vec![job], 1);
     let request = link(1);
     let keys = operation.keys(&request);
-    let _ = schedule.handle(Duration::ZERO, Event::Recovered { job: Some(0), request, keys });
-    let actions = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
+    let _ = schedule.handle(ScheduleTime::START, Event::Recovered { job: Some(0), request, keys });
+    let actions = schedule.handle(ScheduleTime::START, Event::Page { job: 0, requests: vec![link(2), link(3)] });
     assert!(
         actions.contains(&Action::Commit { change: Change::Intend(vec![RequestId::new(3)]), urgent: true }),
         "{actions:?}"
     );
-    let actions = schedule.handle(Duration::ZERO, Event::Changed(Changed::Reopened(RequestId::new(1))));
+    let actions = schedule.handle(ScheduleTime::START, Event::Changed(Changed::Reopened(RequestId::new(1))));
     assert!(actions.contains(&Action::Load { job: 0, request: RequestId::new(2) }), "{actions:?}");
+}
+
+/// A request of another job waits for two accounts, of which a recovered request still holds one. Its job stops. What
+/// writes the held account must still not make requests of other accounts wait.
+#[test]
+fn an_account_stays_held_by_a_recovered_request_when_a_request_that_waits_for_it_is_given_back() {
+    let job = |run| {
+        let tally = [(Outcome::Pending, 3)].into_iter().collect();
+        ScheduledJob { run: RunId::new(run), tally, ..scheduled_job("both", None) }
+    };
+    let jobs = vec![job(1), job(2)];
+    let operation = jobs[0].operation;
+    let link = |number: i64, from: u32, to: u32| {
+        let item = Item { account: id(to), row: number.unsigned_abs(), updates: None };
+        request(number, Some(id(from)), vec![item])
+    };
+    let held = 2;
+    // A request is parked for the first of its crowded accounts.
+    let is_first = |busy: &u32| {
+        let first = |request: &Request| operation.keys(request).as_slice().first().copied();
+        first(&link(0, *busy, held)) == first(&link(0, *busy, *busy))
+    };
+    let busy = (100..200).find(is_first).expect("about every second one");
+    let mut schedule = Schedule::new(jobs, 1);
+    let mut handle = |event| schedule.handle(ScheduleTime::START, event);
+    let recovered = link(1, held, 9);
+    let keys = operation.keys(&recovered);
+    let _ = handle(Event::Recovered { job: Some(0), request: recovered, keys });
+    let first = RequestId::new(2);
+    let requests = vec![link(2, busy, 20), link(3, busy, 21), link(4, busy, held)];
+    let _ = handle(Event::Page { job: 1, requests });
+    let _ = handle(Event::Changed(Changed::Intended(vec![first])));
+    let _ = handle(Event::Sent { job: 1, request: first });
+    let result = CallResult::Body(br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"u20","ResultCode":0}]}"#.to_vec());
+    let _ = handle(Event::Replied { request: first, result, generation: 0 });
+    let actions = handle(Event::Changed(Changed::Recorded { request: first, follow_ups: Vec::new() }));
+    let waiting = RequestId::new(4);
+    assert!(actions.contains(&Action::Load { job: 1, request: waiting }), "{actions:?}");
+    let _ = handle(Event::Loaded { job: 1, request: link(4, busy, held) });
+    let reason = StopReason::Fatal { scope: Scope::Command, job: 1, code: None, reason: String::new() };
+    let _ = handle(Event::Stop(reason));
+    let actions = handle(Event::Page { job: 0, requests: vec![link(5, held, 3), link(6, 3, 4)] });
+    let intends = Action::Commit { change: Change::Intend(vec![RequestId::new(6)]), urgent: true };
+    assert!(actions.contains(&intends), "request 6 shares no account with a request in flight: {actions:?}");
 }

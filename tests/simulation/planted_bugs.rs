@@ -12,7 +12,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, Now, Schedule, ScheduledJob, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -59,7 +59,7 @@ enum PlantedBug {
 struct BuggyScheduler {
     bug: PlantedBug,
     schedule: Schedule,
-    now: Now,
+    now: Duration,
     tally: Tally,
     max_attempts: u32,
     jobs: usize,
@@ -92,7 +92,7 @@ impl BuggyScheduler {
         let max_attempts = jobs.iter().map(|job| job.retry.max_attempts.get()).min().unwrap_or(1);
         let number_of_jobs = jobs.len();
         let schedule = Schedule::new(jobs, seed);
-        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts, jobs: number_of_jobs }
+        Self { bug, schedule, now: Duration::ZERO, tally: Tally::default(), max_attempts, jobs: number_of_jobs }
     }
 
     fn jobs(&self) -> std::ops::Range<usize> {
@@ -183,14 +183,14 @@ impl BuggyScheduler {
 }
 
 impl SchedulerUnderTest for BuggyScheduler {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+    fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
         self.now = now;
         let over = match &event {
             Event::Changed(Changed::Recorded { request, follow_ups }) if follow_ups.is_empty() => Some(*request),
             _ => None,
         };
         let event = self.altered_event(event);
-        let actions = self.schedule.handle(now * self.clock_factor(), event);
+        let actions = self.schedule.handle(ScheduleTime::after_start(now * self.clock_factor()), event);
         let mut actions: Vec<Action> = actions.into_iter().flat_map(|action| self.altered_actions(action)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
             let (kind, body) = (CallKind::Change, Vec::new());
@@ -202,10 +202,11 @@ impl SchedulerUnderTest for BuggyScheduler {
         actions
     }
 
-    fn wake_at(&self) -> Option<Now> {
+    fn wake_at(&self) -> Option<Duration> {
+        let due = self.schedule.wake_at().map(ScheduleTime::since_start);
         match self.bug {
-            PlantedBug::WakesAtOnce => self.schedule.wake_at().map(|_| self.now),
-            _ => self.schedule.wake_at().map(|due| (due + Now::from_nanos(2)) / self.clock_factor()),
+            PlantedBug::WakesAtOnce => due.map(|_| self.now),
+            _ => due.map(|due| (due + Duration::from_nanos(2)) / self.clock_factor()),
         }
     }
 
@@ -223,7 +224,7 @@ impl SchedulerUnderTest for BuggyScheduler {
     }
 
     fn probes(&self) -> Option<u32> {
-        self.schedule.outage(self.now).map(|outage| outage.probes)
+        self.schedule.outage(ScheduleTime::after_start(self.now)).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {

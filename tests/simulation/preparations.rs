@@ -8,7 +8,7 @@ use imbulk::domain::operation::{Preparation, Preparations};
 use imbulk::domain::request::{CallKind, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, Event, Schedule, ScheduledJob};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob};
 use imbulk_fixtures::operations::bound;
 
 use crate::directed::scheduled_job;
@@ -19,9 +19,9 @@ const CHECK: CallKind = CallKind::Preparation(Preparation::OnlineCheck);
 /// A schedule of account_delete with online checks, and what it does with the queue.
 struct Checked {
     schedule: Schedule,
-    now: Duration,
+    now: ScheduleTime,
     /// Calls that may leave: request, kind, and the last moment.
-    calls: Vec<(RequestId, CallKind, Option<Duration>)>,
+    calls: Vec<(RequestId, CallKind, Option<ScheduleTime>)>,
 }
 
 impl Checked {
@@ -30,7 +30,7 @@ impl Checked {
         let preparations = Preparations { unless_online: true, ..Preparations::default() };
         let job =
             ScheduledJob { operation: bound("account_delete"), preparations, tally, ..scheduled_job("single", None) };
-        let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: Duration::ZERO, calls: Vec::new() };
+        let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: ScheduleTime::START, calls: Vec::new() };
         checked.handle(Event::Page { job: 0, requests });
         checked
     }
@@ -95,7 +95,7 @@ fn a_change_follows_its_check_before_other_checks_and_within_5_seconds() {
     assert!(changes.is_sorted_by_key(|(request, ..)| *request), "the oldest check first: {changes:?}");
     for (request, _, not_after) in changes {
         // Its check left at 50 ms for each check before it. Connecting takes 2 s at most.
-        let checked_at = MS * 50 * (u32::try_from(request.get()).expect("few") - 1);
+        let checked_at = ScheduleTime::START + MS * 50 * (u32::try_from(request.get()).expect("few") - 1);
         assert!(not_after.is_some_and(|end| end <= checked_at + Duration::from_secs(3)), "{not_after:?}");
     }
 }

@@ -1,12 +1,14 @@
 //! The interface of the scheduler: the real schedule, or one with a planted bug.
 
-use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, Now, Schedule, ScheduledJob, StopReason};
+use std::time::Duration;
 
-/// The operations that the simulated world uses.
+use imbulk::domain::response::tally::Tally;
+use imbulk::domain::schedule::{Action, End, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
+
+/// The operations that the simulated world uses. Moments are times since the start of the session.
 pub(crate) trait SchedulerUnderTest {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Action>;
-    fn wake_at(&self) -> Option<Now>;
+    fn handle(&mut self, now: Duration, event: Event) -> Vec<Action>;
+    fn wake_at(&self) -> Option<Duration>;
     fn ends(&self) -> Option<Vec<End>>;
     fn stop_of(&self, job: usize) -> Option<&StopReason>;
     /// The number of probes that were sent in the current outage. None if there is no outage.
@@ -18,12 +20,12 @@ pub(crate) trait SchedulerUnderTest {
 pub(crate) type MakeScheduler = dyn Fn(Vec<ScheduledJob>, u64) -> Box<dyn SchedulerUnderTest>;
 
 impl SchedulerUnderTest for Schedule {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
-        self.handle(now, event)
+    fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        self.handle(ScheduleTime::after_start(now), event)
     }
 
-    fn wake_at(&self) -> Option<Now> {
-        self.wake_at()
+    fn wake_at(&self) -> Option<Duration> {
+        self.wake_at().map(ScheduleTime::since_start)
     }
 
     fn ends(&self) -> Option<Vec<End>> {
@@ -35,7 +37,7 @@ impl SchedulerUnderTest for Schedule {
     }
 
     fn probes(&self) -> Option<u32> {
-        self.outage(Now::ZERO).map(|outage| outage.probes)
+        self.outage(ScheduleTime::START).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {

@@ -17,7 +17,7 @@ pub const LAST_RUNS: usize = 7;
 
 /// Items with an outcome, and how many of them indicate a wrong input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Signs {
+pub struct OutcomeCounts {
     /// Items with an outcome.
     pub ended: Count,
     /// Items that failed or are in doubt.
@@ -26,19 +26,19 @@ pub struct Signs {
     pub already_done: Count,
 }
 
-impl Signs {
+impl OutcomeCounts {
     /// Counts the rows of a run that were sent and have an outcome.
     pub fn of(tally: &Tally) -> Self {
-        let mut signs = Self::default();
+        let mut counts = Self::default();
         let sent = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Failed, Outcome::InDoubt];
-        sent.into_iter().for_each(|outcome| signs.count(outcome, tally[outcome]));
-        signs
+        sent.into_iter().for_each(|outcome| counts.count(outcome, tally[outcome]));
+        counts
     }
 
     /// Adds items with an outcome. An item in doubt counts as failed.
     pub fn count(&mut self, outcome: Outcome, items: Count) {
         self.ended += items;
-        if is_bad_sign(outcome) {
+        if is_failure(outcome) {
             self.failed += items;
         } else if outcome == Outcome::AlreadyDone {
             self.already_done += items;
@@ -52,7 +52,7 @@ impl Signs {
 }
 
 /// Whether the fuse counts this outcome.
-pub const fn is_bad_sign(outcome: Outcome) -> bool {
+pub const fn is_failure(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Failed | Outcome::InDoubt)
 }
 
@@ -61,24 +61,24 @@ const CLOSE: f64 = 0.8;
 
 impl Stop {
     /// The fuse: whether the share of failed items halts the run.
-    pub fn is_blown(&self, signs: Signs) -> bool {
-        signs.ended >= self.after_items && reaches(signs.failed, signs.ended, self.failed_share)
+    pub fn is_blown(&self, counts: OutcomeCounts) -> bool {
+        counts.ended >= self.after_items && reaches(counts.failed, counts.ended, self.failed_share)
     }
 
     /// Whether few more failed items would blow the fuse. Known from half of `after_items` on, so that a person can act
     /// before the run halts.
-    pub fn is_close(&self, signs: Signs) -> bool {
-        signs.ended >= self.after_items.div_ceil(2) && reaches(signs.failed, signs.ended, self.failed_share * CLOSE)
+    pub fn is_close(&self, counts: OutcomeCounts) -> bool {
+        counts.ended >= self.after_items.div_ceil(2) && reaches(counts.failed, counts.ended, self.failed_share * CLOSE)
     }
 
     /// Whether the share of items that were already done halts the run.
-    pub fn is_idle(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
-        signs.ended >= self.after_items && signs.already_done_reaches(max_already_done)
+    pub fn is_idle(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
+        counts.ended >= self.after_items && counts.already_done_reaches(max_already_done)
     }
 
     /// Whether the outcomes of the canary forbid to send the rest.
-    pub fn is_canary_dead(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
-        reaches(signs.failed, signs.ended, self.failed_share) || signs.already_done_reaches(max_already_done)
+    pub fn is_canary_dead(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
+        reaches(counts.failed, counts.ended, self.failed_share) || counts.already_done_reaches(max_already_done)
     }
 }
 
@@ -121,8 +121,8 @@ mod tests {
         }
     }
 
-    fn signs(ended: Count, failed: Count, already_done: Count) -> Signs {
-        Signs { ended, failed, already_done }
+    fn counts(ended: Count, failed: Count, already_done: Count) -> OutcomeCounts {
+        OutcomeCounts { ended, failed, already_done }
     }
 
     fn stop(failed_share: f64, after_items: u64) -> Stop {
@@ -132,45 +132,45 @@ mod tests {
     #[test]
     fn the_fuse_waits_for_enough_items_and_blows_at_its_share() {
         let stop = stop(0.05, 1000);
-        assert!(!stop.is_blown(signs(999, 999, 0)));
-        assert!(!stop.is_blown(signs(1000, 49, 0)));
-        assert!(stop.is_blown(signs(1000, 50, 0)));
+        assert!(!stop.is_blown(counts(999, 999, 0)));
+        assert!(!stop.is_blown(counts(1000, 49, 0)));
+        assert!(stop.is_blown(counts(1000, 50, 0)));
     }
 
     #[test]
     fn a_share_of_one_blows_only_when_everything_failed() {
         let stop = stop(1.0, 10);
-        assert!(!stop.is_blown(signs(10, 9, 0)));
-        assert!(stop.is_blown(signs(10, 10, 0)));
+        assert!(!stop.is_blown(counts(10, 9, 0)));
+        assert!(stop.is_blown(counts(10, 10, 0)));
     }
 
     #[test]
     fn without_a_failure_the_fuse_holds() {
-        assert!(!stop(0.01, 0).is_blown(Signs::default()));
-        assert!(!stop(0.01, 0).is_blown(signs(1_000_000, 0, 1_000_000)));
+        assert!(!stop(0.01, 0).is_blown(OutcomeCounts::default()));
+        assert!(!stop(0.01, 0).is_blown(counts(1_000_000, 0, 1_000_000)));
     }
 
     #[test]
     fn already_done_items_halt_only_where_the_job_says_so_and_after_enough_items() {
         let stop = stop(0.5, 1000);
-        assert!(!stop.is_idle(signs(1000, 0, 1000), None));
-        assert!(!stop.is_idle(signs(999, 0, 999), Some(0.5)));
-        assert!(!stop.is_idle(signs(1000, 0, 499), Some(0.5)));
-        assert!(stop.is_idle(signs(1000, 0, 500), Some(0.5)));
+        assert!(!stop.is_idle(counts(1000, 0, 1000), None));
+        assert!(!stop.is_idle(counts(999, 0, 999), Some(0.5)));
+        assert!(!stop.is_idle(counts(1000, 0, 499), Some(0.5)));
+        assert!(stop.is_idle(counts(1000, 0, 500), Some(0.5)));
     }
 
     #[test]
     fn a_canary_is_checked_by_both_shares_however_few_its_items() {
         let stop = stop(0.5, 1000);
-        assert!(!stop.is_canary_dead(signs(10, 4, 6), None));
-        assert!(stop.is_canary_dead(signs(10, 5, 0), None));
-        assert!(stop.is_canary_dead(signs(10, 0, 3), Some(0.3)));
-        assert!(!stop.is_canary_dead(Signs::default(), Some(0.3)));
+        assert!(!stop.is_canary_dead(counts(10, 4, 6), None));
+        assert!(stop.is_canary_dead(counts(10, 5, 0), None));
+        assert!(stop.is_canary_dead(counts(10, 0, 3), Some(0.3)));
+        assert!(!stop.is_canary_dead(OutcomeCounts::default(), Some(0.3)));
     }
 
     #[test]
     fn signs_are_counted_of_rows_that_were_sent() {
         let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
-        assert_eq!(Signs::of(&tally), signs(15, 12, 2));
+        assert_eq!(OutcomeCounts::of(&tally), counts(15, 12, 2));
     }
 }

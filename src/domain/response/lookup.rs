@@ -19,7 +19,8 @@ use super::code_history::{CodeHistory, Trace};
 use super::outcome::Outcome;
 use super::preparation::{assess_online_check, may_be_done};
 use super::verdict::{
-    Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Signal, Verdict, Verdicts, Wait, assess,
+    AppNotice, Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Verdict, Verdicts, Wait,
+    assess,
 };
 use super::verification;
 use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation};
@@ -190,10 +191,10 @@ impl LookupCall<'_> {
     /// leaves the question open, and so does one that would halt the run: changes may be allowed where lookups are not.
     fn assess(&self, context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
         let plain = assess_read(context, request, result);
-        let (findings, refusal) = match (result, &plain.signal) {
-            (CallResult::Body(body), Signal::Fatal { reason, .. }) => (self.operation.findings(body), Some(reason)),
+        let (findings, refusal) = match (result, &plain.notice) {
+            (CallResult::Body(body), AppNotice::Fatal { reason, .. }) => (self.operation.findings(body), Some(reason)),
             (CallResult::Body(body), _) => (self.operation.findings(body), None),
-            (CallResult::Status(_), Signal::Fatal { reason, .. }) => (HashMap::new(), Some(reason)),
+            (CallResult::Status(_), AppNotice::Fatal { reason, .. }) => (HashMap::new(), Some(reason)),
             _ => (HashMap::new(), None),
         };
         let verdict = |at: usize, verdict: &Verdict| match verdict {
@@ -213,8 +214,8 @@ impl LookupCall<'_> {
             Verdict::Next(..) => verdict.clone(),
         };
         let verdicts = plain.verdicts.map_items(request.items.len(), verdict);
-        let signal = if refusal.is_some() { Signal::Silent } else { plain.signal };
-        Assessment { verdicts, signal, ..plain }
+        let notice = if refusal.is_some() { AppNotice::Nothing } else { plain.notice };
+        Assessment { verdicts, notice, ..plain }
     }
 
     fn settled(&self, finding: LookupFinding) -> Verdict {

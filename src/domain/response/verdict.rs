@@ -20,16 +20,16 @@ pub struct Assessment {
     pub activity: ServerActivity,
     /// What it says about the health of the server.
     pub health: ServerHealth,
-    /// What it means beyond the request.
-    pub signal: Signal,
+    /// What it means for other calls to the app.
+    pub notice: AppNotice,
     /// What it read for the backup, which must be durable before the next call.
     pub lines: Vec<BackupLine>,
 }
 
 impl Assessment {
     /// One that has read nothing for a backup.
-    fn new(verdicts: Verdicts, activity: ServerActivity, health: ServerHealth, signal: Signal) -> Self {
-        Self { verdicts, activity, health, signal, lines: Vec::new() }
+    fn new(verdicts: Verdicts, activity: ServerActivity, health: ServerHealth, notice: AppNotice) -> Self {
+        Self { verdicts, activity, health, notice, lines: Vec::new() }
     }
 }
 
@@ -39,14 +39,14 @@ pub enum ServerActivity {
     /// It answered, or it received nothing.
     Done,
     /// It did not answer, and it may be writing for
-    /// [`SERVER_MAY_BE_WRITING`](crate::domain::schedule::SERVER_MAY_BE_WRITING) after the end of the call.
+    /// [`QUARANTINE`](crate::domain::schedule::QUARANTINE) after the end of the call.
     MayBeWriting,
 }
 
 /// What a call says about the health of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerHealth {
-    /// It decided at least one item, whether it accepted or refused it.
+    /// It decided at least one item, or it refused the call for a cause in the request, such as its size.
     Working,
     /// It decided no item, and the cause may be the server.
     Failing(Trouble),
@@ -184,11 +184,11 @@ pub enum BatchSplit {
     Halves,
 }
 
-/// What a call means beyond its request.
+/// What a call means for other calls to the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub enum AppNotice {
     /// The API accepted the UserSig and asks for nothing.
-    Fine,
+    Accepted,
     /// Fewer calls may be sent, after this pause.
     Throttled(Scope, Pause),
     /// The UserSig is refused.
@@ -200,8 +200,8 @@ pub enum Signal {
         /// How the code is treated if a new UserSig does not help.
         fallback: RenewFallback,
     },
-    /// No readable answer came, so nothing is known of the UserSig either.
-    Silent,
+    /// Nothing: the response does not show whether the UserSig is accepted.
+    Nothing,
     /// No call within the scope can succeed.
     Fatal {
         /// The calls of this job, or all calls to the app.
@@ -225,7 +225,7 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
         CallResult::Status(413) => reader.too_large(),
         CallResult::Status(429) => {
             let trouble = Trouble::Failing("HTTP status 429".to_owned());
-            reader.all_again(ServerHealth::Failing(trouble), Signal::Throttled(Scope::Command, Pause::Short))
+            reader.all_again(ServerHealth::Failing(trouble), AppNotice::Throttled(Scope::Command, Pause::Short))
         }
         // A gateway sends 5xx while the server behind it may still be working on the call.
         CallResult::Status(status) if *status >= 500 || *status == 408 => {
@@ -233,14 +233,14 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
         }
         CallResult::Status(status) => {
             let reason = format!("HTTP status {status} where the API always sends 200; check the endpoint");
-            reader.all_again(ServerHealth::Unknown, Signal::Fatal { scope: Scope::App, code: None, reason })
+            reader.all_again(ServerHealth::Unknown, AppNotice::Fatal { scope: Scope::App, code: None, reason })
         }
         CallResult::NotSent(reason) => {
-            reader.all_again(ServerHealth::Failing(Trouble::Unreachable(reason.clone())), Signal::Silent)
+            reader.all_again(ServerHealth::Failing(Trouble::Unreachable(reason.clone())), AppNotice::Nothing)
         }
         CallResult::UntrustedServer(reason) => {
-            let signal = Signal::Fatal { scope: Scope::App, code: None, reason: reason.clone() };
-            reader.all_again(ServerHealth::Unknown, signal)
+            let notice = AppNotice::Fatal { scope: Scope::App, code: None, reason: reason.clone() };
+            reader.all_again(ServerHealth::Unknown, notice)
         }
         CallResult::NoAnswer(reason) => reader.unanswered(reason),
     }
@@ -265,10 +265,10 @@ struct ResponseReader<'a> {
     contradicted: bool,
 }
 
-/// What an answer means for one item, and beyond it.
+/// What an answer means for one item, and for other calls to the app.
 struct ItemReading {
     verdict: Verdict,
-    signal: Signal,
+    notice: AppNotice,
     health: ServerHealth,
 }
 
@@ -292,9 +292,9 @@ impl ResponseReader<'_> {
         if answer.is_success_of(ids) {
             // Looking up each item and its code 0 would give the same result.
             let verdicts = Verdicts::All(ended(Outcome::Succeeded, None, String::new()));
-            return Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, Signal::Fine);
+            return Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, AppNotice::Accepted);
         }
-        let (mut signal, mut health) = (Signal::Fine, None);
+        let (mut notice, mut health) = (AppNotice::Accepted, None);
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
         // Under another name, a failed item would be taken for one that succeeded.
@@ -310,8 +310,8 @@ impl ResponseReader<'_> {
         let verdicts = self.request.items.iter().map(|item| {
             let scope = CodeScope { level: CodeLevel::Request, items: left_to_request, others_succeeded };
             let reading = self.item(answer, named(item), scope);
-            if severity(&reading.signal) > severity(&signal) {
-                signal = reading.signal;
+            if severity(&reading.notice) > severity(&notice) {
+                notice = reading.notice;
             }
             // One decided item shows that the server works. Otherwise the first item names the cause.
             if health.is_none() || reading.health == ServerHealth::Working {
@@ -320,7 +320,7 @@ impl ResponseReader<'_> {
             reading.verdict
         });
         let verdicts = Verdicts::Each(verdicts.collect());
-        Assessment::new(verdicts, ServerActivity::Done, health.unwrap_or(ServerHealth::Working), signal)
+        Assessment::new(verdicts, ServerActivity::Done, health.unwrap_or(ServerHealth::Working), notice)
     }
 
     /// Whether the item's own code decides, not the request's. If the request's code is not 0, an item's 0 is ignored.
@@ -376,47 +376,47 @@ impl ResponseReader<'_> {
     fn code(&self, code: i64, info: &str, scope: CodeScope) -> ItemReading {
         let class = self.class(code, info, scope.level);
         let failing = || ServerHealth::Failing(Trouble::Failing(format!("code {code}: {}", text_of(code, info))));
-        let done = |verdict| ItemReading { verdict, signal: Signal::Fine, health: ServerHealth::Working };
-        let failed = |verdict, signal| ItemReading { verdict, signal, health: failing() };
-        let free = |signal, health| ItemReading { verdict: self.free(BatchSplit::Whole, Some(code)), signal, health };
+        let decided = |verdict| ItemReading { verdict, notice: AppNotice::Accepted, health: ServerHealth::Working };
+        let undecided = |verdict, notice| ItemReading { verdict, notice, health: failing() };
+        let free = |notice, health| ItemReading { verdict: self.free(BatchSplit::Whole, Some(code)), notice, health };
         let reason = || text_of(code, info);
         match class {
-            ErrorClass::Done => done(ended(Outcome::Succeeded, None, String::new())),
-            ErrorClass::AlreadyDone => done(self.already_done(code, info)),
+            ErrorClass::Done => decided(ended(Outcome::Succeeded, None, String::new())),
+            ErrorClass::AlreadyDone => decided(self.already_done(code, info)),
             ErrorClass::Transient(effect) => {
-                failed(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff), Signal::Fine)
+                undecided(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff), AppNotice::Accepted)
             }
-            ErrorClass::Conflict => failed(self.repeated(code, info, self.doubt, Wait::Alone), Signal::Fine),
-            ErrorClass::Throttled(scope, pause) => free(Signal::Throttled(scope, pause), failing()),
+            ErrorClass::Conflict => undecided(self.repeated(code, info, self.doubt, Wait::Alone), AppNotice::Accepted),
+            ErrorClass::Throttled(scope, pause) => free(AppNotice::Throttled(scope, pause), failing()),
             // The server accepted other items of this call, so the code is about this item, not about the UserSig.
             ErrorClass::Renew(RenewFallback::Transient) if scope.others_succeeded => {
-                failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Fine)
+                undecided(self.repeated(code, info, self.doubt, Wait::Backoff), AppNotice::Accepted)
             }
             ErrorClass::Renew(RenewFallback::Fatal) | ErrorClass::Fatal(_) if scope.others_succeeded => {
-                done(self.final_no(code, info))
+                decided(self.final_no(code, info))
             }
             // A new UserSig was refused with the same code, so the code does not show whether the UserSig is accepted.
             ErrorClass::Renew(RenewFallback::Transient) if self.context.new_usersig == NewUserSig::DoesNotHelp => {
-                failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Silent)
+                undecided(self.repeated(code, info, self.doubt, Wait::Backoff), AppNotice::Nothing)
             }
             ErrorClass::Renew(fallback) => {
-                free(Signal::Renew { code, reason: reason(), fallback }, ServerHealth::Unknown)
+                free(AppNotice::Renew { code, reason: reason(), fallback }, ServerHealth::Unknown)
             }
             ErrorClass::Fatal(fatal) => {
-                free(Signal::Fatal { scope: fatal, code: Some(code), reason: reason() }, ServerHealth::Unknown)
+                free(AppNotice::Fatal { scope: fatal, code: Some(code), reason: reason() }, ServerHealth::Unknown)
             }
-            ErrorClass::Split if scope.items > 1 => done(self.free(BatchSplit::Halves, Some(code))),
+            ErrorClass::Split if scope.items > 1 => decided(self.free(BatchSplit::Halves, Some(code))),
             // The request has only this item, so the code is about it.
             ErrorClass::Split => match scope.level {
                 CodeLevel::Request => self.code(code, info, CodeScope::ITEM),
-                CodeLevel::Item => done(self.final_no(code, info)),
+                CodeLevel::Item => decided(self.final_no(code, info)),
             },
             ErrorClass::Unknown if scope.level == CodeLevel::Request => match self.once_more(code) {
-                Some(verdict) => failed(verdict, Signal::Fine),
-                None if scope.items > 1 => done(self.free(BatchSplit::Halves, Some(code))),
-                None => done(self.final_no(code, info)),
+                Some(verdict) => undecided(verdict, AppNotice::Accepted),
+                None if scope.items > 1 => decided(self.free(BatchSplit::Halves, Some(code))),
+                None => decided(self.final_no(code, info)),
             },
-            ErrorClass::ItemFailed | ErrorClass::Unknown => done(self.final_no(code, info)),
+            ErrorClass::ItemFailed | ErrorClass::Unknown => decided(self.final_no(code, info)),
         }
     }
 
@@ -467,7 +467,7 @@ impl ResponseReader<'_> {
             FailureList::FailAccounts => "the answer names this account in FailAccounts, without a code",
         };
         let verdict = ended(Outcome::Failed, None, self.reason(None, reason));
-        ItemReading { verdict, signal: Signal::Fine, health: ServerHealth::Working }
+        ItemReading { verdict, notice: AppNotice::Accepted, health: ServerHealth::Working }
     }
 
     fn doubt_after(&self, effect: Effect) -> Doubt {
@@ -505,20 +505,20 @@ impl ResponseReader<'_> {
     fn unclear(&self, reason: &str, codes: &[i64]) -> ItemReading {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
         let gravest = codes.iter().copied().max_by_key(|code| trace(&self.context.operation, *code));
-        ItemReading { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, health }
+        ItemReading { verdict: self.doubtful(reason, gravest), notice: AppNotice::Accepted, health }
     }
 
     /// The answer names accounts as failed that the request does not have.
     fn strange(&self) -> Assessment {
-        let ItemReading { verdict, signal, health } =
+        let ItemReading { verdict, notice, health } =
             self.unclear("the answer names accounts that the request does not have", &[]);
-        Assessment::new(Verdicts::All(verdict), ServerActivity::Done, health, signal)
+        Assessment::new(Verdicts::All(verdict), ServerActivity::Done, health, notice)
     }
 
     fn unanswered(&self, reason: &str) -> Assessment {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
         let verdicts = Verdicts::All(self.doubtful(reason, None));
-        Assessment::new(verdicts, ServerActivity::MayBeWriting, health, Signal::Silent)
+        Assessment::new(verdicts, ServerActivity::MayBeWriting, health, AppNotice::Nothing)
     }
 
     /// HTTP 413: a smaller batch may be accepted.
@@ -529,13 +529,13 @@ impl ResponseReader<'_> {
             _ => self.free(BatchSplit::Halves, None),
         };
         let verdicts = Verdicts::All(verdict);
-        Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, Signal::Silent)
+        Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, AppNotice::Nothing)
     }
 
     /// The server wrote nothing, so all items are sent again as if the call had not been made.
-    fn all_again(&self, health: ServerHealth, signal: Signal) -> Assessment {
+    fn all_again(&self, health: ServerHealth, notice: AppNotice) -> Assessment {
         let verdicts = Verdicts::All(self.free(BatchSplit::Whole, None));
-        Assessment::new(verdicts, ServerActivity::Done, health, signal)
+        Assessment::new(verdicts, ServerActivity::Done, health, notice)
     }
 
     fn free(&self, split: BatchSplit, met: Option<i64>) -> Verdict {
@@ -581,17 +581,17 @@ fn ended(outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
     Verdict::Final(ItemResult { outcome, code, reason })
 }
 
-/// Which signal counts if the items of one answer give different ones: the one with the highest number.
-fn severity(signal: &Signal) -> u8 {
-    match signal {
-        Signal::Fine => 0,
-        Signal::Silent => 1,
-        Signal::Throttled(Scope::Command, Pause::Short) => 2,
-        Signal::Throttled(Scope::App, Pause::Short) => 3,
-        Signal::Throttled(_, Pause::Long) => 4,
-        Signal::Renew { .. } => 5,
-        Signal::Fatal { scope: Scope::Command, .. } => 6,
-        Signal::Fatal { scope: Scope::App, .. } => 7,
+/// Which notice counts if the items of one answer give different ones: the one with the highest number.
+fn severity(notice: &AppNotice) -> u8 {
+    match notice {
+        AppNotice::Accepted => 0,
+        AppNotice::Nothing => 1,
+        AppNotice::Throttled(Scope::Command, Pause::Short) => 2,
+        AppNotice::Throttled(Scope::App, Pause::Short) => 3,
+        AppNotice::Throttled(Scope::Command | Scope::App, Pause::Long) => 4,
+        AppNotice::Renew { .. } => 5,
+        AppNotice::Fatal { scope: Scope::Command, .. } => 6,
+        AppNotice::Fatal { scope: Scope::App, .. } => 7,
     }
 }
 

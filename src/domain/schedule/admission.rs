@@ -2,39 +2,41 @@
 
 use super::leases::{LeaseId, LeaseState, Released};
 use super::parking::MAX_QUEUED_PER_ACCOUNT;
-use super::quarantine::QuarantinedRequest;
+use super::recovered::RecoveredRequest;
 use super::request_state::{Payment, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
-use super::time::{Now, SERVER_MAY_BE_WRITING};
+use super::time::{QUARANTINE, ScheduleTime};
 use super::timers::Timer;
 use super::{Action, JobNo, PAGE, Schedule};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKey, AccountKeys, Request};
 
 impl Schedule {
-    pub(super) fn recovered(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: &AccountKeys) {
+    pub(super) fn recovered(&mut self, now: ScheduleTime, job: Option<JobNo>, request: Request, keys: &AccountKeys) {
         let (lease, state) = self.leases.request(keys.clone());
         assert_eq!(state, LeaseState::Held, "requests in flight share no account, not even after a kill");
         let id = request.id;
-        self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Reopen(id));
+        self.timers.start(now + QUARANTINE, Timer::Reopen(id));
         if let Some(job) = job {
             self.jobs[job].canary.count(&request);
-            self.jobs[job].moved(Stage::Stored, Stage::InQuarantine, request.items.len(), false);
+            self.jobs[job].moved(Stage::Stored, Stage::Recovered, request.items.len(), false);
         }
-        self.quarantine.add(id, keys, QuarantinedRequest { lease, own: job.map(|job| (job, request)) });
+        self.recovered.add(id, keys, RecoveredRequest { lease, own: job.map(|job| (job, request)) });
     }
 
     /// On disk the request is pending again, in doubt.
     pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Action>) {
-        let QuarantinedRequest { lease, own } = self.quarantine.remove(id);
-        self.release(lease, out);
+        let RecoveredRequest { lease, own } = self.recovered.remove(id);
+        let released = self.leases.release(lease);
+        self.recovered.remove_accounts(&released.keys);
+        self.pass_on(&released, out);
         if let Some((job, request)) = own {
             if self.jobs[job].stop().is_some() {
-                return self.jobs[job].moved(Stage::InQuarantine, Stage::Stored, request.items.len(), false);
+                return self.jobs[job].moved(Stage::Recovered, Stage::Stored, request.items.len(), false);
             }
             let keys = self.keys_of(job, &request);
-            self.request_lease((job, request, keys), Stage::InQuarantine, None);
+            self.request_lease((job, request, keys), Stage::Recovered, None);
         }
     }
 
@@ -44,7 +46,7 @@ impl Schedule {
             return;
         }
         for request in requests {
-            if !self.quarantine.knows(request.id)
+            if !self.recovered.knows(request.id)
                 && let Some(request) = self.jobs[job].canary.admit(request)
             {
                 self.admit(job, request);
@@ -52,13 +54,14 @@ impl Schedule {
         }
     }
 
-    /// Takes a request into memory. Parks it if one of its accounts is crowded or in quarantine.
+    /// Takes a request into memory. Parks it if one of its accounts is crowded, or if a
+    /// recovered request writes it.
     pub(super) fn admit(&mut self, job: JobNo, request: Request) {
         let keys = self.keys_of(job, &request);
         // An account is crowded only if some lease waits, so most jobs need not look at each account.
-        let may_be_crowded = !self.waiting.is_empty() || self.quarantine.has_accounts();
+        let may_be_crowded = !self.waiting.is_empty() || self.recovered.has_accounts();
         let crowded = |key: &AccountKey| {
-            self.leases.queue_length(*key) >= MAX_QUEUED_PER_ACCOUNT || self.quarantine.contains_account(*key)
+            self.leases.queue_length(*key) >= MAX_QUEUED_PER_ACCOUNT || self.recovered.contains_account(*key)
         };
         if may_be_crowded && let Some(account) = keys.as_slice().iter().copied().find(crowded) {
             self.jobs[job].moved(Stage::Stored, Stage::Parked, request.items.len(), true);
@@ -104,8 +107,16 @@ impl Schedule {
         };
         self.jobs[job].moved(from, stage, request.items.len(), previous.is_none());
         let payment = Payment::Paid(RetryCost::FREE);
-        let mut state =
-            RequestState { job, lease, request, stage, previous, payment, not_after: None, sent_at: Now::ZERO };
+        let mut state = RequestState {
+            job,
+            lease,
+            request,
+            stage,
+            previous,
+            payment,
+            not_after: None,
+            sent_at: ScheduleTime::START,
+        };
         state.prepare(self.jobs[job].scheduled.preparations);
         let earlier = self.requests.insert(id, state);
         assert!(earlier.is_none() && !self.pending_records.contains_key(&id), "a request is in memory once");
@@ -124,7 +135,6 @@ impl Schedule {
             let (job, _) = self.advance(id, Stage::AwaitingLease, Stage::Ready);
             self.jobs[job].push_ready(id);
         }
-        self.quarantine.release(&released.keys);
         if self.parking.has_parked() {
             for key in released.keys.as_slice() {
                 self.parking.load_for(*key, self.leases.queue_length(*key), out);

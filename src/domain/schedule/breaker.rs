@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::retry_budget::{RetryBudget, RetryCost};
-use super::time::Now;
+use super::time::ScheduleTime;
 use crate::domain::ids::RequestId;
 use crate::domain::outage::Outage;
 use crate::domain::response::verdict::Trouble;
@@ -28,21 +28,21 @@ pub(super) struct CircuitBreaker {
     budget: RetryBudget,
     open: Option<Open>,
     /// When the latest call left that succeeded.
-    last_success_sent: Option<Now>,
+    last_success_sent: Option<ScheduleTime>,
     /// The first failure after the last success.
-    failing_since: Option<Now>,
+    failing_since: Option<ScheduleTime>,
     /// Failures after the last success.
     failures: u32,
     /// The first failure after the last success that only `stop.outage` bounds.
-    unbounded_since: Option<Now>,
+    unbounded_since: Option<ScheduleTime>,
     /// The cause of the latest failure.
     trouble: Trouble,
 }
 
 #[derive(Debug)]
 struct Open {
-    since: Now,
-    next_probe_at: Now,
+    since: ScheduleTime,
+    next_probe_at: ScheduleTime,
     probe_interval: Duration,
     probing: Option<RequestId>,
     probes: u32,
@@ -72,7 +72,7 @@ impl CircuitBreaker {
     }
 
     /// Takes the cost of a repetition from the budget. Opens the breaker if the budget cannot pay it.
-    pub(super) fn pay(&mut self, now: Now, cost: RetryCost) -> bool {
+    pub(super) fn pay(&mut self, now: ScheduleTime, cost: RetryCost) -> bool {
         let paid = self.budget.pay(cost);
         if !paid {
             self.open(now);
@@ -82,9 +82,9 @@ impl CircuitBreaker {
 
     /// Whether a new request may be sent. Opens the breaker if no call has succeeded for a while, or for `patience` if
     /// that is shorter.
-    pub(super) fn allows_new(&mut self, now: Now, patience: Option<Duration>) -> bool {
+    pub(super) fn allows_new(&mut self, now: ScheduleTime, patience: Option<Duration>) -> bool {
         let limit = patience.map_or(MAX_TIME_WITHOUT_SUCCESS, |patience| patience.min(MAX_TIME_WITHOUT_SUCCESS));
-        let long = self.failing_since.is_some_and(|since| now.saturating_sub(since) >= limit);
+        let long = self.failing_since.is_some_and(|since| now.since(since) >= limit);
         let suspicious = long && self.failures >= MIN_FAILURES;
         if suspicious {
             self.open(now);
@@ -92,7 +92,7 @@ impl CircuitBreaker {
         !suspicious
     }
 
-    fn open(&mut self, now: Now) {
+    fn open(&mut self, now: ScheduleTime) {
         self.open.get_or_insert(Open {
             since: now,
             next_probe_at: now + FIRST_PROBE_AFTER,
@@ -103,12 +103,12 @@ impl CircuitBreaker {
     }
 
     /// Whether a probe may be sent.
-    pub(super) fn may_probe(&self, now: Now) -> bool {
+    pub(super) fn may_probe(&self, now: ScheduleTime) -> bool {
         self.next_probe_at().is_some_and(|due| due <= now)
     }
 
     /// When the next probe is due; `None` while one is in flight.
-    pub(super) fn next_probe_at(&self) -> Option<Now> {
+    pub(super) fn next_probe_at(&self) -> Option<ScheduleTime> {
         self.open.as_ref().filter(|open| open.probing.is_none()).map(|open| open.next_probe_at)
     }
 
@@ -126,7 +126,7 @@ impl CircuitBreaker {
     }
 
     /// A call succeeded that left at `sent_at` and had cost this.
-    pub(super) fn succeeded(&mut self, sent_at: Now, cost: RetryCost) {
+    pub(super) fn succeeded(&mut self, sent_at: ScheduleTime, cost: RetryCost) {
         self.budget.earn(cost);
         self.last_success_sent = self.last_success_sent.max(Some(sent_at));
         (self.failing_since, self.failures, self.unbounded_since) = (None, 0, None);
@@ -140,7 +140,7 @@ impl CircuitBreaker {
     }
 
     /// A call failed, and the server may be the cause. Returns the outage if the call was a probe.
-    pub(super) fn failed(&mut self, now: Now, id: RequestId, trouble: Trouble) -> Option<Outage> {
+    pub(super) fn failed(&mut self, now: ScheduleTime, id: RequestId, trouble: Trouble) -> Option<Outage> {
         self.trouble = trouble;
         self.failing_since.get_or_insert(now);
         self.failures = self.failures.saturating_add(1);
@@ -152,31 +152,31 @@ impl CircuitBreaker {
 
     /// A call failed that left at `sent_at`, and `max_attempts` does not bound such failures. No call is known to have
     /// succeeded since it left.
-    pub(super) fn failed_unbounded(&mut self, sent_at: Now) {
-        let last_success = self.last_success_sent.unwrap_or_default();
+    pub(super) fn failed_unbounded(&mut self, sent_at: ScheduleTime) {
+        let last_success = self.last_success_sent.unwrap_or(ScheduleTime::START);
         self.unbounded_since.get_or_insert(sent_at.max(last_success));
     }
 
     /// When no call will have succeeded for `patience`.
-    pub(super) fn gives_up_at(&self, patience: Option<Duration>) -> Option<Now> {
+    pub(super) fn patience_ends_at(&self, patience: Option<Duration>) -> Option<ScheduleTime> {
         Some(self.unbounded_since? + patience?)
     }
 
     /// A request for which this was paid was withdrawn before any byte left.
-    pub(super) fn not_sent(&mut self, now: Now, id: RequestId, paid: RetryCost) {
+    pub(super) fn not_sent(&mut self, now: ScheduleTime, id: RequestId, paid: RetryCost) {
         self.budget.refund(paid);
         self.probe_is_over(now, id);
     }
 
     /// No call was allowed between these moments, so this time is not part of an outage.
-    pub(super) fn skip(&mut self, from: Now, to: Now) {
+    pub(super) fn skip(&mut self, from: ScheduleTime, to: ScheduleTime) {
         for since in [&mut self.failing_since, &mut self.unbounded_since].into_iter().flatten() {
-            *since += to.saturating_sub(from.max(*since));
+            *since += to.since(from.max(*since));
         }
     }
 
     /// A call ended that says nothing about the server's health.
-    pub(super) fn probe_is_over(&mut self, now: Now, id: RequestId) {
+    pub(super) fn probe_is_over(&mut self, now: ScheduleTime, id: RequestId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
             open.probing = None;
             open.next_probe_at = now + open.probe_interval;
@@ -184,7 +184,7 @@ impl CircuitBreaker {
     }
 
     /// The preparation of a probe has ended, and its change may be sent now.
-    pub(super) fn probe_is_prepared(&mut self, now: Now, id: RequestId) {
+    pub(super) fn probe_is_prepared(&mut self, now: ScheduleTime, id: RequestId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
             open.probing = None;
             open.next_probe_at = now;
@@ -192,21 +192,21 @@ impl CircuitBreaker {
     }
 
     /// Whether a call succeeded that left after this moment.
-    pub(super) fn succeeded_after(&self, moment: Now) -> bool {
+    pub(super) fn succeeded_after(&self, moment: ScheduleTime) -> bool {
         self.last_success_sent.is_some_and(|sent_at| sent_at > moment)
     }
 
     /// The outage while the breaker is open.
-    pub(super) fn outage(&self, now: Now) -> Option<Outage> {
+    pub(super) fn outage(&self, now: ScheduleTime) -> Option<Outage> {
         self.is_open().then(|| self.failures_as_outage(now))
     }
 
     /// The failures since the last success as an outage, whether the breaker is open or not.
-    pub(super) fn failures_as_outage(&self, now: Now) -> Outage {
+    pub(super) fn failures_as_outage(&self, now: ScheduleTime) -> Outage {
         let failing = [self.unbounded_since, self.failing_since].into_iter().flatten().min();
         let since = failing.or(self.open.as_ref().map(|open| open.since)).unwrap_or(now);
         let probes = self.open.as_ref().map_or(0, |open| open.probes);
-        Outage { lasts: now.saturating_sub(since), probes, trouble: self.trouble.clone() }
+        Outage { lasts: now.since(since), probes, trouble: self.trouble.clone() }
     }
 }
 
@@ -216,6 +216,10 @@ mod tests {
     use crate::domain::response::verdict::{ServerHealth, Wait};
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u32) -> ScheduleTime {
+        ScheduleTime::START + seconds * SECOND
+    }
 
     fn trouble() -> Trouble {
         Trouble::Failing("code 70500: x".to_owned())
@@ -228,19 +232,19 @@ mod tests {
     /// A breaker that opened after 10 s in which all calls failed.
     fn open() -> CircuitBreaker {
         let mut breaker = CircuitBreaker::default();
-        assert_eq!(breaker.failed(SECOND, RequestId::new(1), trouble()), None);
-        while breaker.pay(10 * SECOND, cost()) {}
+        assert_eq!(breaker.failed(at(1), RequestId::new(1), trouble()), None);
+        while breaker.pay(at(10), cost()) {}
         breaker
     }
 
     #[test]
     fn probes_are_sent_one_at_a_time_after_1_2_4_and_then_5_seconds() {
         let (mut breaker, mut outage) = (open(), None);
-        let mut now = 10 * SECOND;
+        let mut now = at(10);
         for gap in [1, 2, 4, 5, 5, 5] {
             assert_eq!(breaker.next_probe_at(), Some(now + gap * SECOND));
+            let before = now + (gap * SECOND).saturating_sub(Duration::from_millis(1));
             now += gap * SECOND;
-            let before = now.saturating_sub(Duration::from_millis(1));
             assert!(!breaker.may_probe(before) && breaker.may_probe(now));
             breaker.probe(RequestId::new(7));
             assert!(!breaker.may_probe(now + 100 * SECOND) && breaker.next_probe_at().is_none());
@@ -256,35 +260,31 @@ mod tests {
     fn a_probe_that_succeeds_closes_it_with_the_bucket_at_half() {
         let mut breaker = open();
         breaker.probe(RequestId::new(7));
-        breaker.succeeded(11 * SECOND, RetryCost::FREE);
+        breaker.succeeded(at(11), RetryCost::FREE);
         assert!(!breaker.is_open());
-        assert_eq!((0..100).filter(|_| breaker.pay(12 * SECOND, cost())).count(), 17);
+        assert_eq!((0..100).filter(|_| breaker.pay(at(12), cost())).count(), 17);
         assert!(breaker.is_open());
     }
 
     #[test]
     fn calls_that_left_before_close_it_once_they_have_earned_a_repetition() {
         let mut breaker = open();
-        breaker.succeeded(9 * SECOND, RetryCost::FREE);
+        breaker.succeeded(at(9), RetryCost::FREE);
         assert!(breaker.is_open(), "one success does not earn a repetition");
-        breaker.succeeded(9 * SECOND, cost());
+        breaker.succeeded(at(9), cost());
         assert!(!breaker.is_open());
-        assert!(breaker.pay(12 * SECOND, cost()));
-        assert!(!breaker.pay(12 * SECOND, cost()), "only what was earned");
-        assert_eq!(breaker.failed(20 * SECOND, RequestId::new(3), trouble()), None);
-        assert_eq!(
-            breaker.outage(25 * SECOND).map(|outage| outage.lasts),
-            Some(5 * SECOND),
-            "a call succeeded in between"
-        );
+        assert!(breaker.pay(at(12), cost()));
+        assert!(!breaker.pay(at(12), cost()), "only what was earned");
+        assert_eq!(breaker.failed(at(20), RequestId::new(3), trouble()), None);
+        assert_eq!(breaker.outage(at(25)).map(|outage| outage.lasts), Some(5 * SECOND), "a call succeeded in between");
     }
 
     #[test]
     fn no_new_request_is_sent_when_no_call_has_succeeded_for_a_while() {
         let allows_new = |failures, after: Duration, patience| {
             let mut breaker = CircuitBreaker::default();
-            (0..failures).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
-            let allowed = breaker.allows_new(SECOND + after, patience);
+            (0..failures).for_each(|id| drop(breaker.failed(at(1), RequestId::new(id), trouble())));
+            let allowed = breaker.allows_new(at(1) + after, patience);
             assert_eq!(allowed, !breaker.is_open());
             allowed
         };
@@ -294,30 +294,30 @@ mod tests {
         assert!(!allows_new(5, 3 * SECOND, Some(3 * SECOND)));
         assert!(allows_new(5, 9 * SECOND, Some(30 * SECOND)));
         let mut breaker = CircuitBreaker::default();
-        (0..9).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
-        breaker.succeeded(2 * SECOND, RetryCost::FREE);
-        (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, RequestId::new(id), trouble())));
-        assert!(breaker.allows_new(40 * SECOND, None), "a call succeeded in between");
+        (0..9).for_each(|id| drop(breaker.failed(at(1), RequestId::new(id), trouble())));
+        breaker.succeeded(at(2), RetryCost::FREE);
+        (0..4).for_each(|id| drop(breaker.failed(at(20), RequestId::new(id), trouble())));
+        assert!(breaker.allows_new(at(40), None), "a call succeeded in between");
     }
 
     #[test]
     fn a_withdrawn_request_gives_back_its_cost_and_is_no_probe_any_more() {
         let mut breaker = CircuitBreaker::default();
         for _ in 0..100 {
-            assert!(breaker.pay(SECOND, cost()));
-            breaker.not_sent(SECOND, RequestId::new(7), cost());
+            assert!(breaker.pay(at(1), cost()));
+            breaker.not_sent(at(1), RequestId::new(7), cost());
         }
         let mut breaker = open();
         breaker.probe(RequestId::new(7));
-        breaker.not_sent(12 * SECOND, RequestId::new(7), RetryCost::FREE);
-        assert_eq!(breaker.next_probe_at(), Some(13 * SECOND));
+        breaker.not_sent(at(12), RequestId::new(7), RetryCost::FREE);
+        assert_eq!(breaker.next_probe_at(), Some(at(13)));
     }
 
     #[test]
     fn a_probe_that_says_nothing_about_the_server_is_followed_by_another() {
         let mut breaker = open();
         breaker.probe(RequestId::new(7));
-        breaker.probe_is_over(12 * SECOND, RequestId::new(7));
-        assert_eq!(breaker.next_probe_at(), Some(13 * SECOND));
+        breaker.probe_is_over(at(12), RequestId::new(7));
+        assert_eq!(breaker.next_probe_at(), Some(at(13)));
     }
 }

@@ -59,8 +59,8 @@ impl Canary {
         !self.withheld.is_empty()
     }
 
-    /// Forgets the withheld requests, because the job stops. The canary has not passed.
-    pub(super) fn give_up(&mut self) {
+    /// Drops the withheld requests, because the job stops. The canary has not passed.
+    pub(super) fn drop_withheld(&mut self) {
         self.withheld.clear();
     }
 

@@ -4,7 +4,7 @@ use super::job::JobState;
 use super::request_state::{Blame, Payment, PreviousCall};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
-use super::time::Now;
+use super::time::ScheduleTime;
 use super::{Action, JobNo, Schedule};
 use crate::domain::change::Change;
 use crate::domain::ids::RequestId;
@@ -12,7 +12,7 @@ use crate::domain::response::verdict::Charge;
 
 impl Schedule {
     /// Sends ready requests, one of each job in turn. During an outage it sends a probe.
-    pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn dispatch(&mut self, now: ScheduleTime, out: &mut Vec<Action>) {
         let mut batch = Vec::new();
         let mut jobs: Vec<JobNo> = (0..self.jobs.len()).filter(|job| self.jobs[*job].needs_intents()).collect();
         while !jobs.is_empty() {
@@ -37,9 +37,9 @@ impl Schedule {
     ///
     /// If no job has new requests left, no call can show whether the server works. Then `max_attempts` alone bounds a
     /// request that fails by itself.
-    fn send_next(&mut self, now: Now, job: JobNo) -> Option<RequestId> {
+    fn send_next(&mut self, now: ScheduleTime, job: JobNo) -> Option<RequestId> {
         let ready = self.jobs[job].ready();
-        let none_are_new = || !self.quarantine.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
+        let none_are_new = || !self.recovered.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
         if self.breaker.is_open() {
             let index = none_are_new().then(|| ready.iter().position(|id| self.fails_by_itself(*id))).flatten()?;
             return self.begin_sending(now, job, index, Payment::Exempt);
@@ -67,7 +67,7 @@ impl Schedule {
 
     /// Sends one request to see whether the server works again: a new one if there is one, each time of another job.
     /// After a preparation, which shows nothing about changes, its change goes first.
-    fn probe(&mut self, now: Now) -> Option<RequestId> {
+    fn probe(&mut self, now: ScheduleTime) -> Option<RequestId> {
         let count = self.jobs.len();
         let first = self.breaker.probes();
         let jobs = (0..count).map(|offset| (first + offset) % count);
@@ -84,7 +84,7 @@ impl Schedule {
         Some(id)
     }
 
-    fn begin_sending(&mut self, now: Now, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
+    fn begin_sending(&mut self, now: ScheduleTime, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
         let id = self.jobs[job].take_ready(index)?;
         self.advance(id, Stage::Ready, Stage::Intending);
         let preparations = self.jobs[job].scheduled.preparations;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::scheduled_job::JobNo;
 use super::stop::StopReason;
-use super::time::Now;
+use super::time::ScheduleTime;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKeys, CallKind, Request};
@@ -122,7 +122,7 @@ pub enum Action {
         /// The body of the call.
         body: Vec<u8>,
         /// It may not start after this moment; then it is held back.
-        not_after: Option<Now>,
+        not_after: Option<ScheduleTime>,
     },
     /// Lower the rate, because a call of this job was throttled.
     Slow {

@@ -8,7 +8,7 @@ use super::canary::Canary;
 use super::scheduled_job::{JobNo, ScheduledJob};
 use super::stage::{Stage, StageCounts};
 use super::stop::StopReason;
-use crate::domain::guard::Signs;
+use crate::domain::guard::OutcomeCounts;
 use crate::domain::ids::RequestId;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::{Count, Outcome};
@@ -47,9 +47,9 @@ pub(super) struct JobState {
     fetched_up_to: RequestId,
     source: FetchState,
     /// The outcomes of this session, for the guards.
-    signs: Signs,
+    outcomes: OutcomeCounts,
     /// The outcomes with which the fuse came close.
-    close_fuse: Option<Signs>,
+    close_fuse: Option<OutcomeCounts>,
     is_paused: bool,
     stop: Option<StopReason>,
 }
@@ -67,7 +67,7 @@ enum FetchState {
 
 impl JobState {
     pub(super) fn new(scheduled: ScheduledJob) -> Self {
-        let earlier = Signs::of(&scheduled.tally);
+        let earlier = OutcomeCounts::of(&scheduled.tally);
         // The canary passed if earlier sessions ended as many items and were not halted by their outcomes.
         let has_passed = scheduled.ended_items >= scheduled.canary
             && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
@@ -82,7 +82,7 @@ impl JobState {
             counts: StageCounts::default(),
             fetched_up_to: RequestId::BEFORE_FIRST,
             source: FetchState::Idle,
-            signs: Signs::default(),
+            outcomes: OutcomeCounts::default(),
             close_fuse: None,
             is_paused: false,
             stop: None,
@@ -119,10 +119,10 @@ impl JobState {
         !self.is_paused && self.stop.is_none()
     }
 
-    /// Forgets the requests that have their lease and no intent, and those that the canary withholds. Returns the
+    /// Drops the requests that have their lease and no intent, and those that the canary withholds. Returns the
     /// former.
-    pub(super) fn give_up_ready(&mut self) -> VecDeque<RequestId> {
-        self.canary.give_up();
+    pub(super) fn take_all_ready(&mut self) -> VecDeque<RequestId> {
+        self.canary.drop_withheld();
         std::mem::take(&mut self.ready)
     }
 
@@ -188,8 +188,8 @@ impl JobState {
     }
 
     /// The outcomes of this session, for the guards.
-    pub(super) const fn signs(&self) -> Signs {
-        self.signs
+    pub(super) const fn outcomes(&self) -> OutcomeCounts {
+        self.outcomes
     }
 
     /// Whether nothing of the job is left to do in this session: every request has its outcome, or it stops and none is
@@ -239,34 +239,34 @@ impl JobState {
     /// Counts items that have their outcome.
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
         self.scheduled.tally.finish(outcome, rows);
-        self.signs.count(outcome, items);
-        if self.close_fuse.is_none() && self.scheduled.stop.is_close(self.signs) {
-            self.close_fuse = Some(self.signs);
+        self.outcomes.count(outcome, items);
+        if self.close_fuse.is_none() && self.scheduled.stop.is_close(self.outcomes) {
+            self.close_fuse = Some(self.outcomes);
         }
     }
 
     /// The outcomes with which the share of failed items came close to the fuse; none if it never did.
-    pub(super) const fn close_fuse(&self) -> Option<Signs> {
+    pub(super) const fn close_fuse(&self) -> Option<OutcomeCounts> {
         self.close_fuse
     }
 
     /// The guard that halts the run because of the outcomes so far.
     pub(super) fn tripped_guard(&self, job: JobNo) -> Option<StopReason> {
         let ScheduledJob { stop, max_already_done, .. } = &self.scheduled;
-        let Signs { ended, failed, already_done } = self.signs;
-        if stop.is_blown(self.signs) {
+        let OutcomeCounts { ended, failed, already_done } = self.outcomes;
+        if stop.is_blown(self.outcomes) {
             return Some(StopReason::Fuse { job, failed, ended });
         }
-        if self.canary_is_decided() && stop.is_canary_dead(self.signs, *max_already_done) {
+        if self.canary_is_decided() && stop.is_canary_dead(self.outcomes, *max_already_done) {
             return Some(StopReason::Canary { job, failed, already_done, ended });
         }
-        let idle = stop.is_idle(self.signs, *max_already_done);
+        let idle = stop.is_idle(self.outcomes, *max_already_done);
         idle.then_some(StopReason::AlreadyDone { job, already_done, ended })
     }
 
     /// Whether every item of the canary has its outcome.
     pub(super) fn canary_is_decided(&self) -> bool {
-        self.canary.is_decided(self.signs.ended)
+        self.canary.is_decided(self.outcomes.ended)
     }
 }
 

@@ -108,14 +108,14 @@ impl Leases {
     pub(super) fn release(&mut self, id: LeaseId) -> Released {
         let is_held = self.all.get(&id).is_some_and(|lease| lease.blocked_by == 0);
         assert!(is_held, "only a lease that is held can be released");
-        self.give_up(id)
+        self.end(id)
     }
 
     /// Ends a lease, whether it is held or not.
     ///
     /// # Panics
     /// If the lease has ended before.
-    pub(super) fn give_up(&mut self, id: LeaseId) -> Released {
+    pub(super) fn end(&mut self, id: LeaseId) -> Released {
         let lease = self.all.remove(&id).expect("a lease ends once");
         let mut granted = Vec::new();
         for key in lease.keys.as_slice() {

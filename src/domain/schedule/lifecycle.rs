@@ -7,11 +7,11 @@ use super::leases::LeaseId;
 use super::request_state::{Blame, Payment, PendingRecord, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
-use super::time::{CHANGE_AFTER_CHECK, Now, SERVER_MAY_BE_WRITING};
+use super::time::{CHANGE_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use super::timers::Timer;
 use super::{Action, JobNo, Schedule};
 use crate::domain::change::{Change, Changed};
-use crate::domain::guard::is_bad_sign;
+use crate::domain::guard::is_failure;
 use crate::domain::ids::RequestId;
 use crate::domain::operation::Preparation;
 use crate::domain::request::{CallKind, Request};
@@ -22,7 +22,7 @@ use crate::domain::response::settlement::{FollowUp, Settlement};
 use crate::domain::response::verdict::{CallContext, Charge, Charging, ServerActivity, ServerHealth, Wait};
 
 impl Schedule {
-    pub(super) fn changed(&mut self, now: Now, changed: Changed, out: &mut Vec<Action>) {
+    pub(super) fn changed(&mut self, now: ScheduleTime, changed: Changed, out: &mut Vec<Action>) {
         match changed {
             Changed::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, out)),
             Changed::Recorded { request, follow_ups } => self.recorded(now, request, follow_ups, out),
@@ -41,7 +41,7 @@ impl Schedule {
         out.push(Action::Send { job, request: id, kind, body, not_after: *not_after });
     }
 
-    pub(super) fn sent(&mut self, now: Now, id: RequestId) {
+    pub(super) fn sent(&mut self, now: ScheduleTime, id: RequestId) {
         self.advance(id, Stage::AwaitingSlot, Stage::InFlight);
         self.requests.entry(id).and_modify(|state| state.sent_at = now);
     }
@@ -53,18 +53,18 @@ impl Schedule {
 
     /// On disk the request is pending again. It was held back because its job is paused or stops, or because its
     /// preparation is too old.
-    fn withdrawn(&mut self, now: Now, id: RequestId, out: &mut Vec<Action>) {
+    fn withdrawn(&mut self, now: ScheduleTime, id: RequestId, out: &mut Vec<Action>) {
         let state = &self.requests[&id];
         self.breaker.not_sent(now, id, state.payment.cost());
         match self.jobs[state.job].stop() {
-            Some(_) => self.forget(id, Stage::Withdrawing, out),
+            Some(_) => self.unload(id, Stage::Withdrawing, out),
             None => self.ready_again(id),
         }
     }
 
     pub(super) fn replied(
         &mut self,
-        now: Now,
+        now: ScheduleTime,
         id: RequestId,
         result: &CallResult,
         generation: u64,
@@ -83,7 +83,7 @@ impl Schedule {
             Payment::Paid(_) | Payment::Exempt => Charging::UpTo(scheduled.retry.max_attempts.get()),
         };
         let (operation, run) = (scheduled.operation, scheduled.run);
-        let new_usersig = self.signature.new_one(generation);
+        let new_usersig = self.usersig.new_one(generation);
         let context = CallContext { operation, preparations: scheduled.preparations, charging, new_usersig };
         let assessment = assess_call(&context, &request, result);
         let (items, kind) = (request.items.len(), request.purpose.call_kind());
@@ -108,10 +108,10 @@ impl Schedule {
                 out.push(Action::Commit { change: Change::Record { run, settlement }, urgent });
             }
             ServerActivity::MayBeWriting => {
-                self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement));
+                self.timers.start(now + QUARANTINE, Timer::Record(job, settlement));
             }
         }
-        self.apply_signal((job, kind), generation, assessment.signal, out);
+        self.apply_notice((job, kind), generation, assessment.notice, out);
     }
 
     /// Whether something waits for this record: a request that needs its accounts or its place in `max_in_flight`, the
@@ -123,7 +123,7 @@ impl Schedule {
         settlement: &Settlement,
         ended: &[(Outcome, Count, Count)],
     ) -> bool {
-        let fuse_counts = ended.iter().any(|(outcome, ..)| is_bad_sign(*outcome));
+        let fuse_counts = ended.iter().any(|(outcome, ..)| is_failure(*outcome));
         let others_under_way = self.under_way() > self.pending_records.len() + 1;
         let awaited = !self.waiting.is_empty() && self.leases.is_awaited(lease);
         fuse_counts
@@ -134,7 +134,7 @@ impl Schedule {
             || self.jobs[job].stop().is_some()
     }
 
-    fn recorded(&mut self, now: Now, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Action>) {
+    fn recorded(&mut self, now: ScheduleTime, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Action>) {
         let record = self.pending_records.remove(&id).expect("a settlement is recorded once");
         let job = &mut self.jobs[record.job];
         job.moved(Stage::Recording, Stage::Stored, record.items, false);
@@ -160,15 +160,23 @@ impl Schedule {
 
     /// The preparation of a request allows the next call, which keeps the lease. The preparation is no attempt and
     /// shows nothing about changes, so the cause of earlier failures stays as it was known.
-    fn go_on(&mut self, now: Now, prepared: RequestId, record: &PendingRecord, request: Request) {
+    fn go_on(&mut self, now: ScheduleTime, prepared: RequestId, record: &PendingRecord, request: Request) {
         let PendingRecord { job, lease, sent_at, blame, kind, .. } = *record;
         let is_online_check = kind == CallKind::Preparation(Preparation::OnlineCheck);
         let not_after = is_online_check.then(|| sent_at + CHANGE_AFTER_CHECK);
         let previous = Some(PreviousCall { cost: RetryCost::FREE, sent_at, charge: Charge::Free, blame });
         self.jobs[job].moved(Stage::Stored, Stage::Ready, request.items.len(), false);
         let (id, payment) = (request.id, Payment::Paid(RetryCost::FREE));
-        let state =
-            RequestState { job, lease, request, stage: Stage::Ready, previous, payment, not_after, sent_at: Now::ZERO };
+        let state = RequestState {
+            job,
+            lease,
+            request,
+            stage: Stage::Ready,
+            previous,
+            payment,
+            not_after,
+            sent_at: ScheduleTime::START,
+        };
         let earlier = self.requests.insert(id, state);
         assert!(earlier.is_none(), "a request is in memory once");
         // A preparation is soon too old, so its change goes before others, but not before an older preparation's.
@@ -188,7 +196,7 @@ impl Schedule {
     }
 
     /// Starts the timers of the follow-ups. Returns until when the accounts of the request stay leased.
-    fn send_again(&mut self, now: Now, record: &PendingRecord, follow_ups: Vec<FollowUp>) -> Now {
+    fn send_again(&mut self, now: ScheduleTime, record: &PendingRecord, follow_ups: Vec<FollowUp>) -> ScheduleTime {
         let mut leased_until = now;
         for FollowUp { request, wait, is_first } in follow_ups {
             let retry = self.jobs[record.job].scheduled.retry;

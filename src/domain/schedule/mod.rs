@@ -3,18 +3,18 @@
 //! A request moves through these stages (`stage.rs`):
 //!
 //! ```text
-//! Stored ────────┐
-//! Parked ────────┼─► AwaitingLease ──► Ready ──► Intending ──► AwaitingSlot ──► InFlight ──► Recording ──► Stored
-//! InQuarantine ──┤                       ▲           │               │                           │
-//! BackingOff ────┘                       └──── Withdrawing ◄─────────┘                           │
-//!     ▲                                                                                          │
-//!     └────────────────────────────────── items that are sent again ─────────────────────────────┘
+//! Stored ─────┐
+//! Parked ─────┼─► AwaitingLease ──► Ready ──► Intending ──► AwaitingSlot ──► InFlight ──► Recording ──► Stored
+//! Recovered ──┤                       ▲           │               │                           │
+//! BackingOff ─┘                       └──── Withdrawing ◄─────────┘                           │
+//!     ▲                                                                                       │
+//!     └─────────────────────────────── items that are sent again ─────────────────────────────┘
 //! ```
 //!
 //! | to | when |
 //! | --- | --- |
-//! | `Parked` | [`Event::Page`] brings a request of which an account is crowded or in quarantine |
-//! | `InQuarantine` | [`Event::Recovered`] brings it |
+//! | `Parked` | [`Event::Page`] brings a request of which an account is crowded, or written by a recovered request |
+//! | `Recovered` | [`Event::Recovered`] brings it |
 //! | `AwaitingLease` | [`Event::Page`], [`Event::Loaded`], `Changed::Reopened`, or the end of its delay |
 //! | `Ready` | all its accounts are free, perhaps at once; or its intent was withdrawn since its job is paused |
 //! | `Intending` | it has its turn; `Change::Intend` follows |
@@ -41,16 +41,16 @@ mod leases;
 mod lifecycle;
 mod parking;
 mod pausing;
-mod quarantine;
+mod recovered;
 mod request_state;
 mod retry_budget;
 mod scheduled_job;
-mod signature;
 mod stage;
 mod stop;
 mod stopping;
 mod time;
 mod timers;
+mod usersig_state;
 mod waiting;
 
 use std::collections::HashMap;
@@ -68,14 +68,14 @@ pub use event::{Action, Event};
 use job::JobState;
 use leases::{LeaseId, Leases};
 use parking::Parking;
-use quarantine::Quarantine;
+use recovered::RecoveredRequests;
 use request_state::{PendingRecord, RequestState};
 pub use scheduled_job::{JobNo, ScheduledJob};
-use signature::Signature;
 use stage::{Stage, StageCounts};
 pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
-pub use time::{CONNECT_AFTER_CHECK, Now, SERVER_MAY_BE_WRITING};
+pub use time::{CONNECT_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use timers::{Timer, Timers};
+use usersig_state::UserSigState;
 
 /// How many requests a page has.
 const PAGE: u32 = 256;
@@ -95,13 +95,13 @@ pub struct Schedule {
     /// Answered requests whose result is not on disk yet.
     pending_records: Numbered<RequestId, PendingRecord>,
     parking: Parking,
-    quarantine: Quarantine,
+    recovered: RecoveredRequests,
     timers: Timers,
     rng: SmallRng,
     breaker: CircuitBreaker,
-    signature: Signature,
+    usersig: UserSigState,
     /// From when every job that is not over is paused.
-    all_paused_since: Option<Now>,
+    all_paused_since: Option<ScheduleTime>,
     /// Whether the session ends without waiting for calls in flight.
     abandons_calls: bool,
 }
@@ -116,11 +116,11 @@ impl Schedule {
             waiting: Numbered::default(),
             pending_records: Numbered::default(),
             parking: Parking::default(),
-            quarantine: Quarantine::default(),
+            recovered: RecoveredRequests::default(),
             timers: Timers::default(),
             rng: SmallRng::seed_from_u64(seed),
             breaker: CircuitBreaker::default(),
-            signature: Signature::default(),
+            usersig: UserSigState::default(),
             all_paused_since: None,
             abandons_calls: false,
         }
@@ -132,7 +132,7 @@ impl Schedule {
     /// If the event cannot follow the earlier ones. Then the runner or the queue has a bug, and stopping is safer than
     /// sending.
     #[must_use]
-    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+    pub fn handle(&mut self, now: ScheduleTime, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::Recovered { job, request, keys } => self.recovered(now, job, request, &keys),
@@ -153,19 +153,19 @@ impl Schedule {
         }
         self.watch_pauses(now);
         self.fire_timers(now, &mut out);
-        self.give_up(now, &mut out);
+        self.stop_if_patience_is_over(now, &mut out);
         self.fetch(&mut out);
         self.dispatch(now, &mut out);
         out
     }
 
     /// When [`Event::Tick`] is due.
-    pub fn wake_at(&self) -> Option<Now> {
+    pub fn wake_at(&self) -> Option<ScheduleTime> {
         // A probe that cannot be sent is never due. Otherwise the runner would wake again and again for nothing.
         let has_probe = |job: &JobState| !job.ready().is_empty() && job.may_send_more();
         let may_probe = self.jobs.iter().any(has_probe);
         let probe = self.breaker.next_probe_at().filter(|_| may_probe);
-        self.timers.next_due().into_iter().chain(probe).chain(self.gives_up_at()).min()
+        self.timers.next_due().into_iter().chain(probe).chain(self.patience_ends_at()).min()
     }
 
     /// How each job ends; `None` while one of them goes on. After an outage requests may still be `sending` on disk.
@@ -213,7 +213,7 @@ impl Schedule {
     }
 
     /// The outage, if there is one.
-    pub fn outage(&self, now: Now) -> Option<Outage> {
+    pub fn outage(&self, now: ScheduleTime) -> Option<Outage> {
         self.breaker.outage(now)
     }
 
@@ -231,7 +231,7 @@ impl Schedule {
     pub fn close_fuses(&self) -> Vec<CloseFuse> {
         let of = |(job, state): (JobNo, &JobState)| {
             let failed_share = state.scheduled.stop.failed_share;
-            state.close_fuse().map(|signs| CloseFuse { job, signs, failed_share })
+            state.close_fuse().map(|counts| CloseFuse { job, counts, failed_share })
         };
         self.jobs.iter().enumerate().filter_map(of).collect()
     }
@@ -250,7 +250,7 @@ impl Schedule {
         self.counts().map(StageCounts::under_way).sum()
     }
 
-    fn fire_timers(&mut self, now: Now, out: &mut Vec<Action>) {
+    fn fire_timers(&mut self, now: ScheduleTime, out: &mut Vec<Action>) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Release(lease) => self.release(lease, out),

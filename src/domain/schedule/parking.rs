@@ -53,8 +53,8 @@ impl Parking {
         self.loading.remove(&request).expect("only a parked request is loaded")
     }
 
-    /// Forgets the requests of a job that are not being loaded, and returns their number.
-    pub(super) fn give_up(&mut self, job: JobNo) -> usize {
+    /// Drops the requests of a job that are not being loaded, and returns their number.
+    pub(super) fn drop_parked(&mut self, job: JobNo) -> usize {
         let count = |parked: &Numbered<AccountKey, VecDeque<_>>| parked.values().map(VecDeque::len).sum::<usize>();
         let before = count(&self.parked);
         self.parked.retain(|_, requests| {

@@ -5,7 +5,7 @@
 
 use super::job::JobState;
 use super::stage::Stage;
-use super::time::Now;
+use super::time::ScheduleTime;
 use super::{Action, JobNo, Schedule};
 use crate::domain::ids::RequestId;
 
@@ -35,7 +35,7 @@ impl Schedule {
     }
 
     /// Keeps the time in which every job is paused out of `stop.outage`.
-    pub(super) fn watch_pauses(&mut self, now: Now) {
+    pub(super) fn watch_pauses(&mut self, now: ScheduleTime) {
         let mut left = self.jobs.iter().filter(|job| !job.is_over()).peekable();
         let all_paused = left.peek().is_some() && left.all(JobState::is_paused);
         match self.all_paused_since {

@@ -4,7 +4,7 @@ use super::leases::LeaseId;
 use super::retry_budget::RetryCost;
 use super::scheduled_job::JobNo;
 use super::stage::Stage;
-use super::time::Now;
+use super::time::ScheduleTime;
 use crate::domain::operation::Preparations;
 use crate::domain::request::{CallKind, Purpose, Request};
 use crate::domain::response::outcome::{Count, Outcome};
@@ -21,9 +21,9 @@ pub(super) struct RequestState {
     pub(super) previous: Option<PreviousCall>,
     pub(super) payment: Payment,
     /// The moment by which the call must start, because its preparation is too old afterwards.
-    pub(super) not_after: Option<Now>,
+    pub(super) not_after: Option<ScheduleTime>,
     /// When its bytes left; meaningful from [`Stage::InFlight`].
-    pub(super) sent_at: Now,
+    pub(super) sent_at: ScheduleTime,
 }
 
 impl RequestState {
@@ -67,7 +67,7 @@ pub(super) struct PreviousCall {
     /// What sending it again costs.
     pub(super) cost: RetryCost,
     /// When its bytes left.
-    pub(super) sent_at: Now,
+    pub(super) sent_at: ScheduleTime,
     /// Whether its result is one that counts as an attempt. In an outage it did not count.
     pub(super) charge: Charge,
     pub(super) blame: Blame,
@@ -89,7 +89,7 @@ pub(super) struct PendingRecord {
     pub(super) lease: LeaseId,
     pub(super) items: usize,
     /// When its bytes left.
-    pub(super) sent_at: Now,
+    pub(super) sent_at: ScheduleTime,
     /// What the call said of the server.
     pub(super) health: ServerHealth,
     /// The cause of a failure, as far as it was known before this call.

@@ -7,8 +7,8 @@ pub(super) enum Stage {
     Stored,
     /// In the queue, and its number in memory, because one of its accounts is busy.
     Parked,
-    /// Found `sending` at the start; the server may still be working on a call of an earlier runner.
-    InQuarantine,
+    /// Found `sending` at the start, and in quarantine: the server may still be working on a call of an earlier runner.
+    Recovered,
     /// Waits for the end of its delay.
     BackingOff,
     /// Waits for the lease of its accounts.
@@ -48,7 +48,7 @@ impl Stage {
             | Self::AwaitingSlot
             | Self::InFlight
             | Self::Withdrawing => true,
-            Self::Stored | Self::Parked | Self::InQuarantine | Self::BackingOff | Self::Recording => false,
+            Self::Stored | Self::Parked | Self::Recovered | Self::BackingOff | Self::Recording => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::scheduled_job::JobNo;
-use crate::domain::guard::{Bytes, Signs};
+use crate::domain::guard::{Bytes, OutcomeCounts};
 use crate::domain::outage::Outage;
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::codes::Scope;
@@ -122,7 +122,7 @@ pub struct CloseFuse {
     /// The job.
     pub job: JobNo,
     /// The outcomes of the session when the fuse came close.
-    pub signs: Signs,
+    pub counts: OutcomeCounts,
     /// The share of failed items at which the run halts.
     pub failed_share: f64,
 }

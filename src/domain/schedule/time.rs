@@ -1,15 +1,52 @@
 //! Moments and periods of the schedule.
 
+use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-/// A moment, as the time since the start of the runner.
-pub type Now = Duration;
+/// A moment by the clock of the runner, which starts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScheduleTime(Duration);
 
-/// How long the server may still be writing after the end of a call without an answer.
+impl ScheduleTime {
+    /// The start of the runner.
+    pub const START: Self = Self(Duration::ZERO);
+
+    /// The moment at this time after the start of the runner.
+    pub const fn after_start(passed: Duration) -> Self {
+        Self(passed)
+    }
+
+    /// The time since the start of the runner.
+    pub const fn since_start(self) -> Duration {
+        self.0
+    }
+
+    /// The time since an earlier moment; zero if that is later.
+    pub(super) const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for ScheduleTime {
+    type Output = Self;
+
+    fn add(self, period: Duration) -> Self {
+        Self(self.0 + period)
+    }
+}
+
+impl AddAssign<Duration> for ScheduleTime {
+    fn add_assign(&mut self, period: Duration) {
+        self.0 += period;
+    }
+}
+
+/// The quarantine: how long accounts stay leased after the end of a call without an answer, because the server may
+/// still be writing.
 ///
 /// The server gives up on a call after 3 s (page "REST API overview"); 200 ms are added for the network. The period is
 /// counted from the end of the call, because connecting takes an unknown time before the first byte leaves.
-pub const SERVER_MAY_BE_WRITING: Duration = Duration::from_millis(3_200);
+pub const QUARANTINE: Duration = Duration::from_millis(3_200);
 
 /// The maximum time that may pass between the first byte of an online check and the first byte of the change.
 const ONLINE_CHECK_IS_VALID: Duration = Duration::from_secs(5);

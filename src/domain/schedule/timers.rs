@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::leases::LeaseId;
 use super::request_state::PreviousCall;
 use super::scheduled_job::JobNo;
-use super::time::Now;
+use super::time::ScheduleTime;
 use crate::domain::ids::RequestId;
 use crate::domain::request::Request;
 use crate::domain::response::settlement::Settlement;
@@ -28,23 +28,23 @@ pub(super) enum Timer {
 /// The timers, by due moment. Timers that are due at the same moment fire in the order in which they were started.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    queue: BTreeMap<(Now, u64), Timer>,
+    queue: BTreeMap<(ScheduleTime, u64), Timer>,
     started: u64,
 }
 
 impl Timers {
-    pub(super) fn start(&mut self, due: Now, timer: Timer) {
+    pub(super) fn start(&mut self, due: ScheduleTime, timer: Timer) {
         self.queue.insert((due, self.started), timer);
         self.started += 1;
     }
 
     /// When the next timer is due.
-    pub(super) fn next_due(&self) -> Option<Now> {
+    pub(super) fn next_due(&self) -> Option<ScheduleTime> {
         self.queue.keys().next().map(|(due, _)| *due)
     }
 
     /// Takes the next timer that is due.
-    pub(super) fn pop_due(&mut self, now: Now) -> Option<Timer> {
+    pub(super) fn pop_due(&mut self, now: ScheduleTime) -> Option<Timer> {
         let first = self.queue.first_entry().filter(|first| first.key().0 <= now)?;
         Some(first.remove())
     }

@@ -14,7 +14,7 @@ impl Schedule {
             may_be_sent: count(Stage::Ready) + jobs().map(|job| job.counts().before_sent() as u64).sum::<u64>(),
             for_accounts: count(Stage::AwaitingLease) + count(Stage::Parked),
             for_delays: count(Stage::BackingOff),
-            in_quarantine: count(Stage::InQuarantine),
+            recovered: count(Stage::Recovered),
             none_are_stored: jobs().all(JobState::is_exhausted),
         }
     }
@@ -29,7 +29,7 @@ impl Schedule {
     /// The progress of the open canaries that withhold other requests.
     pub fn canary_progress(&self) -> Option<CanaryProgress> {
         let open = self.jobs.iter().filter(|job| job.is_active() && job.canary.is_full());
-        let progress = open.map(|job| CanaryProgress { ended: job.signs().ended, wanted: job.scheduled.canary });
+        let progress = open.map(|job| CanaryProgress { ended: job.outcomes().ended, wanted: job.scheduled.canary });
         progress.reduce(|all, one| CanaryProgress { ended: all.ended + one.ended, wanted: all.wanted + one.wanted })
     }
 }

@@ -299,5 +299,5 @@ fn a_throttled_lookup_is_sent_again_at_once_and_does_not_count() {
     let expected =
         Resend { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, split: BatchSplit::Whole, met: None };
     assert_eq!(assessment.verdicts, Verdicts::Each(vec![Verdict::Resend(expected)]));
-    assert!(matches!(assessment.signal, Signal::Throttled(..)));
+    assert!(matches!(assessment.notice, AppNotice::Throttled(..)));
 }

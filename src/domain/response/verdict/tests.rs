@@ -53,7 +53,7 @@ struct Assessed {
     verdicts: Vec<Verdict>,
     activity: ServerActivity,
     health: ServerHealth,
-    signal: Signal,
+    notice: AppNotice,
 }
 
 fn assessed(operation: &str, request: &Request, result: &CallResult) -> Assessed {
@@ -66,12 +66,12 @@ fn assessed_charging(operation: &str, request: &Request, result: &CallResult, ch
 
 fn assessed_in(context: &CallContext, request: &Request, result: &CallResult) -> Assessed {
     let assessment = assess(context, request, result);
-    let Assessment { verdicts, activity, health, signal, .. } = assessment;
+    let Assessment { verdicts, activity, health, notice, .. } = assessment;
     let verdicts = match verdicts {
         Verdicts::All(verdict) => vec![verdict; request.items.len()],
         Verdicts::Each(verdicts) => verdicts,
     };
-    Assessed { verdicts, activity, health, signal }
+    Assessed { verdicts, activity, health, notice }
 }
 
 /// An answer of these items.
@@ -170,7 +170,7 @@ fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
                 if code != 0 {
                     let by_request = assessed("account_delete", &request, &answer(code, &[]));
                     expected.check(&by_request.verdicts[0], &case);
-                    assert_eq!(by_request.signal, by_item.signal, "{case}");
+                    assert_eq!(by_request.notice, by_item.notice, "{case}");
                 }
                 assert_eq!(by_item.activity, ServerActivity::Done, "{case}");
             }
@@ -252,10 +252,10 @@ fn only_an_answer_ends_an_item_in_success() {
     }
 }
 
-/// Calls without an answer of the API: what is known of the server, and the signal.
+/// Calls without an answer of the API: what is known of the server, and the notice.
 #[test]
 fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
-    let fatal = |code, reason: &str| Signal::Fatal { scope: Scope::App, code, reason: reason.to_owned() };
+    let fatal = |code, reason: &str| AppNotice::Fatal { scope: Scope::App, code, reason: reason.to_owned() };
     let silent = [
         CallResult::NoAnswer("reset".into()),
         CallResult::Status(500),
@@ -265,11 +265,8 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
     for result in silent.into_iter().chain([CallResult::Body("<html>".into())]) {
         let request = request("account_delete", &["a", "b"], 0, Doubt::None);
         let assessment = assessed("account_delete", &request, &result);
-        assert_eq!(
-            (assessment.activity, assessment.signal),
-            (ServerActivity::MayBeWriting, Signal::Silent),
-            "{result:?}"
-        );
+        let expected = (ServerActivity::MayBeWriting, AppNotice::Nothing);
+        assert_eq!((assessment.activity, assessment.notice), expected, "{result:?}");
         for verdict in &assessment.verdicts {
             assert_eq!(how(verdict), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)), "{result:?}");
         }
@@ -279,16 +276,16 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         assert!(assessment.verdicts.iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
     }
     let harmless = [
-        (CallResult::Status(429), Signal::Throttled(Scope::Command, Pause::Short)),
-        (CallResult::NotSent("refused".into()), Signal::Silent),
+        (CallResult::Status(429), AppNotice::Throttled(Scope::Command, Pause::Short)),
+        (CallResult::NotSent("refused".into()), AppNotice::Nothing),
         (CallResult::UntrustedServer("certificate".into()), fatal(None, "certificate")),
         (CallResult::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; check the endpoint")),
     ];
-    for (result, signal) in harmless {
+    for (result, notice) in harmless {
         for doubt in DOUBTS {
             let request = request("account_delete", &["a", "b"], MAX_ATTEMPTS - 1, doubt);
             let assessment = assessed("account_delete", &request, &result);
-            assert_eq!((assessment.activity, &assessment.signal), (ServerActivity::Done, &signal), "{result:?}");
+            assert_eq!((assessment.activity, &assessment.notice), (ServerActivity::Done, &notice), "{result:?}");
             assert!(assessment.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Whole))));
         }
     }
@@ -297,18 +294,18 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
 #[test]
 fn the_gravest_item_speaks_for_the_answer() {
     let request = request("account_delete", &["a", "b", "c"], 0, Doubt::None);
-    let signal = |codes: [i64; 3]| {
+    let notice = |codes: [i64; 3]| {
         let items = [("a", codes[0]), ("b", codes[1]), ("c", codes[2])];
-        assessed("account_delete", &request, &answer(0, &items)).signal
+        assessed("account_delete", &request, &answer(0, &items)).notice
     };
-    assert_eq!(signal([0, 70500, 70107]), Signal::Fine);
-    assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App, Pause::Short));
-    assert_eq!(signal([60011, 31707, 0]), Signal::Throttled(Scope::Command, Pause::Long));
-    let renew = Signal::Renew { code: 70001, reason: "says why".into(), fallback: RenewFallback::Fatal };
-    assert_eq!(signal([60011, 70001, 60007]), renew);
-    let fatal = |scope, code| Signal::Fatal { scope, code: Some(code), reason: "says why".into() };
-    assert_eq!(signal([71000, 70001, 70500]), fatal(Scope::Command, 71000));
-    assert_eq!(signal([70403, 71000, 70500]), fatal(Scope::App, 70403));
+    assert_eq!(notice([0, 70500, 70107]), AppNotice::Accepted);
+    assert_eq!(notice([60011, 60007, 0]), AppNotice::Throttled(Scope::App, Pause::Short));
+    assert_eq!(notice([60011, 31707, 0]), AppNotice::Throttled(Scope::Command, Pause::Long));
+    let renew = AppNotice::Renew { code: 70001, reason: "says why".into(), fallback: RenewFallback::Fatal };
+    assert_eq!(notice([60011, 70001, 60007]), renew);
+    let fatal = |scope, code| AppNotice::Fatal { scope, code: Some(code), reason: "says why".into() };
+    assert_eq!(notice([71000, 70001, 70500]), fatal(Scope::Command, 71000));
+    assert_eq!(notice([70403, 71000, 70500]), fatal(Scope::App, 70403));
 }
 
 #[test]
@@ -394,11 +391,12 @@ fn a_code_that_stops_the_app_is_the_items_where_others_of_the_same_answer_succee
     let request = request("friend_delete", &["a", "b", "c"], 0, Doubt::None);
     for code in [30004, 71000, 70403, 60010, 70001, 70052] {
         let one = assessed("friend_delete", &request, &answer(0, &[("a", 0), ("b", code), ("c", 0)]));
-        assert_eq!((&one.signal, outcome(&one.verdicts[1])), (&Signal::Fine, Some((Outcome::Failed, Some(code)))));
+        let failed = Some((Outcome::Failed, Some(code)));
+        assert_eq!((&one.notice, outcome(&one.verdicts[1])), (&AppNotice::Accepted, failed));
         assert_eq!(outcome(&one.verdicts[2]), Some((Outcome::Succeeded, None)));
         for others in [code, 31704, 70402] {
             let none = assessed("friend_delete", &request, &answer(0, &[("a", others), ("b", code), ("c", others)]));
-            assert_ne!(none.signal, Signal::Fine, "{code}, and no item succeeded");
+            assert_ne!(none.notice, AppNotice::Accepted, "{code}, and no item succeeded");
             assert_eq!(how(&none.verdicts[1]), Some((Free, Doubt::None, Wait::None, Whole)));
         }
     }
@@ -460,7 +458,7 @@ fn a_request_that_is_too_large_is_halved_and_an_item_alone_fails() {
     let two = request("friend_update", &["a", "b"], 0, Doubt::None);
     let assessment = assessed("friend_update", &two, &CallResult::Status(413));
     assert_eq!(how(&assessment.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)));
-    assert_eq!((assessment.health, assessment.signal), (ServerHealth::Working, Signal::Silent));
+    assert_eq!((assessment.health, assessment.notice), (ServerHealth::Working, AppNotice::Nothing));
     let one = request("friend_update", &["a"], 0, Doubt::None);
     let assessment = assessed("friend_update", &one, &CallResult::Status(413));
     assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Failed, None)));
@@ -473,12 +471,12 @@ fn a_failed_check_of_the_account_is_transient_once_a_new_usersig_did_not_help() 
     for code in [60004, 60005] {
         let mut context = context("account_delete", Charging::UpTo(MAX_ATTEMPTS));
         let first = assessed_in(&context, &request, &answer(code, &[]));
-        let renew = Signal::Renew { code, reason: "says why".into(), fallback: RenewFallback::Transient };
-        assert_eq!((first.signal, how(&first.verdicts[0]).unwrap().0), (renew, Free));
+        let renew = AppNotice::Renew { code, reason: "says why".into(), fallback: RenewFallback::Transient };
+        assert_eq!((first.notice, how(&first.verdicts[0]).unwrap().0), (renew, Free));
         context.new_usersig = NewUserSig::DoesNotHelp;
         let second = assessed_in(&context, &request, &answer(code, &[]));
         assert_eq!(how(&second.verdicts[0]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
-        assert_eq!(second.signal, Signal::Silent, "nothing is learned of the UserSig");
+        assert_eq!(second.notice, AppNotice::Nothing, "nothing is learned of the UserSig");
         let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request.clone() };
         let last = assessed_in(&context, &used_up, &answer(code, &[]));
         assert_eq!(outcome(&last.verdicts[0]), Some((Outcome::Failed, Some(code))));
@@ -500,7 +498,7 @@ fn no_ending_but_a_plain_success_is_without_a_reason() {
                     if outcome(&assessment.verdicts[0]).is_some() {
                         assert!(reason(&assessment.verdicts[0]).len() > 3, "{} {code}", operation.name);
                     }
-                    if let Signal::Fatal { reason, .. } | Signal::Renew { reason, .. } = assessment.signal {
+                    if let AppNotice::Fatal { reason, .. } | AppNotice::Renew { reason, .. } = assessment.notice {
                         assert!(reason.len() > 3, "{} {code}", operation.name);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::{CallKind, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::lookup::{assess_call, body};
-use crate::domain::response::verdict::{Charging, NewUserSig, ServerActivity, Signal, Verdicts, Wait};
+use crate::domain::response::verdict::{AppNotice, Charging, NewUserSig, ServerActivity, Verdicts, Wait};
 
 fn operation(name: &str, delete_type: Option<&str>) -> BoundOperation {
     let given = delete_type.map(|value| ("delete_type".to_owned(), value.to_owned()));
@@ -227,7 +227,7 @@ fn a_fatal_code_stops_the_verification() {
     let delete = operation("account_delete", None);
     let refused = json!({"ActionStatus": "FAIL", "ErrorCode": 60010, "ErrorInfo": "no right"});
     let assessment = assessed(delete, &plain(delete, &["a"]), &CallResult::Body(refused.to_string().into_bytes()));
-    assert!(matches!(assessment.signal, Signal::Fatal { code: Some(60010), .. }), "{:?}", assessment.signal);
+    assert!(matches!(assessment.notice, AppNotice::Fatal { code: Some(60010), .. }), "{:?}", assessment.notice);
     let Verdicts::Each(verdicts) = assessment.verdicts else { panic!() };
     assert!(matches!(&verdicts[0], Verdict::Resend(_)), "{verdicts:?}");
 }

@@ -1,7 +1,7 @@
-//! Requests that were found `sending` at the start, and the accounts that they write.
+//! Recovered requests, which were found `sending` at the start, and the accounts that they write.
 //!
-//! The server may still be working on the calls of the earlier runner, so nothing is sent for these accounts until that
-//! cannot be the case any more.
+//! The server may still be working on the calls of the earlier runner, so nothing is sent for these accounts until the
+//! quarantine is over.
 
 use std::collections::HashSet;
 
@@ -10,27 +10,27 @@ use super::{JobNo, Numbered};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKey, AccountKeys, Request};
 
-/// A request that was found `sending`.
+/// A recovered request.
 #[derive(Debug)]
-pub(super) struct QuarantinedRequest {
+pub(super) struct RecoveredRequest {
     pub(super) lease: LeaseId,
     /// The job and the request; `None` if it belongs to no job of this runner.
     pub(super) own: Option<(JobNo, Request)>,
 }
 
-/// The recovered requests until they are pending again.
+/// The recovered requests until their quarantine is over and they are pending again.
 #[derive(Debug, Default)]
-pub(super) struct Quarantine {
-    requests: Numbered<RequestId, QuarantinedRequest>,
+pub(super) struct RecoveredRequests {
+    requests: Numbered<RequestId, RecoveredRequest>,
     /// Their accounts. A request that writes one of them is parked: while it waited for its lease, it would block all
     /// others at its other accounts.
     accounts: HashSet<AccountKey, foldhash::fast::FixedState>,
-    /// The own ones, because a page brings them again once they are pending.
+    /// Those of jobs of this runner, because a page brings them again once they are pending.
     own: HashSet<RequestId>,
 }
 
-impl Quarantine {
-    pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, request: QuarantinedRequest) {
+impl RecoveredRequests {
+    pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, request: RecoveredRequest) {
         self.accounts.extend(keys.as_slice());
         if request.own.is_some() {
             self.own.insert(id);
@@ -41,17 +41,15 @@ impl Quarantine {
     /// Takes a request out that is pending again.
     ///
     /// # Panics
-    /// If it is not in quarantine.
-    pub(super) fn remove(&mut self, id: RequestId) -> QuarantinedRequest {
+    /// If it is not among the recovered requests.
+    pub(super) fn remove(&mut self, id: RequestId) -> RecoveredRequest {
         self.requests.remove(&id).expect("only a recovered request is reopened")
     }
 
-    /// These accounts are free.
-    pub(super) fn release(&mut self, keys: &AccountKeys) {
-        if !self.accounts.is_empty() {
-            for key in keys.as_slice() {
-                self.accounts.remove(key);
-            }
+    /// The lease of a recovered request has ended. No other recovered request has one of its accounts.
+    pub(super) fn remove_accounts(&mut self, keys: &AccountKeys) {
+        for key in keys.as_slice() {
+            self.accounts.remove(key);
         }
     }
 
@@ -67,7 +65,7 @@ impl Quarantine {
         self.accounts.contains(&account)
     }
 
-    /// Whether a request is or was in quarantine, so that a page must not bring it once more.
+    /// Whether a request was recovered, so that a page must not bring it once more.
     pub(super) fn knows(&self, id: RequestId) -> bool {
         self.own.contains(&id)
     }

@@ -4,7 +4,7 @@ use crate::domain::response::verdict::NewUserSig;
 
 /// What is known of the UserSig. Each new one has the next generation.
 #[derive(Debug, Default)]
-pub(super) struct Signature {
+pub(super) struct UserSigState {
     /// The latest generation that was refused.
     refused: Option<u64>,
     /// Whether there is no key to make another one.
@@ -22,7 +22,7 @@ pub(super) enum RefusedUserSig {
     Repeated,
 }
 
-impl Signature {
+impl UserSigState {
     /// The API accepted the UserSig of this generation.
     pub(super) fn accepted(&mut self, generation: u64) {
         if self.refused.is_some_and(|refused| refused < generation) {
@@ -60,26 +60,26 @@ mod tests {
 
     #[test]
     fn a_usersig_is_renewed_once_and_again_only_after_one_was_accepted() {
-        let mut signature = Signature::default();
-        assert_eq!(signature.refused(0), RefusedUserSig::First);
-        assert_eq!(signature.refused(0), RefusedUserSig::Replaced);
-        assert_eq!(signature.refused(1), RefusedUserSig::Repeated);
-        signature.accepted(0);
-        assert_eq!(signature.refused(1), RefusedUserSig::Repeated, "an old answer says nothing about the new one");
-        signature.accepted(1);
-        assert_eq!(signature.refused(1), RefusedUserSig::First);
+        let mut usersig = UserSigState::default();
+        assert_eq!(usersig.refused(0), RefusedUserSig::First);
+        assert_eq!(usersig.refused(0), RefusedUserSig::Replaced);
+        assert_eq!(usersig.refused(1), RefusedUserSig::Repeated);
+        usersig.accepted(0);
+        assert_eq!(usersig.refused(1), RefusedUserSig::Repeated, "an old answer says nothing about the new one");
+        usersig.accepted(1);
+        assert_eq!(usersig.refused(1), RefusedUserSig::First);
     }
 
     #[test]
     fn a_new_usersig_may_help_until_one_was_refused_or_none_can_be_made() {
-        let mut signature = Signature::default();
-        assert_eq!(signature.new_one(0), NewUserSig::MayHelp);
-        assert_eq!(signature.refused(0), RefusedUserSig::First);
-        assert_eq!(signature.new_one(0), NewUserSig::MayHelp, "calls that left before the replacement");
-        assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);
-        signature.accepted(1);
-        assert_eq!(signature.new_one(1), NewUserSig::MayHelp);
-        signature.cannot_be_replaced();
-        assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);
+        let mut usersig = UserSigState::default();
+        assert_eq!(usersig.new_one(0), NewUserSig::MayHelp);
+        assert_eq!(usersig.refused(0), RefusedUserSig::First);
+        assert_eq!(usersig.new_one(0), NewUserSig::MayHelp, "calls that left before the replacement");
+        assert_eq!(usersig.new_one(1), NewUserSig::DoesNotHelp);
+        usersig.accepted(1);
+        assert_eq!(usersig.new_one(1), NewUserSig::MayHelp);
+        usersig.cannot_be_replaced();
+        assert_eq!(usersig.new_one(1), NewUserSig::DoesNotHelp);
     }
 }
