@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 33] = [
+const NOT_RUN: [(&str, &str, &str); 34] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -56,6 +56,11 @@ const NOT_RUN: [(&str, &str, &str); 33] = [
     ("docs/guides/purge-a-million-accounts.md", EVIDENCE, "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", FORGET, "it needs a real app"),
     ("docs/guides/recover-from-a-wrong-export.md", "imbulk ctl quickstart drain", OTHER_PROCESS),
+    (
+        "docs/guides/troubleshoot.md",
+        "imbulk doctor purge.toml # key, admin, region, clock, limits, disk: one call, which only reads",
+        "it needs a job and a run of your own",
+    ),
     ("docs/reference/logs.md", "# each run: start of the night, exit code, seconds, and rows by outcome", JQ),
     ("docs/reference/results.md", COUNT, "it needs the program sqlite3"),
 ];

@@ -5,10 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use imbulk::domain::response::codes::lookup;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::pages::files_below;
-use crate::{read, root};
+use crate::{quoted, read, root, section, table};
 
 const PAGE: &str = "docs/messages.md";
 
@@ -52,6 +53,30 @@ fn texts_for_people_are_found_and_others_are_not() {
     "#;
     let expected = ["{path}: cannot be read", "note: {n} rows are left\nhint: run it again", "after the tests"];
     assert_eq!(messages(source), expected);
+}
+
+#[test]
+fn the_messages_that_the_guide_for_causes_quotes_are_printed_by_the_program() {
+    let guide = read("docs/guides/troubleshoot.md");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let printed = words(&read(PAGE));
+    let mut checked = 0;
+    for heading in ["## Before the first call", "## While it sends"] {
+        for row in table(section(&guide, heading)) {
+            for message in quoted(&row[0].replace("`` ", "`").replace(" ``", "`")) {
+                let code = message.strip_prefix("code ").and_then(|rest| rest.split(':').next());
+                if let Some(code) = code {
+                    let code = code.parse().unwrap_or_else(|_| panic!("{message}: not a code"));
+                    assert!(lookup(code).is_some(), "{message}: unknown to imbulk");
+                } else {
+                    let parts = message.split('…').map(|part| words(part.trim_end_matches([':', ' '])));
+                    parts.for_each(|part| assert!(printed.contains(&part), "{message}: `{part}` is not printed"));
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 30, "{checked} messages are checked");
 }
 
 fn page() -> String {
