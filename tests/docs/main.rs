@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use imbulk::cli::Cli;
-use imbulk::domain::operation;
+use imbulk::domain::operation::{self, FieldKind, FieldName, FieldsRequired};
 use imbulk::domain::response::codes::{ErrorClass, lookup};
 use imbulk::domain::response::outcome::Outcome;
 
@@ -123,6 +123,32 @@ fn the_table_of_operations_is_the_programs() {
         assert_eq!(row[3], operation.calls_per_second.to_string());
         assert_eq!(columns, operation.shape.all_columns());
     }
+}
+
+#[test]
+fn the_table_of_fields_is_the_programs() {
+    let page = read("docs/reference/operations.md");
+    let rows = table(page.split_once("Some operations have fields").expect("a second table").1);
+    let fields = operation::ALL.iter().flat_map(|operation| {
+        let family = operation.shape.fields;
+        family.fields.iter().map(move |field| {
+            let most = match field.kind {
+                FieldKind::Text { max_bytes } | FieldKind::TextOrInteger { max_bytes } => {
+                    format!(", at most {max_bytes} bytes")
+                }
+                FieldKind::Groups { max_bytes } => format!(", at most {max_bytes} bytes each"),
+                FieldKind::OneOf(_) | FieldKind::Prefixed { .. } | FieldKind::Integer { .. } => String::new(),
+            };
+            let required = match family.required {
+                FieldsRequired::One => "at least one of the fields",
+                FieldsRequired::Named(name) if field.name == FieldName::Exact(name) => "yes",
+                FieldsRequired::Named(_) | FieldsRequired::None => "no",
+            };
+            let [operation, name] = [operation.name.to_owned(), field.name.to_string()].map(|text| format!("`{text}`"));
+            vec![operation, name, format!("{}{most}", field.kind), required.to_owned()]
+        })
+    });
+    assert_eq!(rows, fields.collect::<Vec<_>>());
 }
 
 #[test]
