@@ -121,6 +121,10 @@ fn setting(job: &NewJob<'_>, key: &JobKey) -> KeySetting {
             Some(share) => KeySetting::Used(share),
             None => KeySetting::Unused(key.example.to_owned()),
         },
+        ("stop", "after_items") => match guards.and_then(|guards| guards.after_items) {
+            Some(items) => KeySetting::Used(items),
+            None => KeySetting::Unused(key.example.to_owned()),
+        },
         _ => KeySetting::Unused(key.example.to_owned()),
     }
 }
@@ -190,10 +194,13 @@ struct Guards {
     max_items: String,
     /// None if the default fits better.
     max_rejected: Option<String>,
+    /// None if the default fits.
+    after_items: Option<String>,
 }
 
 impl Guards {
-    /// Half the items, a tenth more than the rows (10 at least), and twice the share of rejected rows.
+    /// Half the items, a tenth more than the rows (10 at least), twice the share of rejected rows, and a fifth of the
+    /// items for the fuse, which would otherwise never be evaluated in a small run.
     ///
     /// A share above the default is not written: many rejected rows are a reason not to send.
     fn of(input: &InputFacts) -> Self {
@@ -203,6 +210,7 @@ impl Guards {
             min_items: grouped((input.items / 2).max(1)),
             max_items: grouped(round_up(input.rows + input.rows.div_ceil(10).max(10))),
             max_rejected: fits.then(|| format!("0.{percent:02}")),
+            after_items: (input.items / 5 < MANY_ROWS).then(|| (input.items / 5).max(10).to_string()),
         }
     }
 }
@@ -286,7 +294,7 @@ mod tests {
     #[test]
     fn the_numbers_of_the_guards_fit_the_file() {
         let guards = |rows, rejected| {
-            let Guards { min_items, max_items, max_rejected } = Guards::of(&facts(rows, rejected, Vec::new()));
+            let Guards { min_items, max_items, max_rejected, .. } = Guards::of(&facts(rows, rejected, Vec::new()));
             (min_items, max_items, max_rejected.unwrap_or_default())
         };
         let expected = |min: &str, max: &str, share: &str| (min.to_owned(), max.to_owned(), share.to_owned());
@@ -295,6 +303,10 @@ mod tests {
         assert_eq!(guards(3984, 8), expected("1_988", "4_400", "0.01"));
         assert_eq!(guards(1_000_000, 30_000), expected("485_000", "1_100_000", "0.06"));
         assert_eq!(guards(1_000_000, 300_000).2, "", "many rejected rows are not made normal");
+
+        let after_items = |rows| Guards::of(&facts(rows, 0, Vec::new())).after_items;
+        assert_eq!([3, 500, 4_999].map(after_items), ["10", "100", "999"].map(|items| Some(items.to_owned())));
+        assert_eq!(after_items(5_000), None, "the default is reached");
     }
 
     #[test]

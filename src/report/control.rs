@@ -51,7 +51,9 @@ fn while_not_sending(kind: InstructionKind) -> String {
     let then = match kind {
         InstructionKind::Pause => "the next `imbulk run` sends nothing of it until `resume`".to_owned(),
         InstructionKind::Resume => "it is not paused for the next `imbulk run`".to_owned(),
-        InstructionKind::Drain => "nothing is in flight".to_owned(),
+        InstructionKind::Drain => {
+            "nothing is in flight, and the next `imbulk run` sends the rest; `pause` prevents that".to_owned()
+        }
         InstructionKind::Rate(calls) => {
             format!("the next `imbulk run` sends at most {}, and never more than the job allows", rate(calls.get()))
         }

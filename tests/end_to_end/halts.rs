@@ -84,8 +84,15 @@ fn an_input_many_times_the_usual_size_is_not_sent() {
         workspace.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
         workspace.run(&job).expect(0);
     }
+    // A night without items is not among the nights that the next ones are compared with.
+    for night in 3..11 {
+        workspace.write("job.csv", [csv(Command::AccountDelete, &[]), vec![b'\n'; night]].concat());
+        workspace.run(&job).expect(0);
+    }
+    workspace.write("job.csv", csv(Command::AccountDelete, &asked[300..400]));
+    workspace.run(&job).expect(0);
     let calls = workspace.report().calls;
-    workspace.write("job.csv", csv(Command::AccountDelete, &asked[300..]));
+    workspace.write("job.csv", csv(Command::AccountDelete, &asked[400..]));
     workspace.run(&job).expect(4).says("max_change");
     assert_eq!(workspace.report().calls, calls);
 }
