@@ -72,14 +72,15 @@ pub struct Plan {
 pub struct PlannedLookups {
     /// The name of their command.
     pub command: &'static str,
-    /// The maximum number of calls, without retries: each item that is left is looked up alone, and of a friendship
-    /// that is deleted on both sides the friend's own side is deleted alone.
+    /// The maximum number of calls, without retries: each item that is left is looked up alone. Of a friendship that is
+    /// deleted on both sides, the friend's own side is deleted alone, and looked up once more.
     pub calls_at_most: u64,
 }
 
 impl PlannedLookups {
     fn new(operation: BoundOperation, lookup: LookupKind, items_left: u64) -> Self {
-        let calls_of_an_item = if operation.deletes_both_sides() { 2 } else { 1 };
+        let of_pairs = operation.shape.from.is_some();
+        let calls_of_an_item = if of_pairs && operation.deletes_both_sides() { 3 } else { 1 };
         Self { command: lookup.command().name, calls_at_most: items_left * calls_of_an_item }
     }
 

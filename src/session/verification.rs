@@ -105,7 +105,7 @@ fn refuse_unverifiable(run: &Run) -> Result<LookupCommand, SessionError> {
         return Err(SessionError::usage(text, hint));
     }
     let operation = run.operation()?;
-    operation.verification.map(LookupKind::command).ok_or_else(|| {
+    operation.lookup.map(LookupKind::command).ok_or_else(|| {
         let text = format!("no read-only call shows the effects of {}", operation.name);
         SessionError::usage(text, "compare the results with a list of your own")
     })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use imbulk_testkit::rows::{InputRow, ResultRow, plain, tally};
 use imbulk_testkit::scripted_server::{ScriptedResponse, ScriptedServer};
-use imbulk_testkit::{JobFile, PATIENCE, Workspace};
+use imbulk_testkit::{JobFile, PATIENCE, Workspace, WorkspaceSetup};
 
 fn say(body: &Value) -> ScriptedResponse {
     ScriptedResponse::Body(body.to_string())
@@ -143,7 +143,8 @@ fn scenes() -> Vec<Scene> {
         scene(AccountDelete, false, TWO, vec![no(60015)], 3, &["failed 60015"; 2]),
         scene(AccountDelete, false, TWO, vec![items(70500, &[("ann", 0), ("bea", 0)])], 3, &["in_doubt 70500"; 2]),
         scene(FriendDeleteAll, false, ONE, vec![no(30003)], 0, &["already_done 30003"]),
-        scene(FriendDeleteAll, false, ONE, vec![no(30006), no(30003)], 3, &["in_doubt 30003"]),
+        scene(FriendDeleteAll, false, ONE, vec![no(30006), no(30003), no(30003)], 0, &["succeeded 30006"]),
+        scene(FriendDeleteAll, true, ONE, vec![no(30006), no(30003), no(30003)], 3, &["in_doubt 30003"]),
         scene(FriendImport, false, ONE, vec![friend_exists()], 3, &["in_doubt 30001"]),
         scene(FriendImport, false, ONE, vec![no(30007), friend_exists()], 3, &["in_doubt 30001"]),
         scene(FriendImport, false, ONE, vec![items(0, &[("ann", 30015)])], 3, &["in_doubt 30015"]),
@@ -268,6 +269,7 @@ const PARTS: &[&str] = &[
 fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, row: &ResultRow) -> bool {
     let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
     let looked_up = row.reason.contains("a lookup shows");
+    let remark = format!("remark {}", row.line - 2);
     let says_data_left =
         row.code.is_some_and(|code| matches!(code, 40006 | 70500)) || row.reason.contains("data of it may remain");
     match operation {
@@ -283,7 +285,10 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
             let was_gone = row.outcome != "already_done" || !before.account_exists(to);
             !world.account_exists(to) && honest && was_gone
         }
-        Command::AccountImport => world.profile(to).is_some() && !world.account_data_remains(to),
+        Command::AccountImport => {
+            let has_nick = || world.profile(to).is_some_and(|profile| profile["Tag_Profile_IM_Nick"] == remark);
+            has_nick() && (looked_up || !world.account_data_remains(to))
+        }
         Command::FriendDelete => {
             let other_side = both && world.is_friend(to, from);
             let was_gone = row.outcome != "already_done" || !before.is_friend(from, to);
@@ -291,12 +296,27 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
         }
         Command::FriendDeleteAll => {
             let cleared = world.list_counters(to).written > 0 && !world.list_remains(to);
-            cleared || !before.account_exists(to)
+            let is_empty = !world.is_friend(to, &friend_of(to));
+            is_empty && (cleared || looked_up && !both || !before.account_exists(to))
         }
         Command::FriendUpdate | Command::FriendImport => {
-            !world.friend_data_remains(from, to) && world.tags(from, to).is_some()
+            let has_remark = || world.tags(from, to).is_some_and(|tags| tags["Tag_SNS_IM_Remark"] == remark);
+            has_remark() && (looked_up || !world.friend_data_remains(from, to))
         }
     }
+}
+
+/// The friend of an account in [`lists`].
+fn friend_of(account: &str) -> String {
+    format!("{account}_f")
+}
+
+/// Accounts with one friend each.
+fn lists() -> World {
+    let accounts: Vec<String> = plain(Command::FriendDeleteAll, 600).into_iter().map(|row| row.account).collect();
+    let pairs: Vec<(&str, String)> = accounts.iter().map(|from| (&**from, friend_of(from))).collect();
+    let friends = pairs.iter().map(|(from, to)| (*from, &**to));
+    World::seeded(pairs.iter().flat_map(|(from, to)| [*from, to]), friends)
 }
 
 #[track_caller]
@@ -305,7 +325,10 @@ fn no_row_claims_what_is_not_so(operation: Command, both: bool) {
     let job =
         JobFile::new("job", operation).rows(&asked).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
     let job = if both { job.both() } else { job };
-    let (workspace, job) = job.in_a_workspace();
+    let (workspace, job) = match operation {
+        Command::FriendDeleteAll => job.on(WorkspaceSetup { world: lists, ..WorkspaceSetup::default() }),
+        _ => job.in_a_workspace(),
+    };
     workspace.faults(PARTS);
     let output = workspace.run(&job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");

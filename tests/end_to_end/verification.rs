@@ -40,12 +40,19 @@ fn is_there(world: &World, operation: Command, both: bool, row: &ResultRow) -> b
     let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
     match operation {
         Command::AccountDelete => !world.account_exists(to),
-        Command::AccountImport => world.account_exists(to),
+        Command::AccountImport => {
+            world.profile(to).is_some_and(|profile| profile["Tag_Profile_IM_Nick"] == remark(row))
+        }
         Command::FriendDelete => !(world.is_friend(from, to) || both && world.is_friend(to, from)),
         Command::FriendDeleteAll => !world.is_friend(to, NEWCOMER),
         Command::FriendImport => world.is_friend(from, to),
-        _ => world.tags(from, to).is_some_and(|tags| tags["Tag_SNS_IM_Remark"] == format!("remark {}", row.line - 2)),
+        _ => world.tags(from, to).is_some_and(|tags| tags["Tag_SNS_IM_Remark"] == remark(row)),
     }
+}
+
+/// What the row sets.
+fn remark(row: &ResultRow) -> String {
+    format!("remark {}", row.line - 2)
 }
 
 const NEWCOMER: &str = "newcomer";
@@ -84,7 +91,9 @@ fn undo_some(workspace: &Workspace, operation: Command, both: bool) {
         Command::AccountDelete => {
             (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).tag("Nick", json!("back"))))
         }
-        Command::AccountImport => (Command::AccountDelete, Box::new(|row| InputRow::account(&row.account))),
+        Command::AccountImport => {
+            (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).tag("Nick", json!("changed"))))
+        }
         Command::FriendDelete => (Command::FriendImport, Box::new(move |row| import(pair(row)))),
         Command::FriendDeleteAll => {
             (Command::FriendImport, Box::new(move |row| import(InputRow::pair(&row.account, NEWCOMER))))
@@ -98,10 +107,20 @@ fn undo_some(workspace: &Workspace, operation: Command, both: bool) {
     assert!(matches!(output.code, 0 | 3), "{output:?}");
 }
 
-/// Each operation, and with both sides where a job can delete them.
+/// Each operation, and with both sides where a lookup can see them.
 fn cases() -> impl Iterator<Item = (Command, bool)> {
-    let both = [Command::FriendDelete, Command::FriendDeleteAll].map(|operation| (operation, true));
-    operations().map(|operation| (operation, false)).chain(both)
+    operations().map(|operation| (operation, false)).chain([(Command::FriendDelete, true)])
+}
+
+#[test]
+fn of_a_list_that_was_cleared_on_both_sides_only_its_own_side_can_be_seen() {
+    let workspace = sent(Command::FriendDeleteAll, true, 30);
+    let report = verify(&workspace, &[], 3);
+    assert_eq!(report["verified"], json!({"confirmed": 0, "contradicted": 0, "unknown": 30}));
+    let reason = report["reasons"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("not whether its friends still have From_Account"), "{report}");
+    undo_some(&workspace, Command::FriendDeleteAll, false);
+    assert_eq!(verify(&workspace, &[], 3)["verified"], json!({"confirmed": 0, "contradicted": 10, "unknown": 20}));
 }
 
 #[test]

@@ -136,7 +136,8 @@ impl Server {
                 if self.rng.random_ratio(1, 5) {
                     let state = self.desired_state(job, request, item.row);
                     let operation = self.operations[job];
-                    if operation.lookup.is_some() && operation.deletes_both_sides() && self.rng.random_bool(0.5) {
+                    let finds_sides = operation.lookup == Some(LookupKind::Friends) && operation.deletes_both_sides();
+                    if finds_sides && self.rng.random_bool(0.5) {
                         self.reverse_left.insert(state.clone());
                     }
                     self.done.insert(state);
@@ -409,25 +410,41 @@ impl Server {
                 continue;
             }
             let state = self.desired_state(call.job, &call.request, item.row);
-            let (account, relation) = match (self.done.contains(&state), self.reverse_left.contains(&state)) {
-                (true, false) => ("NotImported", "CheckResult_Type_NoRelation"),
-                (true, true) => ("NotImported", "CheckResult_Type_BWithA"),
-                (false, _) => ("Imported", "CheckResult_Type_BothWay"),
-            };
-            let id = item.account.as_str();
-            found.push(match self.operations[call.job].lookup {
-                Some(LookupKind::Accounts) => json!({"UserID": id, "ResultCode": 0, "AccountStatus": account}),
-                _ => json!({"To_Account": id, "ResultCode": 0, "Relation": relation}),
-            });
+            found.push(self.shown(call, item, &state));
         }
         effect.health = if found.is_empty() { CallHealth::FailedBySome } else { CallHealth::Worked };
-        let list = match self.operations[call.job].lookup {
-            Some(LookupKind::Accounts) => "ResultItem",
-            _ => "InfoItem",
+        let body = match self.operations[call.job].lookup {
+            // The page of a list says how many friends there are.
+            Some(LookupKind::FriendList) => json!({"ErrorCode": 0, "FriendNum": found[0]}),
+            Some(LookupKind::Accounts) => json!({"ErrorCode": 0, "ResultItem": found}),
+            Some(LookupKind::Profiles) => json!({"ErrorCode": 0, "UserProfileItem": found}),
+            Some(LookupKind::Friends | LookupKind::FriendFields) | None => json!({"ErrorCode": 0, "InfoItem": found}),
         };
-        let body = json!({"ActionStatus": "OK", "ErrorCode": 0, list: found});
         effect.result = CallResult::Body(body.to_string().into());
         effect
+    }
+
+    /// What a lookup shows of an item.
+    fn shown(&self, call: &Call, item: &Item, state: &DesiredState) -> Value {
+        let (done, id) = (self.done.contains(state), item.account.as_str());
+        let fields = json!([{"Tag": "Tag_SNS_IM_Remark", "Value": if done { "r" } else { "another" }}]);
+        match self.operations[call.job].lookup {
+            Some(LookupKind::Accounts) => {
+                let status = if done { "NotImported" } else { "Imported" };
+                json!({"UserID": id, "ResultCode": 0, "AccountStatus": status})
+            }
+            Some(LookupKind::Profiles) => json!({"To_Account": id, "ResultCode": 0, "ProfileItem": fields}),
+            Some(LookupKind::FriendFields) => json!({"To_Account": id, "ResultCode": 0, "SnsProfileItem": fields}),
+            Some(LookupKind::FriendList) => json!(u32::from(!done)),
+            Some(LookupKind::Friends) | None => {
+                let relation = match (done, self.reverse_left.contains(state)) {
+                    (true, false) => "CheckResult_Type_NoRelation",
+                    (true, true) => "CheckResult_Type_BWithA",
+                    (false, _) => "CheckResult_Type_BothWay",
+                };
+                json!({"To_Account": id, "ResultCode": 0, "Relation": relation})
+            }
+        }
     }
 
     /// An answer that omits some items, has two codes for others, and names an item that the request does not contain.

@@ -32,6 +32,5 @@ pub(super) static OPERATION: Operation = Operation {
     },
     lookup: Some(LookupKind::Accounts),
     online_check: true,
-    verification: Some(LookupKind::Accounts),
     backup: Some(BackupSource::Profiles),
 };

@@ -19,8 +19,8 @@ pub(super) static OPERATION: Operation = Operation {
         items: ItemPlace::Objects { list: "AccountList" },
         fields: FieldFamily {
             fields: &[
-                Field::exact("Nick", FieldKind::Text { max_bytes: 500 }),
-                Field::exact("FaceUrl", FieldKind::Text { max_bytes: 500 }),
+                Field::exact("Nick", FieldKind::Text { max_bytes: 500 }).shown_as("Tag_Profile_IM_Nick"),
+                Field::exact("FaceUrl", FieldKind::Text { max_bytes: 500 }).shown_as("Tag_Profile_IM_Image"),
             ],
             tag_list: None,
             required: FieldsRequired::None,
@@ -32,8 +32,7 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Failures,
     already_done: AlreadyDone::NEVER,
-    lookup: None,
+    lookup: Some(LookupKind::Profiles),
     online_check: false,
-    verification: Some(LookupKind::Accounts),
     backup: Some(BackupSource::Profiles),
 };

@@ -49,6 +49,8 @@ pub struct Field {
     pub name: FieldName,
     /// The values that it takes.
     pub kind: FieldKind,
+    /// The tag under which answers show it, if that is not its name.
+    shown_as: Option<&'static str>,
 }
 
 /// The name of a field.
@@ -183,12 +185,23 @@ impl FieldFamily {
 impl Field {
     /// A field of this name.
     pub const fn exact(name: &'static str, kind: FieldKind) -> Self {
-        Self { name: FieldName::Exact(name), kind }
+        Self { name: FieldName::Exact(name), kind, shown_as: None }
     }
 
     /// Custom fields: `prefix` and 1 to `max_letters` letters.
     pub const fn custom(prefix: &'static str, max_letters: usize, kind: FieldKind) -> Self {
-        Self { name: FieldName::Custom { prefix, max_letters }, kind }
+        Self { name: FieldName::Custom { prefix, max_letters }, kind, shown_as: None }
+    }
+
+    /// The same field, which answers show under another name.
+    #[must_use]
+    pub const fn shown_as(self, tag: &'static str) -> Self {
+        Self { shown_as: Some(tag), ..self }
+    }
+
+    /// The tag under which answers show the field of this name.
+    pub(super) fn tag<'a>(&self, name: &'a str) -> &'a str {
+        self.shown_as.unwrap_or(name)
     }
 
     /// Whether a request body holds the field of this name in its list of tags.

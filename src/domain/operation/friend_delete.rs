@@ -40,7 +40,6 @@ pub(super) static OPERATION: Operation = Operation {
     },
     lookup: Some(LookupKind::Friends),
     online_check: false,
-    verification: Some(LookupKind::Friends),
     backup: Some(BackupSource::Friends),
 };
 

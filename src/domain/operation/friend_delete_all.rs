@@ -33,8 +33,7 @@ pub(super) static OPERATION: Operation = Operation {
         },
         proves_after_data_left: false,
     },
-    lookup: None,
+    lookup: Some(LookupKind::FriendList),
     online_check: false,
-    verification: Some(LookupKind::FriendList),
     backup: Some(BackupSource::Friends),
 };

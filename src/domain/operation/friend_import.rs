@@ -19,12 +19,13 @@ pub(super) static OPERATION: Operation = Operation {
         fields: FieldFamily {
             // Lengths as for friend_update. `RemarkTime` of the page is not among them: no call returns it.
             fields: &[
-                Field::exact("AddSource", FieldKind::Prefixed { prefix: "AddSource_Type_", max_letters: 8 }),
-                Field::exact("Remark", FieldKind::Text { max_bytes: 96 }),
-                Field::exact("GroupName", FieldKind::Groups { max_bytes: 30 }),
-                Field::exact("AddWording", FieldKind::Text { max_bytes: 256 }),
+                Field::exact("AddSource", FieldKind::Prefixed { prefix: "AddSource_Type_", max_letters: 8 })
+                    .shown_as("Tag_SNS_IM_AddSource"),
+                Field::exact("Remark", FieldKind::Text { max_bytes: 96 }).shown_as("Tag_SNS_IM_Remark"),
+                Field::exact("GroupName", FieldKind::Groups { max_bytes: 30 }).shown_as("Tag_SNS_IM_Group"),
+                Field::exact("AddWording", FieldKind::Text { max_bytes: 256 }).shown_as("Tag_SNS_IM_AddWording"),
                 // Seconds since 1970. The limit refuses milliseconds.
-                Field::exact("AddTime", FieldKind::Integer { max: 4_294_967_295 }),
+                Field::exact("AddTime", FieldKind::Integer { max: 4_294_967_295 }).shown_as("Tag_SNS_IM_AddTime"),
                 Field::custom("Tag_SNS_Custom_", 8, FieldKind::TextOrInteger { max_bytes: 500 }),
             ],
             tag_list: Some("CustomItem"),
@@ -45,8 +46,7 @@ pub(super) static OPERATION: Operation = Operation {
         proof: |_| Proof::Partial { unproved: "this says nothing of the fields of the friend" },
         proves_after_data_left: false,
     },
-    lookup: None,
+    lookup: Some(LookupKind::FriendFields),
     online_check: false,
-    verification: Some(LookupKind::Friends),
     backup: Some(BackupSource::Friends),
 };

@@ -32,8 +32,7 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(&request.from),
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone::NEVER,
-    lookup: None,
+    lookup: Some(LookupKind::FriendFields),
     online_check: false,
-    verification: Some(LookupKind::FriendFields),
     backup: Some(BackupSource::Friends),
 };

@@ -1,11 +1,12 @@
-//! The read-only commands that show whether a call has had its effect: their bodies, and what their answers say.
+//! The read-only commands that show whether the requested state is there: their bodies.
+//!
+//! A lookup settles the doubts of a run, and `imbulk verify` uses the same one long after the calls.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::json;
 
-use super::{BoundOperation, ItemsBefore};
+use super::{BoundOperation, Field, FieldName};
 use crate::domain::request::Request;
 use crate::domain::request::account::UserId;
 
@@ -14,6 +15,8 @@ use crate::domain::request::account::UserId;
 pub enum LookupKind {
     /// Whether the accounts exist (page account_check).
     Accounts,
+    /// Whether the accounts exist, and fields of their profiles (page portrait_get).
+    Profiles,
     /// Whether the accounts are friends (page friend_check).
     Friends,
     /// The fields of friends (page friend_get_list).
@@ -45,6 +48,12 @@ impl LookupKind {
                 items_per_request: 100,
                 calls_per_second: 100,
             },
+            Self::Profiles => LookupCommand {
+                name: "portrait_get",
+                path: "v4/profile/portrait_get",
+                items_per_request: 100,
+                calls_per_second: 200,
+            },
             Self::Friends => LookupCommand {
                 name: "friend_check",
                 path: "v4/sns/friend_check",
@@ -68,17 +77,6 @@ impl LookupKind {
     }
 }
 
-/// What a lookup shows of one item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookupFinding {
-    /// The requested state is there.
-    Reached,
-    /// Of a friendship that is to be deleted on both sides, only the friend's own list still has the other account.
-    ReverseSide,
-    /// The requested state is not there.
-    NotReached,
-}
-
 impl BoundOperation {
     /// The body of a lookup of the items of a request.
     pub fn lookup_body(self, lookup: LookupKind, request: &Request) -> Vec<u8> {
@@ -89,10 +87,13 @@ impl BoundOperation {
             LookupKind::Accounts => {
                 json!({"CheckItem": ids.iter().map(|id| json!({"UserID": id})).collect::<Vec<_>>()})
             }
+            // A list of tags must not be empty, and a row may set no field.
+            LookupKind::Profiles => json!({"To_Account": ids, "TagList": self.profile_tags()}),
             LookupKind::Friends => json!({"From_Account": from, "To_Account": ids, "CheckType": sides}),
             LookupKind::FriendFields => {
-                let tags = request.items.iter().flat_map(|item| item.merged_tags().into_keys());
-                let tags: BTreeSet<Box<str>> = tags.collect();
+                let fields: BTreeSet<Box<str>> =
+                    request.items.iter().flat_map(|item| item.merged_tags().into_keys()).collect();
+                let tags: BTreeSet<&str> = fields.iter().map(|field| self.tag_of(field)).collect();
                 json!({"From_Account": from, "To_Account": ids, "TagList": tags})
             }
             // The sequences of 0 ask for all data. The first page says how many friends there are.
@@ -106,72 +107,16 @@ impl BoundOperation {
         body.to_string().into_bytes()
     }
 
-    /// Whether a call creates its items, so that the requested state is that they exist.
-    pub(super) fn creates_items(self) -> bool {
-        self.items_before == ItemsBefore::Missing
+    /// The tag under which answers show a field of the operation.
+    pub(super) fn tag_of(self, field: &str) -> &str {
+        self.shape.fields.field(field).map_or(field, |known| known.tag(field))
     }
 
-    /// What the status of an item in the answer to a lookup shows. `None` for a status that no page has.
-    fn finding(self, status: &str) -> Option<LookupFinding> {
-        let is_there = match status {
-            "NotImported" | "CheckResult_Type_NoRelation" => false,
-            "CheckResult_Type_BWithA" if self.deletes_both_sides() => return Some(LookupFinding::ReverseSide),
-            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => true,
-            _ => return None,
+    fn profile_tags(self) -> Vec<&'static str> {
+        let tag = |field: &Field| match field.name {
+            FieldName::Exact(name) => Some(field.tag(name)),
+            FieldName::Custom { .. } => None,
         };
-        let is_reached = is_there == self.creates_items();
-        Some(if is_reached { LookupFinding::Reached } else { LookupFinding::NotReached })
+        self.shape.fields.fields.iter().filter_map(tag).collect()
     }
-
-    /// What the answer to a lookup shows of each item. An item without a status, or with two different ones, is left
-    /// out. Whether the answer can be believed is not decided here: that depends on the codes.
-    pub fn findings(self, body: &[u8]) -> HashMap<String, LookupFinding> {
-        let answer: WireLookup = serde_json::from_slice(body).unwrap_or_default();
-        let mut found: HashMap<String, Option<LookupFinding>> = HashMap::new();
-        for item in answer.items {
-            let finding = item.status.as_deref().and_then(|status| self.finding(status));
-            found.entry(item.id).and_modify(|known| *known = known.filter(|_| *known == finding)).or_insert(finding);
-        }
-        found.into_iter().filter_map(|(id, finding)| Some((id, finding?))).collect()
-    }
-}
-
-impl LookupKind {
-    /// What a finding proves, as a fragment of a reason.
-    pub const fn proves(self, finding: LookupFinding, both_sides: bool) -> &'static str {
-        match (self, finding, both_sides) {
-            (Self::Accounts, LookupFinding::Reached, _) => "a lookup shows that the account does not exist",
-            (Self::Accounts, LookupFinding::NotReached | LookupFinding::ReverseSide, _) => {
-                "a lookup shows that the account still exists"
-            }
-            (Self::Friends, LookupFinding::Reached, true) => {
-                "a lookup shows that neither account has the other as a friend"
-            }
-            (Self::Friends, LookupFinding::Reached, false) => {
-                "a lookup shows that From_Account does not have the friend"
-            }
-            (Self::Friends, LookupFinding::ReverseSide, _) => {
-                "a lookup shows that only the friend's own list still has From_Account"
-            }
-            (Self::Friends, LookupFinding::NotReached, _) => "a lookup shows that From_Account still has the friend",
-            (Self::FriendFields | Self::FriendList, LookupFinding::Reached, _) => "a lookup shows the requested state",
-            (Self::FriendFields | Self::FriendList, LookupFinding::NotReached | LookupFinding::ReverseSide, _) => {
-                "a lookup shows another state"
-            }
-        }
-    }
-}
-
-#[derive(Default, Deserialize)]
-struct WireLookup {
-    #[serde(rename = "ResultItem", alias = "InfoItem", default)]
-    items: Vec<WireFinding>,
-}
-
-#[derive(Deserialize)]
-struct WireFinding {
-    #[serde(rename = "UserID", alias = "To_Account")]
-    id: String,
-    #[serde(rename = "AccountStatus", alias = "Relation")]
-    status: Option<String>,
 }

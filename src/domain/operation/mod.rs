@@ -15,15 +15,15 @@ mod friend_import;
 mod friend_update;
 mod lookup;
 mod preparation;
-mod verification;
+mod state_seen;
 
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
-pub use lookup::{LookupCommand, LookupFinding, LookupKind};
+pub use lookup::{LookupCommand, LookupKind};
 pub use preparation::{BackupSource, OnlineStatus, Preparation, PreparationCalls, Preparations};
-pub use verification::StateSeen;
+pub use state_seen::{LookupFinding, StateSeen};
 
 use super::request::{AccountKeys, Request};
 
@@ -67,12 +67,11 @@ pub struct Operation {
     pub answer: AnswerShape,
     /// What an answer proves by which the requested state existed already.
     pub already_done: AlreadyDone,
-    /// How an unknown effect of a call is looked up during a run; none if no read-only command shows it then.
+    /// The lookup that shows whether the requested state is there: it settles doubts during a run, and `imbulk verify`
+    /// uses it later. None if no read-only command shows it.
     pub lookup: Option<LookupKind>,
     /// Whether a job may set `guard.unless_online`: its items are accounts that can be online.
     pub online_check: bool,
-    /// The lookup by which `imbulk verify` sees whether the requested state is there; none if no command shows it.
-    pub verification: Option<LookupKind>,
     /// What a job with `backup.path` reads before its changes; none if they cannot change what exists.
     pub backup: Option<BackupSource>,
 }

@@ -193,7 +193,6 @@ static FRIEND_GET: Operation = Operation {
     // The account does not exist.
     already_done: AlreadyDone { codes: &[AlreadyDoneCode { code: 30003, info: &[] }], ..AlreadyDone::NEVER },
     lookup: None,
-    verification: None,
     online_check: false,
     backup: None,
 };
@@ -215,7 +214,6 @@ static PORTRAIT_GET: Operation = Operation {
     items_before: ItemsBefore::Exist,
     writes: |_, _| AccountKeys::of([]),
     lookup: None,
-    verification: None,
     online_check: false,
     backup: None,
 };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BackupProgress;
 use crate::domain::ids::RunId;
-use crate::domain::operation::{Preparation, Preparations};
+use crate::domain::operation::{Operation, Preparation, Preparations};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
 
@@ -84,6 +84,12 @@ impl Purpose {
             Self::Backup(progress) => CallKind::Preparation(progress.preparation()),
             Self::LookUp(_) | Self::Verify(_) => CallKind::Lookup,
         }
+    }
+
+    /// The maximum number of items in a call for this purpose, of a request whose change has no more than allowed.
+    pub fn items_per_call(&self, operation: &Operation) -> usize {
+        let lookup = operation.lookup.filter(|_| self.call_kind() == CallKind::Lookup);
+        lookup.map_or(operation.items_per_request, |lookup| lookup.command().items_per_request)
     }
 
     /// The form in the queue. `None` for a change and its preparations, so that most requests store nothing.

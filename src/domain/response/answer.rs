@@ -18,7 +18,7 @@ pub struct Answer<'a> {
     pub contradiction: Option<String>,
     /// `ErrorInfo`, which is not empty for some successes (page friend_delete shows `"0"`).
     pub info: String,
-    /// `ResultItem`, or `InfoItem` of a lookup, as the answer gives it.
+    /// `ResultItem`, or the list of a call that only reads, as the answer gives it.
     listed: Vec<WireItem<'a>>,
     /// Ids of `Fail_Account`.
     failed: Vec<JsonText<'a>>,
@@ -96,7 +96,7 @@ struct WireAnswer<'a> {
     error_info: Option<JsonText<'a>>,
     #[serde(rename = "ResultItem", borrow)]
     result_item: Option<Vec<WireItem<'a>>>,
-    #[serde(rename = "InfoItem", borrow)]
+    #[serde(rename = "InfoItem", alias = "UserProfileItem", borrow)]
     info_item: Option<Vec<WireItem<'a>>>,
     #[serde(rename = "Fail_Account", borrow)]
     fail_account: Option<Vec<JsonText<'a>>>,
@@ -120,12 +120,6 @@ struct WireItem<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct WireProfileCodes<'a> {
-    #[serde(rename = "UserProfileItem", borrow)]
-    profiles: Option<Vec<WireItem<'a>>>,
-}
 
 #[derive(Deserialize)]
 struct WireOnline<'a> {
@@ -162,8 +156,8 @@ impl<'a> Answer<'a> {
         Ok(Self::of(WireAnswer { info_item: None, ..read(body)? }))
     }
 
-    /// The same of a lookup, of which some commands list their items in `InfoItem`.
-    pub fn parse_lookup(body: &'a [u8]) -> Result<Self, AnswerError> {
+    /// The same of a call that only reads. Some commands list their items in `InfoItem` or `UserProfileItem`.
+    pub fn parse_read(body: &'a [u8]) -> Result<Self, AnswerError> {
         read(body).map(Self::of)
     }
 
@@ -176,12 +170,6 @@ impl<'a> Answer<'a> {
         let items = found.chain(failed).map(|(id, result_code)| WireItem { id, result_code, result_info: None });
         let wire = WireAnswer { result_item: Some(items.collect()), info_item: None, ..read(body)? };
         Ok(Self::of(wire))
-    }
-
-    /// The same of `portrait_get`, which lists the accounts in `UserProfileItem`.
-    pub fn parse_profiles(body: &'a [u8]) -> Result<Self, AnswerError> {
-        let WireProfileCodes { profiles } = read(body)?;
-        Ok(Self::of(WireAnswer { result_item: profiles, info_item: None, ..read(body)? }))
     }
 
     fn of(wire: WireAnswer<'a>) -> Self {

@@ -108,7 +108,7 @@ impl BackupCall<'_> {
     fn profiles(&self, result: &CallResult) -> Assessment {
         let plain = self.assess(Preparation::ReadProfiles, self.request.items.clone(), result);
         let profiles = result.body().map(profiles_of).unwrap_or_default();
-        let answer = result.body().and_then(|body| Answer::parse_profiles(body).ok());
+        let answer = result.body().and_then(|body| Answer::parse_read(body).ok());
         let mut lines = Vec::new();
         let mut verdict = |item: &Item, verdict: &Verdict| match verdict {
             Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {

@@ -10,8 +10,6 @@
 //!
 //! A lookup is a call for the same request, so that it holds the same leases: no change of its accounts is in flight.
 
-use std::collections::HashMap;
-
 use super::answer::Answer;
 use super::backup;
 use super::call_result::CallResult;
@@ -23,7 +21,7 @@ use super::verdict::{
     assess,
 };
 use super::verification;
-use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation};
+use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation, StateSeen};
 use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 
 /// The body of the next call for a request.
@@ -33,8 +31,7 @@ pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
         Purpose::Prepare(_) => return Preparation::online_check_body(request),
         Purpose::Backup(progress) => return backup::body(request, progress),
         Purpose::ReverseSide(_) => return operation.one_sided().body(&mirrored(request)),
-        Purpose::LookUp(_) => operation.lookup,
-        Purpose::Verify(_) => operation.verification,
+        Purpose::LookUp(_) | Purpose::Verify(_) => operation.lookup,
     };
     match lookup {
         Some(lookup) => operation.lookup_body(lookup, request),
@@ -45,22 +42,19 @@ pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
 /// Decides what the result of a call means, whatever the call was for.
 pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
     match (&request.purpose, context.operation.lookup) {
-        (Purpose::LookUp(question), Some(lookup)) => {
-            let call = LookupCall { operation: context.operation, lookup, question };
-            call.assess(context, request, result)
-        }
+        (Purpose::LookUp(question), Some(lookup)) => LookupCall { lookup, question }.assess(context, request, result),
         (Purpose::ReverseSide(known), _) => reverse_side(context, request, known, result),
         (Purpose::Prepare(_), _) => prepared(context, request, assess_online_check(context, request, result)),
         (Purpose::Backup(progress), _) => {
             prepared(context, request, backup::assess_backup(context, request, progress, result))
         }
-        (Purpose::Verify(_), _) => verification::assess(context, request, result),
+        (Purpose::Verify(_), Some(lookup)) => verification::assess(context, lookup, request, result),
         (Purpose::Change, Some(_)) => {
             let clean = result.body().is_some_and(|body| Answer::parse(body).is_ok_and(|it| it.code == 0));
             after_change(context.operation, request, clean, assess(context, request, result))
         }
         (Purpose::Change, None) => assess(context, request, result),
-        (Purpose::LookUp(_), None) => no_lookup(context.operation),
+        (Purpose::LookUp(_) | Purpose::Verify(_), None) => no_lookup(context.operation),
     }
 }
 
@@ -174,68 +168,91 @@ fn reverse_side(context: &CallContext, request: &Request, known: &ItemResult, re
 
 /// What the codes of the answer to a call that only reads mean. The codes and doubts of earlier calls say nothing about
 /// it, and the server writes nothing even if it is still working.
-pub(super) fn assess_read(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
+fn assess_read(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
     let asked = Request { history: CodeHistory::default(), doubt: Doubt::None, ..request.clone() };
     Assessment { activity: ServerActivity::Done, ..assess(context, &asked, result) }
 }
 
+/// What the answer to a lookup says about an item.
+pub(super) enum LookupReading<'a> {
+    /// A state.
+    State(StateSeen),
+    /// Nothing, with the code of the item, and why.
+    Nothing(Option<i64>, &'a str),
+}
+
+/// Reads the answer to a lookup; `verdict` decides about each item. Only an item with code 0 in an answer with code 0
+/// is believed, or a code that names the state. The codes are treated as those of a change: transient ones are sent
+/// again.
+pub(super) fn assess_lookup(
+    context: &CallContext,
+    lookup: LookupKind,
+    request: &Request,
+    result: &CallResult,
+    verdict: impl Fn(LookupReading<'_>) -> Verdict,
+) -> Assessment {
+    let plain = assess_read(context, request, result);
+    let operation = context.operation;
+    let mut states = result.body().map_or_else(Vec::new, |body| operation.states_seen(lookup, request, body));
+    states.resize(request.items.len(), None);
+    let decide = |at: usize, known: &Verdict| match known {
+        Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
+            verdict(states[at].clone().map_or(
+                LookupReading::Nothing(None, "the answer shows no state that imbulk knows"),
+                LookupReading::State,
+            ))
+        }
+        Verdict::Final(ItemResult { code, reason, .. }) => {
+            let state = code.and_then(|code| operation.state_of_code(lookup, code, reason));
+            verdict(state.map_or(LookupReading::Nothing(*code, reason), LookupReading::State))
+        }
+        Verdict::Resend(how) => Verdict::Resend(Resend { doubt: request.doubt, met: None, ..*how }),
+        Verdict::Next(..) => known.clone(),
+    };
+    let verdicts = plain.verdicts.map_items(request.items.len(), decide);
+    Assessment { verdicts, ..plain }
+}
+
 /// A lookup that was sent.
 struct LookupCall<'a> {
-    operation: BoundOperation,
     lookup: LookupKind,
     question: &'a Question,
 }
 
 impl LookupCall<'_> {
-    /// The codes of the answer are treated as those of a change: transient ones are sent again. A code that is final
-    /// leaves the question open, and so does one that would halt the run: changes may be allowed where lookups are not.
+    /// A code that is final leaves the question open, and so does one that would halt the run: changes may be allowed
+    /// where lookups are not.
     fn assess(&self, context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
-        let plain = assess_read(context, request, result);
-        let (findings, refusal) = match (result, &plain.notice) {
-            (CallResult::Body(body), AppNotice::Fatal { reason, .. }) => (self.operation.findings(body), Some(reason)),
-            (CallResult::Body(body), _) => (self.operation.findings(body), None),
-            (CallResult::Status(_), AppNotice::Fatal { reason, .. }) => (HashMap::new(), Some(reason)),
-            _ => (HashMap::new(), None),
-        };
-        let verdict = |at: usize, verdict: &Verdict| match verdict {
-            Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
-                match findings.get(request.items[at].account.as_str()) {
-                    Some(finding) => self.settled(*finding),
-                    None => self.open("the answer has no status that imbulk knows"),
-                }
-            }
-            Verdict::Final(ItemResult { code, reason, .. }) => {
-                self.open(&code.map_or_else(|| reason.clone(), |code| format!("{code} {reason}")))
-            }
-            Verdict::Resend(how) => match refusal {
-                Some(reason) => self.open(reason),
-                None => Verdict::Resend(Resend { doubt: request.doubt, met: None, ..*how }),
-            },
-            Verdict::Next(..) => verdict.clone(),
-        };
-        let verdicts = plain.verdicts.map_items(request.items.len(), verdict);
-        let notice = if refusal.is_some() { AppNotice::Nothing } else { plain.notice };
-        Assessment { verdicts, notice, ..plain }
+        let assessment = assess_lookup(context, self.lookup, request, result, |finding| match finding {
+            LookupReading::State(seen) => self.settled(&seen),
+            LookupReading::Nothing(Some(code), why) => self.open(&format!("{code} {why}")),
+            LookupReading::Nothing(None, why) => self.open(why),
+        });
+        let AppNotice::Fatal { reason, .. } = &assessment.notice else { return assessment };
+        let verdicts = assessment.verdicts.map_items(request.items.len(), |_, verdict| match verdict {
+            Verdict::Resend(_) => self.open(reason),
+            Verdict::Final(_) | Verdict::Next(..) => verdict.clone(),
+        });
+        Assessment { verdicts, notice: AppNotice::Nothing, ..assessment }
     }
 
-    fn settled(&self, finding: LookupFinding) -> Verdict {
+    fn settled(&self, seen: &StateSeen) -> Verdict {
         let Question { fallback, reached, reached_code, data_left, reverse_side_sent } = self.question;
-        let mut reason =
-            format!("{}; {}", fallback.reason, self.lookup.proves(finding, self.operation.deletes_both_sides()));
-        match finding {
+        let mut reason = format!("{}; a lookup shows that {}", fallback.reason, seen.state);
+        let ended = |outcome, code, reason| Verdict::Final(ItemResult { outcome, code, reason });
+        match seen.finding {
             LookupFinding::Reached => {
                 if *data_left && self.lookup == LookupKind::Accounts {
                     reason.push_str("; data of it may remain");
                 }
-                Verdict::Final(ItemResult { outcome: *reached, code: *reached_code, reason })
+                ended(*reached, *reached_code, reason)
             }
             LookupFinding::ReverseSide if !reverse_side_sent => {
                 let known = ItemResult { outcome: Outcome::InDoubt, code: fallback.code, reason };
                 Verdict::Next(Purpose::ReverseSide(Box::new(known)), Wait::None)
             }
-            LookupFinding::ReverseSide | LookupFinding::NotReached => {
-                Verdict::Final(ItemResult { outcome: Outcome::Failed, code: fallback.code, reason })
-            }
+            LookupFinding::OwnSideReached => ended(Outcome::InDoubt, fallback.code, reason),
+            LookupFinding::ReverseSide | LookupFinding::NotReached => ended(Outcome::Failed, fallback.code, reason),
         }
     }
 

@@ -145,11 +145,21 @@ impl NextCall {
                     Purpose::Backup(progress) => progress.charged,
                     Purpose::Change | Purpose::LookUp(_) | Purpose::ReverseSide(_) | Purpose::Verify(_) => 0,
                 };
-                let request = Request { items, charged, purpose, ..frame.clone() };
-                vec![FollowUp { request, wait, is_first: true }]
+                let request = |items| Request { items, charged, purpose: purpose.clone(), ..frame.clone() };
+                let batches = batches(items, purpose.items_per_call(operation));
+                batches.map(|items| FollowUp { request: request(items), wait, is_first: true }).collect()
             }
         }
     }
+}
+
+/// The items in batches of at most this size.
+fn batches(mut items: Vec<Item>, size: usize) -> impl Iterator<Item = Vec<Item>> {
+    std::iter::from_fn(move || {
+        let rest = items.split_off(size.min(items.len()));
+        let batch = std::mem::replace(&mut items, rest);
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn again(operation: &Operation, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Answer, AnswerError, FailureList, ItemAnswer};
 use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
-use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
+use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, text_of};
 use super::outcome::Outcome;
 use crate::domain::backup::BackupLine;
 use crate::domain::operation::{AnswerShape, BoundOperation, Preparation, Preparations, Proof};
@@ -249,9 +249,8 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
 fn answer_to<'a>(request: &Request, body: &'a [u8]) -> Result<Answer<'a>, AnswerError> {
     match request.purpose.call_kind() {
         CallKind::Change | CallKind::Preparation(Preparation::ReadFriends) => Answer::parse(body),
-        CallKind::Lookup => Answer::parse_lookup(body),
+        CallKind::Lookup | CallKind::Preparation(Preparation::ReadProfiles) => Answer::parse_read(body),
         CallKind::Preparation(Preparation::OnlineCheck) => Answer::parse_online_status(body),
-        CallKind::Preparation(Preparation::ReadProfiles) => Answer::parse_profiles(body),
     }
 }
 
@@ -299,7 +298,7 @@ impl ResponseReader<'_> {
         let named = |item: &Item| by_id.get(item.account.as_str());
         // Under another name, a failed item would be taken for one that succeeded.
         let names_others = || by_id.len() > self.request.items.iter().filter(|item| named(item).is_some()).count();
-        if self.context.operation.answer == AnswerShape::Failures && answer.code == 0 && names_others() {
+        if self.names_failures_only() && answer.code == 0 && names_others() {
             return self.strange();
         }
         let of_request = |item: &&Item| !Self::has_own_code(answer, named(item));
@@ -321,6 +320,11 @@ impl ResponseReader<'_> {
         });
         let verdicts = Verdicts::Each(verdicts.collect());
         Assessment::new(verdicts, ServerActivity::Done, health.unwrap_or(ServerHealth::Working), notice)
+    }
+
+    /// Whether an item that the answer does not name succeeded. Answers to lookups name every item.
+    fn names_failures_only(&self) -> bool {
+        self.context.operation.answer == AnswerShape::Failures && !self.request.purpose.call_kind().only_reads()
     }
 
     /// Whether the item's own code decides, not the request's. If the request's code is not 0, an item's 0 is ignored.
@@ -353,8 +357,9 @@ impl ResponseReader<'_> {
             (Some(ItemAnswer::OnlyIn(list)), AnswerShape::Whole) => {
                 self.unclear(&format!("the answer says OK and names this item in {}", list.name()), &[])
             }
-            (None, AnswerShape::Items { .. }) => self.unclear("the answer does not name this item", &[]),
-            (None, AnswerShape::Failures | AnswerShape::Whole) => self.code(answer.code, &answer.info, of_request),
+            (None, AnswerShape::Whole) => self.code(answer.code, &answer.info, of_request),
+            (None, _) if self.names_failures_only() => self.code(answer.code, &answer.info, of_request),
+            (None, _) => self.unclear("the answer does not name this item", &[]),
         }
     }
 
@@ -517,8 +522,12 @@ impl ResponseReader<'_> {
 
     fn unanswered(&self, reason: &str) -> Assessment {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
-        let verdicts = Verdicts::All(self.doubtful(reason, None));
-        Assessment::new(verdicts, ServerActivity::MayBeWriting, health, AppNotice::Nothing)
+        Assessment::new(
+            Verdicts::All(self.doubtful(reason, None)),
+            ServerActivity::MayBeWriting,
+            health,
+            AppNotice::Nothing,
+        )
     }
 
     /// HTTP 413: a smaller batch may be accepted.
@@ -528,14 +537,12 @@ impl ResponseReader<'_> {
             0 | 1 => ended(Outcome::Failed, None, self.reason(None, reason)),
             _ => self.free(BatchSplit::Halves, None),
         };
-        let verdicts = Verdicts::All(verdict);
-        Assessment::new(verdicts, ServerActivity::Done, ServerHealth::Working, AppNotice::Nothing)
+        Assessment::new(Verdicts::All(verdict), ServerActivity::Done, ServerHealth::Working, AppNotice::Nothing)
     }
 
     /// The server wrote nothing, so all items are sent again as if the call had not been made.
     fn all_again(&self, health: ServerHealth, notice: AppNotice) -> Assessment {
-        let verdicts = Verdicts::All(self.free(BatchSplit::Whole, None));
-        Assessment::new(verdicts, ServerActivity::Done, health, notice)
+        Assessment::new(Verdicts::All(self.free(BatchSplit::Whole, None)), ServerActivity::Done, health, notice)
     }
 
     fn free(&self, split: BatchSplit, met: Option<i64>) -> Verdict {
@@ -560,16 +567,6 @@ impl ResponseReader<'_> {
     fn reason(&self, code: Option<i64>, said: &str) -> String {
         let contradiction = if self.contradicted { " (the same answer says that the item is done)" } else { "" };
         self.request.history.reason(code, &format!("{said}{contradiction}"))
-    }
-}
-
-/// The API's text, or ours if it has none, so that a reason is never empty. One page of the API shows `"0"` for "no
-/// error".
-fn text_of(code: i64, info: &str) -> String {
-    match info.trim() {
-        "" | "0" => lookup(code)
-            .map_or_else(|| format!("the API sent code {code} without a text"), |info| info.meaning.to_owned()),
-        info => info.to_owned(),
     }
 }
 

@@ -11,12 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call_result::CallResult;
-use super::lookup::assess_read;
+use super::lookup::{LookupReading, assess_lookup};
 use super::outcome::{Count, Outcome};
 use super::tally::Tally;
-use super::verdict::{Assessment, CallContext, ItemResult, Resend, Verdict};
-use crate::domain::operation::StateSeen;
-use crate::domain::request::{Doubt, Request};
+use super::verdict::{Assessment, CallContext, ItemResult, Verdict};
+use crate::domain::operation::{LookupFinding, LookupKind, StateSeen};
+use crate::domain::request::Request;
 
 /// What a verification found out about a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -125,48 +125,23 @@ impl FromIterator<(Verified, Count)> for VerifiedRows {
     }
 }
 
-/// Decides what the answer to a lookup of a verification means. Only an item with code 0 in an answer with code 0 is
-/// believed. The codes of the answer are treated as those of a change: transient ones are sent again, fatal ones stop
-/// the verification.
-pub(super) fn assess(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
-    let plain = assess_read(context, request, result);
-    let Some(lookup) = context.operation.verification else { return plain };
-    let states = match result {
-        CallResult::Body(body) => context.operation.states_seen(lookup, request, body),
-        CallResult::Status(_) | CallResult::NotSent(_) | CallResult::UntrustedServer(_) | CallResult::NoAnswer(_) => {
-            Vec::new()
-        }
-    };
-    let verdict = |at: usize, verdict: &Verdict| match verdict {
-        Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
-            match states.get(at).cloned().flatten() {
-                Some(state) => found(state),
-                None => unknown(None, "the answer shows no state that imbulk knows"),
+/// Decides what the answer to a lookup of a verification means. A fatal code stops the verification.
+pub(super) fn assess(context: &CallContext, lookup: LookupKind, request: &Request, result: &CallResult) -> Assessment {
+    assess_lookup(context, lookup, request, result, |finding| {
+        let (verified, code, reason) = match finding {
+            LookupReading::State(StateSeen { finding: LookupFinding::Reached, .. }) => {
+                (Verified::Confirmed, None, String::new())
             }
-        }
-        Verdict::Final(ItemResult { code, reason, .. }) => {
-            let by_code = code.and_then(|code| context.operation.state_of_code(lookup, code, reason));
-            by_code.map_or_else(|| unknown(*code, reason), found)
-        }
-        Verdict::Resend(how) => Verdict::Resend(Resend { doubt: Doubt::None, met: None, ..*how }),
-        Verdict::Next(..) => verdict.clone(),
-    };
-    Assessment { verdicts: plain.verdicts.map_items(request.items.len(), verdict), ..plain }
-}
-
-fn found(state: StateSeen) -> Verdict {
-    let (verified, reason) = match state {
-        StateSeen::Requested => (Verified::Confirmed, String::new()),
-        StateSeen::Other(state) => (Verified::Contradicted, state),
-    };
-    Verdict::Final(ItemResult { outcome: verified.outcome(), code: None, reason })
-}
-
-fn unknown(code: Option<i64>, reason: &str) -> Verdict {
-    Verdict::Final(ItemResult {
-        outcome: Verified::Unknown.outcome(),
-        code,
-        reason: format!("lookup failed: {reason}"),
+            LookupReading::State(StateSeen { finding: LookupFinding::OwnSideReached, state }) => {
+                (Verified::Unknown, None, format!("a lookup shows that {state}"))
+            }
+            LookupReading::State(StateSeen {
+                finding: LookupFinding::ReverseSide | LookupFinding::NotReached,
+                state,
+            }) => (Verified::Contradicted, None, state.into_owned()),
+            LookupReading::Nothing(code, why) => (Verified::Unknown, code, format!("lookup failed: {why}")),
+        };
+        Verdict::Final(ItemResult { outcome: verified.outcome(), code, reason })
     })
 }
 

@@ -37,6 +37,5 @@ pub(super) static OPERATION: Operation = Operation {
     already_done: AlreadyDone::NEVER,
     lookup: None,
     online_check: false,
-    verification: None,
     backup: None,
 };

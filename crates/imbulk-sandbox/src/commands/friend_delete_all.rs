@@ -35,13 +35,18 @@ fn written_accounts(world: &World, request: &ParsedRequest) -> Vec<Key> {
     request.owner.iter().flat_map(|from| of_user(from.key)).collect()
 }
 
-/// Half way the list is empty only if the other lists were to follow; one-way nobody can say what is left.
+/// Half way the list is empty only if the other lists were to follow; one-way the first friend remains, and every other
+/// friend after it.
 #[expect(clippy::unnecessary_wraps, reason = "every command has this signature")]
 fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
     if extent == Extent::Half {
         world.record(item.key).data_left = true;
         if request.both_sides {
             world.remove(item.key);
+        } else {
+            let from = item.account.key;
+            let removed = world.present_friends(from).skip(1).step_by(2).map(|to| Key::pair(from, to.key));
+            removed.collect::<Vec<_>>().into_iter().for_each(|pair| world.remove(pair));
         }
         return Ok(());
     }

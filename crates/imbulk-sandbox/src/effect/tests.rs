@@ -178,6 +178,12 @@ fn half_a_write_leaves_the_other_half_behind() {
     assert_eq!(codes(&mut world, &all), [0]);
     assert!(!world.is_friend("e", "d") && !world.list_remains("d"));
 
+    let friends = ["b", "c", "d", "e"];
+    let mut listed = World::seeded(["a"].into_iter().chain(friends), friends.map(|friend| ("a", friend)));
+    let all = call(Command::FriendDeleteAll, &json!({"From_Account": "a", "DeleteType": "Delete_Type_Single"}));
+    half(&mut listed, &all);
+    assert_eq!(friends.map(|friend| listed.is_friend("a", friend)), [true, false, true, false]);
+
     let update = update("f", "g", "Tag_SNS_IM_Remark", &json!("x"));
     assert_eq!(half(&mut world, &update), 0);
     assert!(world.friend_data_remains("f", "g"));

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
+use serde_json::Value;
 
 use super::calls::{MAY_BE_WRITING, is_answered};
 use super::{Evidence, ItemId, QueueRow};
 use crate::results_check::{ALREADY, Completion, FRIEND_EXISTS};
+use crate::rows::Tags;
 
 /// Codes after which an item may be sent again.
 const AGAIN: [u32; 18] = [
@@ -72,7 +74,7 @@ impl ItemAnswer {
 /// What lookups found of items, and what became of the friend's own sides that they found.
 #[derive(Default)]
 struct Lookups<'a> {
-    /// When each lookup with an answer came, and what it found.
+    /// When each lookup with an answer came, and what it found; an empty text if it refused the item.
     found: HashMap<ItemId<'a>, Vec<(u64, &'a str)>>,
     /// The calls that deleted the side of a friend, by the item of the job.
     friends_sides: HashMap<ItemId<'a>, Vec<&'a CallRecord>>,
@@ -85,9 +87,12 @@ impl<'a> Lookups<'a> {
             if let Some(item) = lookups.friends_side_of(entry) {
                 lookups.friends_sides.entry(item).or_default().push(entry);
             }
-            for (id, status) in &entry.found {
-                let found = lookups.found.entry((entry.from.as_deref(), id)).or_default();
-                found.push((entry.arrived, status));
+            let found = entry.found.iter().map(|(id, status)| (id, status.as_str()));
+            let refused = refused(entry).map(|id| (id, ""));
+            // The item of a friend list is its owner.
+            let from = entry.from.as_deref().filter(|_| entry.command != Command::FriendGet);
+            for (id, status) in found.chain(refused) {
+                lookups.found.entry((from, id)).or_default().push((entry.arrived, status));
             }
         }
         lookups
@@ -106,12 +111,12 @@ impl<'a> Lookups<'a> {
     }
 
     /// Whether the last lookup, which came after every change, explains the outcome.
-    fn explain(&self, item: ItemId<'_>, line: &QueueRow, history: &[Reception]) -> bool {
+    fn explain(&self, item: ItemId<'_>, line: &QueueRow, history: &[Reception], requested: &Requested) -> bool {
         let Some((arrived, status)) = self.found.get(&item).and_then(|found| found.last()) else { return false };
         if history.last().is_none_or(|last| last.arrived > *arrived) || history.len() >= line.attempts as usize {
             return false;
         }
-        let is_reached = matches!(*status, "NotImported" | "CheckResult_Type_NoRelation");
+        let is_reached = requested.is_shown_by(status);
         let sides = self.friends_sides.get(&item).into_iter().flatten();
         let is_deleted =
             |side: &&&CallRecord| side.arrived > *arrived && matches!(code_of(&side.said), Some(0 | 31704));
@@ -120,8 +125,62 @@ impl<'a> Lookups<'a> {
             "succeeded" => is_reached || sides.filter(is_deleted).count() > 0,
             "already_done" => is_reached && !written,
             "failed" => !is_reached,
+            // No lookup shows the lists of the friends.
+            "in_doubt" => {
+                requested.operation == Command::FriendDeleteAll && is_reached && history.iter().any(|one| one.both)
+            }
             _ => false,
         }
+    }
+}
+
+/// The items that a call which only reads refused.
+fn refused(entry: &CallRecord) -> impl Iterator<Item = &String> {
+    let items = match &entry.did {
+        ResponseRecord::Items(items) if entry.command.reads_only() => items.as_slice(),
+        ResponseRecord::Items(_) | ResponseRecord::Nothing | ResponseRecord::Status(_) | ResponseRecord::Whole(_) => {
+            &[]
+        }
+    };
+    items.iter().filter(|(_, code)| *code != 0).map(|(id, _)| id)
+}
+
+/// The state that an item asks for.
+struct Requested {
+    operation: Command,
+    tags: Tags,
+}
+
+impl Requested {
+    /// Whether the answer to a lookup shows this state.
+    fn is_shown_by(&self, status: &str) -> bool {
+        match self.operation {
+            Command::AccountDelete | Command::FriendDelete => {
+                matches!(status, "NotImported" | "CheckResult_Type_NoRelation")
+            }
+            // An account that does not exist has no friends.
+            Command::FriendDeleteAll => {
+                status.is_empty() || serde_json::from_str::<Value>(status).is_ok_and(|page| page["FriendNum"] == 0)
+            }
+            _ => {
+                let shown: Option<Vec<Value>> = serde_json::from_str(status).ok();
+                let has = |fields: &[Value], name: &str, value: &Value| {
+                    fields.iter().any(|field| field["Tag"] == shown_as(name).as_str() && field["Value"] == *value)
+                };
+                shown.is_some_and(|fields| self.tags.iter().all(|(name, value)| has(&fields, name, value)))
+            }
+        }
+    }
+}
+
+/// The tag under which a lookup shows a field.
+fn shown_as(field: &str) -> String {
+    match field {
+        "Nick" => "Tag_Profile_IM_Nick".to_owned(),
+        "FaceUrl" => "Tag_Profile_IM_Image".to_owned(),
+        "GroupName" => "Tag_SNS_IM_Group".to_owned(),
+        tag if tag.starts_with("Tag_") => tag.to_owned(),
+        plain => format!("Tag_SNS_IM_{plain}"),
     }
 }
 
@@ -144,10 +203,17 @@ pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: 
     let sent = evidence.asked.iter().zip(by_row).filter_map(|(asked, line)| Some((asked.item(), (*line)?)));
     let sent: HashMap<ItemId<'_>, &QueueRow> =
         sent.filter(|(_, line)| line.request.is_some() && line.is_first).collect();
+    let mut requested: HashMap<ItemId<'_>, Requested> = HashMap::new();
+    for row in &evidence.asked {
+        // Rows of one item are merged; the later one wins.
+        let of_item = requested.entry(row.item());
+        let of_item = of_item.or_insert_with(|| Requested { operation: evidence.operation, tags: Tags::new() });
+        of_item.tags.extend(row.tags.clone());
+    }
     for (item, line) in &sent {
         let history = histories.get(item).map_or(&[][..], Vec::as_slice);
         let doubt = Doubt::of(history, line, killed.get(item));
-        let by_lookup = lookups.explain(*item, line, history);
+        let by_lookup = lookups.explain(*item, line, history, &requested[item]);
         if !by_lookup && !is_explained(line, history, &doubt, evidence.completion) {
             wrong.push(format!("row {}: {line:?}, but the server saw {history:?}", line.row));
         }

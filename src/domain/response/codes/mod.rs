@@ -350,5 +350,15 @@ impl fmt::Display for CodeInfo {
     }
 }
 
+/// The API's text, or ours if it has none, so that a reason is never empty. One page of the API shows `"0"` for "no
+/// error".
+pub(super) fn text_of(code: i64, info: &str) -> String {
+    match info.trim() {
+        "" | "0" => lookup(code)
+            .map_or_else(|| format!("the API sent code {code} without a text"), |info| info.meaning.to_owned()),
+        info => info.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests;

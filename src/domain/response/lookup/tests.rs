@@ -8,6 +8,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::operation::{Preparations, by_name};
 use crate::domain::request::CallKind;
 use crate::domain::request::account::UserId;
+use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{BatchSplit, Charge, Charging, NewUserSig};
 
@@ -144,9 +145,130 @@ fn an_outcome_that_is_known_is_not_looked_up() {
     assert_eq!(course.lookups(), 0);
     let single = Course::of(friends("single"), request(friends("single"), &["a"]), vec![codes(&[("a", 31704)])]);
     assert_eq!(single.outcomes(), [("a", Outcome::AlreadyDone, Some(31704))]);
-    let lists = operation("friend_delete_all", None);
-    let list = Course::of(lists, request(lists, &["a"]), vec![no_answer(), no_answer()]);
-    assert_eq!(list.outcomes(), [("a", Outcome::InDoubt, None)], "no lookup shows an empty list");
+}
+
+/// The answer to a lookup of a list with this number of friends.
+fn list_of(friends: u64) -> CallResult {
+    say(&json!({"ActionStatus": "OK", "ErrorCode": 0, "FriendNum": friends, "CompleteFlag": 1}))
+}
+
+#[rstest]
+#[case::empty("single", list_of(0), Outcome::Succeeded)]
+#[case::not_empty("single", list_of(2), Outcome::Failed)]
+#[case::no_account("single", refused(30003), Outcome::Succeeded)]
+#[case::empty_on_its_own_side("both", list_of(0), Outcome::InDoubt)]
+#[case::not_empty_on_its_own_side("both", list_of(2), Outcome::Failed)]
+#[case::no_account_on_its_own_side("both", refused(30003), Outcome::InDoubt)]
+#[case::a_lookup_that_fails("single", refused(30004), Outcome::InDoubt)]
+fn a_list_that_may_have_been_emptied_is_looked_up_on_the_side_that_can_be_seen(
+    #[case] delete_type: &str,
+    #[case] shown: CallResult,
+    #[case] outcome: Outcome,
+) {
+    let lists = operation("friend_delete_all", Some(delete_type));
+    let course = Course::of(lists, request(lists, &["a"]), vec![no_answer(), no_answer(), shown.clone()]);
+    assert_eq!(course.outcomes(), [("a", outcome, None)]);
+    // The answers say that a part of the list may be left.
+    let course = Course::of(lists, request(lists, &["a"]), vec![refused(30006), refused(30006), shown]);
+    let failed_at_first =
+        if outcome == Outcome::InDoubt && delete_type == "single" { Outcome::Failed } else { outcome };
+    assert_eq!(course.outcomes(), [("a", failed_at_first, Some(30006))]);
+}
+
+/// A request that sets a field of these items to `x`.
+fn request_with_fields(operation: BoundOperation, field: &str, ids: &[&str]) -> Request {
+    let plain = request(operation, ids);
+    let fields = TagValues::from([(field.into(), TagValue::Text("x".into()))]);
+    let with_fields = |item: Item| Item { updates: Some(Box::new(vec![(item.row, fields.clone())])), ..item };
+    Request { items: plain.items.into_iter().map(with_fields).collect(), ..plain }
+}
+
+/// The answer to a lookup that shows these values of a tag.
+fn shows(list: &str, tag: &str, items: &[(&str, &str)]) -> CallResult {
+    let fields = if list == "InfoItem" { "SnsProfileItem" } else { "ProfileItem" };
+    let item =
+        |(id, value): &(&str, &str)| json!({"To_Account": id, "ResultCode": 0, fields: [{"Tag": tag, "Value": value}]});
+    say(&json!({"ActionStatus": "OK", "ErrorCode": 0, list: items.iter().map(item).collect::<Vec<_>>()}))
+}
+
+#[rstest]
+#[case::update("friend_update", "Tag_SNS_IM_Remark", "InfoItem", "Tag_SNS_IM_Remark")]
+#[case::import_of_a_friend("friend_import", "Remark", "InfoItem", "Tag_SNS_IM_Remark")]
+#[case::import_of_an_account("account_import", "FaceUrl", "UserProfileItem", "Tag_Profile_IM_Image")]
+fn fields_that_may_have_been_set_are_looked_up(
+    #[case] name: &str,
+    #[case] field: &str,
+    #[case] list: &str,
+    #[case] tag: &str,
+) {
+    let operation = operation(name, None);
+    let sent = request_with_fields(operation, field, &["a", "b", "c"]);
+    let shown = shows(list, tag, &[("a", "x"), ("b", "y")]);
+    let course = Course::of(operation, sent.clone(), vec![no_answer(), no_answer(), shown.clone(), no_answer()]);
+    let expected = [("a", Outcome::Succeeded, None), ("b", Outcome::Failed, None), ("c", Outcome::InDoubt, None)];
+    assert_eq!(course.outcomes(), expected);
+    assert!(course.ended[1].3.ends_with(&format!("a lookup shows that the server has another value of {field}")));
+    assert_eq!(
+        (course.calls[2].0, course.lookups()),
+        (CallKind::Lookup, 2),
+        "the item without an answer is asked again"
+    );
+}
+
+#[rstest]
+#[case::as_text(30001, "Err_SNS_FriendImport_Friend_Exist", None)]
+#[case::as_code(30015, "x", None)]
+#[case::after_an_earlier_call(30015, "x", Some(30007))]
+fn friends_that_were_there_are_compared_with_the_row(
+    #[case] code: i64,
+    #[case] info: &str,
+    #[case] earlier: Option<i64>,
+) {
+    let import = operation("friend_import", None);
+    let there = |id: &str| json!({"To_Account": id, "ResultCode": code, "ResultInfo": info});
+    let first = say(&json!({"ActionStatus": "OK", "ErrorCode": 0, "ResultItem": [there("a"), there("b")]}));
+    let shown = shows("InfoItem", "Tag_SNS_IM_Remark", &[("a", "x"), ("b", "y")]);
+    let results = earlier.map(refused).into_iter().chain([first, shown]).collect();
+    let course = Course::of(import, request_with_fields(import, "Remark", &["a", "b"]), results);
+    let same = if earlier.is_none() { Outcome::AlreadyDone } else { Outcome::Succeeded };
+    assert_eq!(course.outcomes(), [("a", same, Some(code)), ("b", Outcome::Failed, Some(code))]);
+}
+
+#[test]
+fn a_friend_or_account_that_is_not_there_was_not_updated_or_imported() {
+    let not_friends =
+        json!({"To_Account": "a", "ResultCode": 30001, "ResultInfo": "Err_SNS_FriendGetList_Friend_Not_Exist"});
+    let no_account = json!({"To_Account": "a", "ResultCode": 40003, "ResultInfo": "x"});
+    for (name, field, list, item) in [
+        ("friend_update", "Tag_SNS_IM_Remark", "InfoItem", not_friends.clone()),
+        ("friend_import", "Remark", "InfoItem", not_friends),
+        ("account_import", "Nick", "UserProfileItem", no_account),
+    ] {
+        let operation = operation(name, None);
+        let shown = say(&json!({"ActionStatus": "OK", "ErrorCode": 0, list: [item], "Fail_Account": ["a"]}));
+        let sent = request_with_fields(operation, field, &["a"]);
+        let course = Course::of(operation, sent, vec![no_answer(), no_answer(), shown]);
+        assert_eq!(course.outcomes(), [("a", Outcome::Failed, None)], "{name}");
+    }
+}
+
+#[test]
+fn a_lookup_that_takes_fewer_items_than_the_operation_is_made_in_several_calls() {
+    let update = operation("friend_update", None);
+    let ids: Vec<String> = (0..250).map(|n| format!("f{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let shown = |ids: &[&str]| {
+        let items: Vec<(&str, &str)> = ids.iter().map(|id| (*id, "x")).collect();
+        shows("InfoItem", "Tag_SNS_IM_Remark", &items)
+    };
+    let lookups = ids.chunks(100).map(shown);
+    let results = [no_answer(), no_answer()].into_iter().chain(lookups).collect();
+    let course = Course::of(update, request_with_fields(update, "Tag_SNS_IM_Remark", &ids), results);
+    let sizes: Vec<usize> =
+        course.calls[2..].iter().map(|(_, body)| body["To_Account"].as_array().unwrap().len()).collect();
+    assert_eq!(sizes, [100, 100, 50]);
+    assert!(course.outcomes().iter().all(|(_, outcome, _)| *outcome == Outcome::Succeeded));
+    assert_eq!(course.ended.len(), 250);
 }
 
 #[rstest]
@@ -274,14 +396,6 @@ fn a_lookup_keeps_the_codes_and_the_doubt_of_the_change() {
     let stored = Purpose::from_json(&lookup.purpose.to_json().unwrap()).unwrap();
     assert_eq!(stored, lookup.purpose);
     assert_eq!(Purpose::Change.to_json(), None);
-}
-
-#[test]
-fn a_lookup_takes_no_fewer_items_than_the_operation() {
-    for operation in crate::domain::operation::ALL {
-        let most = operation.lookup.map_or(usize::MAX, |lookup| lookup.command().items_per_request);
-        assert!(operation.items_per_request <= most, "{}", operation.name);
-    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::{BoundOperation, Preparations, by_name};
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::{TagValue, TagValues};
-use crate::domain::request::{CallKind, Item, Purpose};
+use crate::domain::request::{CallKind, Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::lookup::{assess_call, body};
-use crate::domain::response::verdict::{AppNotice, Charging, NewUserSig, ServerActivity, Verdicts, Wait};
+use crate::domain::response::verdict::{AppNotice, Charging, NewUserSig, Resend, ServerActivity, Verdicts, Wait};
 
 fn operation(name: &str, delete_type: Option<&str>) -> BoundOperation {
     let given = delete_type.map(|value| ("delete_type".to_owned(), value.to_owned()));
@@ -89,20 +89,70 @@ fn relations(relations: &[(&str, &str)]) -> Value {
     answer("InfoItem", &relations.iter().map(item).collect())
 }
 
+fn profiles(fields: &[(&str, Value)]) -> Value {
+    let item = |(id, fields): &(&str, Value)| json!({"To_Account": id, "ResultCode": 0, "ProfileItem": fields});
+    answer("UserProfileItem", &fields.iter().map(item).collect())
+}
+
+fn nothing_known() -> (Verified, String) {
+    (Verified::Unknown, "lookup failed: the answer shows no state that imbulk knows".to_owned())
+}
+
 #[test]
-fn deletions_and_imports_of_accounts_ask_for_opposite_states() {
+fn an_account_that_is_to_be_deleted_must_not_exist() {
     let states = accounts(&[("a", "NotImported"), ("b", "Imported"), ("c", "Strange")]);
-    let unknown = (Verified::Unknown, "lookup failed: the answer shows no state that imbulk knows".to_owned());
     let delete = operation("account_delete", None);
     assert_eq!(
         results(delete, &plain(delete, &["a", "b", "c"]), &states),
-        [confirmed(), contradicted("the account exists"), unknown.clone()]
+        [confirmed(), contradicted("the account exists"), nothing_known()]
     );
+}
+
+#[test]
+fn an_account_that_is_to_be_imported_must_have_the_fields_of_its_row() {
     let import = operation("account_import", None);
-    assert_eq!(
-        results(import, &plain(import, &["a", "b", "c"]), &states),
-        [contradicted("the account does not exist"), confirmed(), unknown]
-    );
+    let nick = |value: &str| TagValues::from([("Nick".into(), TagValue::Text(value.into()))]);
+    let shows = |value: &str| json!([{"Tag": "Tag_Profile_IM_Nick", "Value": value}]);
+    let accounts =
+        [("a", nick("Ann")), ("b", nick("Bea")), ("c", TagValues::new()), ("d", nick("Dan")), ("e", nick("Eve"))];
+    let mut shown =
+        profiles(&[("a", shows("Ann")), ("b", shows("Bo")), ("c", shows("any")), ("d", json!([])), ("e", json!([]))]);
+    shown["UserProfileItem"][4]["ResultCode"] = 40003.into();
+    let request = request(import, &accounts);
+    let another = || contradicted("the server has another value of Nick");
+    let missing = contradicted("the account does not exist");
+    assert_eq!(results(import, &request, &shown), [confirmed(), another(), confirmed(), another(), missing]);
+    let asked: Value = serde_json::from_slice(&body(import, &request)).unwrap();
+    let expected = json!({"To_Account": ["a", "b", "c", "d", "e"],
+        "TagList": ["Tag_Profile_IM_Nick", "Tag_Profile_IM_Image"]});
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn a_friend_that_is_to_be_imported_must_have_the_fields_of_its_row() {
+    let import = operation("friend_import", None);
+    let text = |value: &str| TagValue::Text(value.into());
+    let fields = |remark: &str| {
+        TagValues::from([
+            ("AddSource".into(), text("AddSource_Type_Web")),
+            ("GroupName".into(), TagValue::groups(["g"])),
+            ("Remark".into(), text(remark)),
+            ("Tag_SNS_Custom_A".into(), text("x")),
+        ])
+    };
+    let friends = [("a", fields("Ann")), ("b", fields("Bea"))];
+    let shows = json!([
+        {"Tag": "Tag_SNS_IM_AddSource", "Value": "AddSource_Type_Web"}, {"Tag": "Tag_SNS_IM_Group", "Value": ["g"]},
+        {"Tag": "Tag_SNS_IM_Remark", "Value": "Ann"}, {"Tag": "Tag_SNS_Custom_A", "Value": "x"},
+    ]);
+    let item = |id: &str| json!({"To_Account": id, "ResultCode": 0, "SnsProfileItem": shows});
+    let shown = answer("InfoItem", &json!([item("a"), item("b")]));
+    let request = request(import, &friends);
+    let another = contradicted("the server has another value of Remark");
+    assert_eq!(results(import, &request, &shown), [confirmed(), another]);
+    let asked: Value = serde_json::from_slice(&body(import, &request)).unwrap();
+    let tags = ["Tag_SNS_Custom_A", "Tag_SNS_IM_AddSource", "Tag_SNS_IM_Group", "Tag_SNS_IM_Remark"];
+    assert_eq!(asked["TagList"], json!(tags));
 }
 
 #[test]
@@ -115,9 +165,6 @@ fn friends_are_looked_up_on_the_sides_that_the_job_names() {
     assert_eq!(results(both, &plain(both, &ids), &states), [confirmed(), has.clone(), reverse, has.clone()]);
     let single = operation("friend_delete", Some("single"));
     assert_eq!(results(single, &plain(single, &ids), &states)[..2], [confirmed(), has]);
-    let import = operation("friend_import", None);
-    let lacks = contradicted("From_Account does not have the friend");
-    assert_eq!(results(import, &plain(import, &ids), &states)[..2], [lacks, confirmed()]);
     let sides = |operation| {
         let body: Value = serde_json::from_slice(&body(operation, &plain(operation, &ids))).unwrap();
         body["CheckType"].clone()
@@ -150,7 +197,8 @@ fn fields_are_equal_if_they_say_the_same() {
         let request = request(update, &[("a", TagValues::from([(remark.into(), set.clone())]))]);
         let fields = if shown.is_null() { json!([]) } else { json!([{"Tag": remark, "Value": shown}]) };
         let shown_fields = answer("InfoItem", &json!([{"To_Account": "a", "ResultCode": 0, "SnsProfileItem": fields}]));
-        let expected = if is_same { confirmed() } else { contradicted("another value of Tag_SNS_IM_Remark") };
+        let expected =
+            if is_same { confirmed() } else { contradicted("the server has another value of Tag_SNS_IM_Remark") };
         assert_eq!(results(update, &request, &shown_fields), [expected], "{set:?} {shown}");
     }
 }
@@ -183,11 +231,19 @@ fn an_empty_list_has_no_friends() {
     let request = plain(clear, &["a"]);
     let list = |friends: Value| json!({"ActionStatus": "OK", "ErrorCode": 0, "FriendNum": friends, "CompleteFlag": 1});
     assert_eq!(results(clear, &request, &list(json!(0))), [confirmed()]);
-    assert_eq!(results(clear, &request, &list(json!(1))), [contradicted("the list has 1 friend")]);
-    assert_eq!(results(clear, &request, &list(json!(250))), [contradicted("the list has 250 friends")]);
+    assert_eq!(results(clear, &request, &list(json!(1))), [contradicted("the list of From_Account has 1 friend")]);
+    assert_eq!(results(clear, &request, &list(json!(250))), [contradicted("the list of From_Account has 250 friends")]);
     assert_eq!(results(clear, &request, &list(json!("0")))[0].0, Verified::Unknown);
     let absent = json!({"ActionStatus": "FAIL", "ErrorCode": 30003, "ErrorInfo": "x"});
     assert_eq!(results(clear, &request, &absent), [confirmed()]);
+    let both = operation("friend_delete_all", Some("both"));
+    for (answer, state) in
+        [(list(json!(0)), "the list of From_Account is empty"), (absent, "From_Account does not exist")]
+    {
+        let open = format!("a lookup shows that {state}, but not whether its friends still have From_Account");
+        assert_eq!(results(both, &request, &answer), [(Verified::Unknown, open)], "the lists of the friends are open");
+    }
+    assert_eq!(results(both, &request, &list(json!(2))), [contradicted("the list of From_Account has 2 friends")]);
     let asked: Value = serde_json::from_slice(&body(clear, &request)).unwrap();
     let expected = json!({"From_Account": "a", "StartIndex": 0, "StandardSequence": 0, "CustomSequence": 0});
     assert_eq!(asked, expected);
