@@ -115,6 +115,13 @@ pub enum CliCommand {
     /// needs no job file and no --execute. If it is stopped or killed, the same command resumes it.
     #[command(after_long_help = manual::VERIFY.help())]
     Verify(VerifyArgs),
+    /// Write jobs that put back what a run with a backup removed
+    ///
+    /// Reads the files of a backup and writes a folder with ordinary jobs: friend_import for friends and account_import
+    /// for accounts. It sends nothing: `imbulk plan` and `imbulk run` take the jobs like any others. It says what
+    /// cannot be restored.
+    #[command(after_long_help = manual::RESTORE.help())]
+    Restore(RestoreArgs),
     /// Remove the rows and results of old runs from the queue
     ///
     /// Removes the rows, results and personal data of runs that ended long ago, and frees their space. The run, its
@@ -381,6 +388,20 @@ pub struct VerifyArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `imbulk restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Files of the backup of one run; its other files beside the first one are read as well
+    #[arg(required = true, value_name = "BACKUP")]
+    pub backup: Vec<PathBuf>,
+    /// Folder to create, which must not exist [default: JOB-restore]
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Read damaged and incomplete files as far as possible
+    #[arg(long)]
+    pub incomplete: bool,
 }
 
 /// Arguments of `imbulk forget`.

@@ -28,6 +28,7 @@ pub mod notify;
 pub mod queue;
 pub mod rate_limiter;
 pub mod report;
+pub mod restore;
 pub mod runner;
 pub mod session;
 pub mod settings;

@@ -12,6 +12,7 @@ use crate::loading::LoadError;
 use crate::log::LogFileError;
 use crate::queue::{self, QueueError};
 use crate::report::error_text;
+use crate::restore::RestoreError;
 use crate::runner::RunnerError;
 use crate::session::SessionError;
 use crate::settings::EnvError;
@@ -26,6 +27,9 @@ pub enum Error {
     /// The results can't be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// No job can be written from a backup.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// The content of the queue is not what imbulk wrote.
     #[error(
         "the queue {} is damaged, or another program changed it: {source}", queue.display()
@@ -50,6 +54,7 @@ impl Hint for Error {
             Self::Session(error) => return error.hint(),
             Self::Export(error) => return error.hint(),
             Self::LogFile(error) => return error.hint(),
+            Self::Restore(error) => return error.hint(),
             Self::Damaged { .. } => {
                 "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or \
                  name a new queue with --queue and run the same input: what was deleted before is then \
@@ -72,7 +77,12 @@ impl Error {
             )
             | Self::Export(ExportError::Queue(error)) => error.is_damage(),
             Self::Export(ExportError::Missing { .. } | ExportError::Doubled { .. } | ExportError::Stray { .. }) => true,
-            Self::Session(_) | Self::Export(_) | Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => false,
+            Self::Session(_)
+            | Self::Export(_)
+            | Self::Restore(_)
+            | Self::Damaged { .. }
+            | Self::LogFile(_)
+            | Self::Panic(_) => false,
         };
         if is_damage { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
     }
@@ -88,6 +98,7 @@ impl Error {
         let error = match self {
             Self::Session(error) => error,
             Self::Export(error) => return error.disk(),
+            Self::Restore(error) => return error.full_disk(),
             Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => return None,
         };
         match error {
@@ -137,7 +148,9 @@ impl Error {
     fn tell(self) {
         match self {
             Self::Session(error) => error.messages().into_iter().for_each(tell_error),
-            Self::Export(_) | Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => tell_error(error_text(&self)),
+            Self::Export(_) | Self::Restore(_) | Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => {
+                tell_error(error_text(&self));
+            }
         }
     }
 
@@ -145,7 +158,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Session(error) => error.exit(),
-            Self::Export(ExportError::UsedFile { .. }) | Self::LogFile(_) => Exit::Unusable,
+            Self::Export(ExportError::UsedFile { .. })
+            | Self::LogFile(_)
+            | Self::Restore(RestoreError::Backup { .. } | RestoreError::Usage(_)) => Exit::Unusable,
             Self::Export(
                 ExportError::Queue(_)
                 | ExportError::Output(_)
@@ -156,6 +171,7 @@ impl Error {
                 | ExportError::Doubled { .. }
                 | ExportError::Stray { .. },
             )
+            | Self::Restore(RestoreError::Io { .. })
             | Self::Damaged { .. }
             | Self::Panic(_) => Exit::Internal,
         }

@@ -8,7 +8,10 @@ use crate::cli;
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::operation::{self, ProtectedList};
-use crate::init::{ENV_EXAMPLE, InitError, InputFacts, NewJob, PROTECTED_LIST, SCHEMA_FILE, job_text, protected_list};
+use crate::init::{
+    ENV_EXAMPLE, INIT_HEADING, InitError, InputFacts, KnownValues, NewJob, PROTECTED_LIST, SCHEMA_FILE, job_text,
+    protected_list,
+};
 use crate::session::SessionError;
 use crate::settings::{check_job_name, job_schema};
 use crate::stderr::tell;
@@ -26,7 +29,8 @@ pub(super) fn init(args: &cli::InitArgs) -> Result<Exit, Error> {
     }
     let input = args.from.as_deref().map(|path| InputFacts::read(path, operation)).transpose();
     let input = input.map_err(|error| unusable(&error))?;
-    let job = job_text(&NewJob { name, operation, input: input.as_ref() });
+    let job =
+        job_text(&NewJob { name, operation, input: input.as_ref(), heading: INIT_HEADING, known: &KnownValues::new() });
     let schema = serde_json::to_string_pretty(&job_schema()).unwrap_or_default() + "\n";
     let list = protected_list(name);
     let needs_list = operation.protected_list == ProtectedList::Required;

@@ -10,6 +10,7 @@ mod init;
 mod man;
 mod metrics;
 mod plan;
+mod restore;
 mod results;
 mod retry;
 mod run;
@@ -51,6 +52,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
+        CliCommand::Restore(args) => restore::restore(args, &queue).await,
         CliCommand::Forget(args) => forget::forget(&args, &queue).await,
         CliCommand::Explain(args) => explain::explain(&args),
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,

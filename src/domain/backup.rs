@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::RunId;
@@ -13,30 +13,45 @@ pub const SCHEMA: &str = "imbulk-backup-1";
 /// Fields as the API returned them, by the names of their tags.
 pub type BackupFields = BTreeMap<String, Value>;
 
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BackupFileLine {
+    /// The first line.
+    Header(BackupHeader),
+    /// The last line of a file that was completed.
+    End(BackupEnd),
+    /// A line between them.
+    #[serde(untagged)]
+    Item(BackupLine),
+}
+
 /// The first line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename = "header")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupHeader {
     /// [`SCHEMA`].
-    pub schema: &'static str,
+    pub schema: String,
     /// The name of the job.
     pub job: String,
     /// The id of the run.
     pub run: String,
-    /// `sandbox`, or the SDKAppID.
+    /// `sandbox`, the SDKAppID, or the SDKAppID with ` on loopback`.
     pub target: String,
     /// Scheme, host and port of the server.
     pub endpoint: String,
+    /// The admin account that signed the calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
     /// The name of the operation.
-    pub operation: &'static str,
+    pub operation: String,
     /// Its options and their values.
-    pub options: BTreeMap<&'static str, &'static str>,
+    pub options: BTreeMap<String, String>,
     /// When the session began to send, in RFC 3339.
     pub began_at: String,
 }
 
 /// One friend or profile that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum BackupLine {
     /// `to` is on the friend list of `from`.
@@ -75,8 +90,7 @@ pub struct BackupPart {
 }
 
 /// The last line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename = "end")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupEnd {
     /// The number of lines before it.
     pub lines: u64,

@@ -13,4 +13,6 @@ mod texts;
 pub use columns::ColumnGuess;
 pub use error::InitError;
 pub use input_facts::InputFacts;
-pub use texts::{ENV_EXAMPLE, NewJob, PROTECTED_LIST, SCHEMA_FILE, job_text, protected_list};
+pub use texts::{
+    ENV_EXAMPLE, INIT_HEADING, KnownValues, NewJob, PROTECTED_LIST, SCHEMA_FILE, job_text, protected_list,
+};

@@ -1,5 +1,7 @@
 //! The texts of the files that `imbulk init` writes.
 
+use std::collections::BTreeMap;
+
 use super::columns::ColumnGuess;
 use super::input_facts::InputFacts;
 use crate::domain::job::{Delimiter, Encoding};
@@ -44,6 +46,14 @@ IMBULK_SECRET_KEY=
 /// Rows from which on a share of one percent says something.
 const MANY_ROWS: u64 = 1000;
 
+/// Values of keys that are known, as TOML, by section and name.
+pub type KnownValues = BTreeMap<(&'static str, &'static str), String>;
+
+/// The first lines of a job file of `imbulk init`.
+pub const INIT_HEADING: &[&str] =
+    &["Written by `imbulk init`. Lines that begin with # are optional; where the comment says default, the line \
+       shows it."];
+
 /// A job that is written for the first time.
 #[derive(Debug, Clone, Copy)]
 pub struct NewJob<'a> {
@@ -53,6 +63,10 @@ pub struct NewJob<'a> {
     pub operation: &'static Operation,
     /// Its input, if a file was named.
     pub input: Option<&'a InputFacts>,
+    /// The first lines, without the signs of comments.
+    pub heading: &'a [&'a str],
+    /// Values in place of examples and defaults.
+    pub known: &'a KnownValues,
 }
 
 /// How a key is written.
@@ -67,10 +81,9 @@ enum KeySetting {
 
 /// The text of the job file. It has every key, either in use or as a comment.
 pub fn job_text(job: &NewJob<'_>) -> String {
-    let mut text = format!(
-        "#:schema ./{SCHEMA_FILE}\n# Written by `imbulk init`. Lines that begin with # are optional; where the comment \
-         says default, the line shows it.\n\n"
-    );
+    let mut text = format!("#:schema ./{SCHEMA_FILE}\n");
+    job.heading.iter().for_each(|line| text.push_str(&format!("# {line}\n")));
+    text.push('\n');
     let mut section = "";
     for key in JOB_KEYS {
         if key.section != section {
@@ -99,7 +112,12 @@ fn push_line(text: &mut String, code: &str, comment: &str) {
 fn setting(job: &NewJob<'_>, key: &JobKey) -> KeySetting {
     let guards = job.input.filter(|input| input.items > 0).map(Guards::of);
     let used = |value: &dyn std::fmt::Display| KeySetting::Used(value.to_string());
+    if let Some(value) = job.known.get(&(key.section, key.name)) {
+        return KeySetting::Used(value.clone());
+    }
     match (key.section, key.name) {
+        // The known endpoint is used in its place.
+        ("app", "region") if job.known.contains_key(&("app", "endpoint")) => KeySetting::Unused(key.example.to_owned()),
         ("", "name") => used(&quoted(job.name)),
         ("", "operation") => used(&quoted(job.operation.name)),
         ("input", "path") => used(&quoted(job.input.map_or("rows.csv", |input| &input.path))),
@@ -131,8 +149,10 @@ fn setting(job: &NewJob<'_>, key: &JobKey) -> KeySetting {
 
 fn comment(job: &NewJob<'_>, key: &JobKey) -> String {
     let rows = job.input.map(|input| format!("{} row{}", grouped(input.rows), if input.rows == 1 { "" } else { "s" }));
+    let is_placeholder =
+        matches!(setting(job, key), KeySetting::Used(_)) && !job.known.contains_key(&(key.section, key.name));
     let start = match (key.section, key.name, rows) {
-        ("app", "sdkappid" | "identifier" | "region", _) => "replace it with your own; ".to_owned(),
+        ("app", "sdkappid" | "identifier" | "region", _) if is_placeholder => "replace it with your own; ".to_owned(),
         ("input", "path", Some(rows)) => format!("{rows}; "),
         ("guard", "max_rejected", _) if matches!(setting(job, key), KeySetting::Unused(_)) => {
             return "default, which also allows one rejected row".to_owned();
@@ -262,7 +282,7 @@ mod tests {
 
     fn text(operation: &str, input: Option<&InputFacts>) -> String {
         let operation = operation::by_name(operation).expect("an operation");
-        job_text(&NewJob { name: "purge", operation, input })
+        job_text(&NewJob { name: "purge", operation, input, heading: INIT_HEADING, known: &KnownValues::new() })
     }
 
     #[test]

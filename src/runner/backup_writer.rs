@@ -1,15 +1,15 @@
 //! Backup files: each part is on disk before the change that it is read for.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::clock;
-use crate::domain::backup::{BackupEnd, BackupHeader, BackupLine, BackupPart};
+use crate::domain::backup::{BackupEnd, BackupFileLine, BackupHeader, BackupLine, BackupPart};
 use crate::domain::hint::Hint;
 use crate::domain::ids::RunId;
 use crate::fail_point::{self, FailPoint};
@@ -69,7 +69,8 @@ impl BackupWriter {
     /// Creates the folder, so that a session without a usable one sends nothing.
     pub fn new(run: RunId, folder: &Path, header: BackupHeader) -> Result<Self, BackupError> {
         let failed = |source| BackupError { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        // The names of the files are those of jobs and runs, and the files hold personal data.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         Ok(Self { run, folder: folder.to_owned(), header, open: None })
     }
 
@@ -84,7 +85,7 @@ impl BackupWriter {
             Some(open) => (open, Vec::new()),
             None => {
                 let mut text = Vec::new();
-                push(&mut text, &self.header);
+                push(&mut text, &BackupFileLine::Header(self.header.clone()));
                 (self.create()?, text)
             }
         };
@@ -109,7 +110,8 @@ impl BackupWriter {
     pub(super) fn finish(&mut self) -> Result<(), BackupError> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let mut text = Vec::new();
-        push(&mut text, &BackupEnd { lines: open.lines, blake3: open.hash.finalize().to_hex().to_string() });
+        let blake3 = open.hash.finalize().to_hex().to_string();
+        push(&mut text, &BackupFileLine::End(BackupEnd { lines: open.lines, blake3 }));
         open.write(&text).map(drop).map_err(|source| BackupError { path: open.path.clone(), source })
     }
 
@@ -137,7 +139,10 @@ impl BackupWriter {
 impl OpenFile {
     /// Appends a frame with these lines. Returns where it begins, and its bytes.
     fn write(&mut self, text: &[u8]) -> io::Result<(u64, Vec<u8>)> {
-        let frame = zstd::encode_all(text, LEVEL)?;
+        let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+        encoder.include_checksum(true)?;
+        encoder.write_all(text)?;
+        let frame = encoder.finish()?;
         self.file.write_all(&frame)?;
         self.file.sync_data()?;
         let first_byte = self.bytes;

@@ -141,13 +141,14 @@ fn backup_writer(job: &Job, run: &Run, endpoint: &str) -> Result<Option<BackupWr
     let Some(backup) = &job.backup else { return Ok(None) };
     let operation = run.operation()?;
     let header = BackupHeader {
-        schema: SCHEMA,
+        schema: SCHEMA.to_owned(),
         job: run.job.clone(),
         run: run.uuid.clone(),
         target: run.target.clone(),
         endpoint: endpoint.to_owned(),
-        operation: operation.name,
-        options: operation.options().map(|(option, value)| (option.name, value.name)).collect(),
+        identifier: job.app.identifier.clone(),
+        operation: operation.name.to_owned(),
+        options: operation.options().map(|(option, value)| (option.name.to_owned(), value.name.to_owned())).collect(),
         began_at: clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     };
     Ok(Some(BackupWriter::new(run.id, &backup.folder, header).map_err(RunnerError::from)?))

@@ -36,7 +36,7 @@ use crate::domain::request::account::UserId;
 use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 
 /// The longest name of a job.
-const NAME_CHARS: usize = 64;
+pub const NAME_CHARS: usize = 64;
 /// One cap for everything that an app is sent (limits page: 200 a second).
 pub const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// How a job retries that does not say so.

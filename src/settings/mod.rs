@@ -18,7 +18,8 @@ use crate::domain::job::{Job, Protection};
 pub use diagnostic::{JobFileDiagnostic, JobFileError};
 pub use env::{Credential, Env, EnvError, KeyFileError, SECRET_VARIABLES};
 pub use job_file::{
-    APP_CALLS_PER_SECOND, DEFAULT_RETRY, DEFAULT_STOP, JOB_KEYS, JobKey, check_job_name, job_schema, load_job,
+    APP_CALLS_PER_SECOND, DEFAULT_RETRY, DEFAULT_STOP, JOB_KEYS, JobKey, NAME_CHARS, check_job_name, job_schema,
+    load_job,
 };
 
 /// The queue file where neither flag nor environment names one.

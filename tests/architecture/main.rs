@@ -21,7 +21,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 28] = [
+const MODULES: [(&str, &[&str]); 29] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -51,6 +51,8 @@ const MODULES: [(&str, &[&str]); 28] = [
     ("conformance", &["domain"]),
     // The texts of a first job.
     ("init", &["domain", "input", "settings"]),
+    // Jobs that put back what a run with a backup removed.
+    ("restore", &["domain", "api", "fail_point", "init", "report", "settings"]),
     (
         "session",
         &[
@@ -78,8 +80,8 @@ const MODULES: [(&str, &[&str]); 28] = [
     (
         "commands",
         &[
-            "domain", "clock", "doctor", "init", "intake", "loading", "queue", "api", "export", "report", "runner",
-            "session", "settings", "stderr", "stdout", "cli", "log", "notify",
+            "domain", "clock", "doctor", "init", "intake", "loading", "queue", "api", "export", "report", "restore",
+            "runner", "session", "settings", "stderr", "stdout", "cli", "log", "notify",
         ],
     ),
     // What unit tests of several modules share.

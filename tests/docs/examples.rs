@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 34] = [
+const NOT_RUN: [(&str, &str, &str); 36] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -30,6 +30,8 @@ const NOT_RUN: [(&str, &str, &str); 34] = [
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
     ("docs/guides/back-up.md", "zstd -dc backups/*.jsonl.zst | head", "it needs a finished run"),
     ("docs/guides/back-up.md", BACKUPS, "it needs a finished run"),
+    ("docs/guides/back-up.md", RESTORE, "it needs a finished run"),
+    ("docs/guides/back-up.md", "imbulk plan unfriend-restore/friends.toml", "it needs a finished run"),
     (
         "docs/guides/compare-with-your-server.md",
         "imbulk doctor purge.toml --conformance > profile.json",
@@ -73,6 +75,7 @@ const INSTALL: &str = "sudo install -m 755 ~/.cargo/bin/imbulk /usr/local/bin/im
 const KEY: &str = "sudo -u cleanup sh -c 'umask 077; cat > /srv/cleanup/secret.key'";
 const FORGET: &str = "imbulk forget --run purge-trial-accounts --execute";
 const BACKUPS: &str = "sqlite3 imbulk.db 'SELECT file, first_byte, bytes, lines, blake3 FROM backup'";
+const RESTORE: &str = "imbulk restore backups/unfriend-0190e8b0-*.jsonl.zst";
 const JQ: &str = "it needs the program jq";
 const OTHER_PROCESS: &str = "it needs a run that another process is sending";
 const VERIFY: &str = "imbulk verify purge-trial-accounts --sample 10000";

@@ -25,6 +25,7 @@ mod online;
 mod operations;
 mod outputs;
 mod plans;
+mod restoring;
 mod results_check_selftest;
 mod round_trip;
 mod sending;

@@ -38,6 +38,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         (_, "log_file") => "run.log",
         (_, "log_format") => "json",
         (_, "verbose" | "json" | "watch")
+        | ("restore", "incomplete")
         | ("run", "execute" | "yes" | "sandbox" | "again" | "resume")
         | ("forget", "execute" | "yes") => "",
         ("forget", "older_than") => "90d",
@@ -52,6 +53,8 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("init", "from") => "job.csv",
         ("man", "subcommand") => "run",
         ("man", "output") => "pages",
+        ("restore", "backup") => "backup.jsonl.zst",
+        ("restore", "output") => "restored",
         ("results", "outcome") => "failed,in_doubt",
         ("results", "format") => "jsonl",
         ("results", "output") => "results.jsonl",

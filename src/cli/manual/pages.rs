@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 17] = [
+pub const ALL: [&Manual; 18] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -15,6 +15,7 @@ pub const ALL: [&Manual; 17] = [
     &RESULTS,
     &RETRY,
     &VERIFY,
+    &RESTORE,
     &FORGET,
     &EXPLAIN,
     &SANDBOX,
@@ -270,6 +271,32 @@ pub const VERIFY: Manual = Manual {
         HALTED,
         STOPPED,
         IN_USE,
+    ],
+};
+
+/// `imbulk restore`
+pub const RESTORE: Manual = Manual {
+    name: "restore",
+    examples: &[
+        ("imbulk restore backups/unfriend-0190e8b0-*.zst", "write the jobs"),
+        ("imbulk plan unfriend-restore/friends.toml", "show what would be sent"),
+        ("imbulk run unfriend-restore/friends.toml --execute", "send it"),
+    ],
+    notes: &[Note {
+        title: "Queue",
+        text: "If the queue has the run, it proves files whose session was killed. It is only read.",
+        rows: &[],
+    }],
+    files: &[
+        ("JOB-restore/accounts.toml, friends.toml", "the jobs; run the accounts first"),
+        ("JOB-restore/accounts.jsonl, friends.jsonl", "their rows"),
+        QUEUE_FILE,
+    ],
+    environment: &[QUEUE],
+    exits: &[
+        (Exit::Done, "written"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, the backup is damaged, incomplete or empty, or the folder exists"),
     ],
 };
 
