@@ -292,6 +292,7 @@ fn night(requests: &[Request]) -> u64 {
     tally[Outcome::Pending] = requests.len() as u64 * 100;
     let job = ScheduledJob {
         priority: 0,
+        sdkappid: None,
         run: RunId::new(1),
         operation: accounts(),
         preparations: imbulk::domain::operation::Preparations::default(),

@@ -215,7 +215,7 @@ pub enum SchemaName {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RunArgs {
-    /// Job files; several jobs share the call limits of one app
+    /// Job files; jobs of one app share its call limits
     #[arg(required = true, value_name = "JOB")]
     pub jobs: Vec<PathBuf>,
     /// Send; without it, only the plan is shown

@@ -181,11 +181,10 @@ fn a_folder_named_like_a_pattern_stays_a_folder_in_front_of_a_glob() {
 
 #[test]
 fn the_environment_overrides_the_app_of_the_job_file() {
-    let env = Env::from_lookup(|name| match name {
-        "IMBULK_SDKAPPID" => Some("42".into()),
-        "IMBULK_ENDPOINT" => Some("http://127.0.0.1:9".into()),
-        _ => None,
-    });
+    let env = Env::of_variables([
+        ("IMBULK_SDKAPPID".into(), "42".into()),
+        ("IMBULK_ENDPOINT".into(), "http://127.0.0.1:9".into()),
+    ]);
     let job = load_job(Path::new("jobs/account-delete.toml"), &env.expect("good")).expect("loads");
     assert_eq!(job.app.sdkappid.map(Into::into), Some(42_u64));
     assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:9".to_owned())));

@@ -35,7 +35,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
     };
     match &args.output {
         Some(file) => {
-            refuse_used_file(file, &reader, env.secret_key_file()).await?;
+            refuse_used_file(file, &reader, env.secret_key_files()).await?;
             let _shown = shown();
             let fill = async |out: &mut _| export::write(&reader, &run, options, out).await;
             atomic_file(file, PRIVATE, fill).await?;

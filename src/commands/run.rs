@@ -12,7 +12,7 @@ use crate::domain::run_choice::Rerun;
 use crate::notify::Notifier;
 use crate::report::notification::Notification;
 use crate::session::{self, RunLog, RunOptions, ServiceManager};
-use crate::settings::{self, Env};
+use crate::settings::Env;
 use crate::stderr::tell;
 
 /// Sends, or shows the plan if neither `--execute` nor `--sandbox` is given.
@@ -32,7 +32,7 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     let mut results = session::results_of(&jobs);
     // A rehearsal in the sandbox says nothing of the job's app.
     let notifier =
-        (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), &settings::SECRET_VARIABLES));
+        (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), env.secret_variables()));
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
     let done = Box::pin(session::run(options, env, queue, log, &manager, &mut results)).await.map_err(Error::from);
     manager.stop();

@@ -1,5 +1,6 @@
 //! `imbulk sandbox`
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use super::error::Error;
@@ -16,7 +17,11 @@ use imbulk_sandbox::{App, Caps, Config, Latency, Profile, Sandbox, World};
 pub(super) async fn sandbox(args: &cli::SandboxArgs, env: &Env) -> Result<Exit, Error> {
     let profile = args.profile.as_deref().map(profile).transpose()?.unwrap_or_default();
     let config = Config {
-        app: App { sdkappid: args.sdkappid, admins: vec![args.identifier.clone()], key: env.secret_key()? },
+        app: App {
+            sdkappid: args.sdkappid,
+            admins: vec![args.identifier.clone()],
+            key: env.secret_key(NonZeroU64::new(args.sdkappid))?,
+        },
         caps: Caps::default(),
         latency: Latency { fixed: args.latency.unsigned_abs(), jitter: args.jitter.unsigned_abs() },
         faults: args.faults.clone(),

@@ -21,7 +21,7 @@ pub(super) fn usersig(args: &cli::UsersigArgs, env: &Env) -> Result<Exit, Error>
         None => env.over(App::default()),
     };
     let (sdkappid, identifier) = identity(&app)?;
-    match credentials(env)? {
+    match credentials(env, Some(sdkappid))? {
         Credentials::Key(key) => super::print(sign(&key, sdkappid, &identifier, clock::now(), VALID).expose()),
         Credentials::Signature(usersig) => super::print(usersig.expose()),
     }

@@ -27,8 +27,8 @@ pub struct Job {
     pub input: InputSettings,
     /// The app, as the environment and the job file name it. Only the sandbox works without one.
     pub app: App,
-    /// The admin account of the job file, if the environment names another one. It stays protected.
-    pub replaced_admin: Option<String>,
+    /// The app as the job file names it, whatever the environment says. Its admin stays protected.
+    pub app_in_file: App,
     /// Limits of the rate and of requests in flight.
     pub limits: Limits,
     /// When a request is sent again.

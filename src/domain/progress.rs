@@ -1,6 +1,7 @@
 //! The facts that are shown while rows are loaded and sent: what is done, how fast, and what limits the speed.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::bottleneck::Bottleneck;
@@ -74,8 +75,11 @@ pub struct ProgressSnapshot {
     pub in_flight: u64,
     /// The highest number of calls per second that the limits allow.
     pub cap: u32,
-    /// What limits the speed; none while rows are loaded or requests are fetched.
+    /// What limits the speed; none while rows are loaded or requests are fetched. Of several apps, that of the app with
+    /// the most rows left.
     pub bottleneck: Option<Bottleneck>,
+    /// This app, if the session has several and something else limits another one.
+    pub slowest_app: Option<NonZeroU64>,
     /// The state of which changes are reported. While loading, nothing of it changes.
     pub state: SessionState,
 }

@@ -58,6 +58,11 @@ impl TargetKind {
     }
 }
 
+/// The SDKAppID in the name of a target; none for the sandbox.
+pub fn sdkappid_of(name: &str) -> Option<NonZeroU64> {
+    name.split(' ').next().and_then(|number| number.parse().ok())
+}
+
 /// Whether the value of `--target` means the target with this name.
 pub fn is_meant(name: &str, asked: &str) -> bool {
     name == asked || asked == LOOPBACK && TargetKind::of_name(name) == TargetKind::Loopback
@@ -88,6 +93,8 @@ mod tests {
         for kind in [TargetKind::Sandbox, TargetKind::Loopback, TargetKind::RealApp] {
             let name = kind.name(NonZeroU64::new(1_400_000_001));
             assert_eq!(TargetKind::of_name(&name), kind, "{name}");
+            let app = NonZeroU64::new(1_400_000_001).filter(|_| kind != TargetKind::Sandbox);
+            assert_eq!(sdkappid_of(&name), app);
             assert_eq!(is_meant(&name, LOOPBACK), kind == TargetKind::Loopback, "{name}");
             assert!(is_meant(&name, &name) && !is_meant(&name, "7"), "{name}");
         }

@@ -27,9 +27,13 @@ const BEGINNINGS: [(&[u8], &str); 5] = [
 
 /// Refuses an output that is a file of the queue, a ledger, the secret key, or an input, job file or protected list
 /// of a run.
-pub async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), ExportError> {
+pub async fn refuse_used_file(
+    output: &Path,
+    reader: &Reader,
+    mut keys: impl Iterator<Item = &Path>,
+) -> Result<(), ExportError> {
     let target = resolve(output);
-    let what = match key.filter(|key| is_same(&target, key)) {
+    let what = match keys.find(|key| is_same(&target, key)) {
         Some(_) => Some("the file with the secret key".to_owned()),
         None => used_file(&target, reader).await?,
     };

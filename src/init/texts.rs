@@ -34,6 +34,8 @@ IMBULK_SECRET_KEY=
 # IMBULK_SECRET_KEY_FILE=/etc/imbulk/key
 # or a UserSig in place of the key; it cannot be renewed
 # IMBULK_USERSIG=
+# of several apps, each has its own: append _ and the SDKAppID to the name
+# IMBULK_SECRET_KEY_1400000001=
 
 # override [app] of the job file
 # IMBULK_SDKAPPID=1400000001

@@ -19,7 +19,7 @@ pub(super) struct UserCommand {
     /// The folder of the job file, in which it runs.
     folder: PathBuf,
     /// Variables of the environment that it does not get.
-    secrets: &'static [&'static str],
+    secrets: Vec<String>,
 }
 
 /// Kills the processes of a command, unless it has ended.
@@ -36,18 +36,18 @@ impl Drop for Group {
 
 impl UserCommand {
     /// The command that a job names.
-    pub(super) fn of(notify: &Notify, secrets: &'static [&'static str]) -> Option<Self> {
+    pub(super) fn of(notify: &Notify, secrets: &[String]) -> Option<Self> {
         let (program, arguments) = notify.command.split_first()?;
         // A job file in the current folder has the folder "".
         let folder = std::path::absolute(Path::new(".").join(&notify.folder)).ok()?;
-        Some(Self { program: program.clone(), arguments: arguments.to_vec(), folder, secrets })
+        Some(Self { program: program.clone(), arguments: arguments.to_vec(), folder, secrets: secrets.to_vec() })
     }
 
     /// Starts it, writes `input` to it, and waits for its end. If the future is dropped before, it is killed.
     pub(super) async fn run(self, input: Vec<u8>) -> Result<(), Message> {
         let mut command = Command::new(program(&self.program, &self.folder));
         command.args(&self.arguments).current_dir(&self.folder);
-        for secret in self.secrets {
+        for secret in &self.secrets {
             command.env_remove(secret);
         }
         // Standard output belongs to the summary.

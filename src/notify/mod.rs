@@ -27,14 +27,14 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 pub struct Notifier {
     proxies: Arc<Proxies>,
     /// Variables of the environment that the commands of the user do not get.
-    secrets: &'static [&'static str],
+    secrets: Vec<String>,
     /// The pings of the start, which may not have arrived yet.
     started: JoinSet<()>,
 }
 
 impl Notifier {
     /// Reports the start, without waiting.
-    pub fn start(jobs: &[JobResult], proxies: Proxies, secrets: &'static [&'static str]) -> Self {
+    pub fn start(jobs: &[JobResult], proxies: Proxies, secrets: Vec<String>) -> Self {
         let proxies = Arc::new(proxies);
         let mut started = JoinSet::new();
         for url in jobs.iter().filter_map(ping_url) {
@@ -70,7 +70,7 @@ impl Notifier {
             let kind = if notification.success { PingKind::Success } else { failure };
             running.spawn(ping(url, kind, ping_text(notification), Arc::clone(&self.proxies)));
         }
-        if let Some(command) = UserCommand::of(&job.notify, self.secrets) {
+        if let Some(command) = UserCommand::of(&job.notify, &self.secrets) {
             let json = serde_json::to_vec(notification).unwrap_or_default();
             running.spawn(async move { warn("notify.command", command.run(json).await) });
         }

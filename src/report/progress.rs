@@ -108,8 +108,9 @@ impl ProgressView<'_> {
             }
             Phase::Sending => Some(calls_of_cap(*rates, now.cap)),
         };
-        let long = now.bottleneck.as_ref().map(bottleneck_text);
-        let short = now.bottleneck.as_ref().map(bottleneck_in_short);
+        let of_app = |text: String| now.slowest_app.map_or_else(|| text.clone(), |app| format!("{app}: {text}"));
+        let long = now.bottleneck.as_ref().map(bottleneck_text).map(of_app);
+        let short = now.bottleneck.as_ref().map(bottleneck_in_short).map(of_app);
         let all = |rows: &str, items: Option<&str>, bottleneck: &Option<String>| {
             let parts = [calls.clone(), Some(rows.to_owned()), items.map(str::to_owned), bottleneck.clone()];
             parts.into_iter().flatten().collect()
@@ -265,6 +266,7 @@ mod tests {
             in_flight: 8,
             cap: 100,
             bottleneck: Some(Bottleneck::Cap { calls_per_second: 100 }),
+            slowest_app: None,
             state: SessionState::default(),
         }
     }

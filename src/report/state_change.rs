@@ -10,12 +10,12 @@ use super::progress::phase_text;
 use super::stop_message::stop_message;
 use super::text::{count, counted, duration, visible};
 use crate::domain::schedule::{CloseFuse, JobNo};
-use crate::domain::state_change::StateChange;
+use crate::domain::state_change::{AppChange, StateChange};
 
 /// A change as the line that is written above the progress, with its time. `in_flight`: the calls that are waited for
 /// once the session stops, and `end_within` how long they may take.
 pub fn line_above_progress(
-    change: &StateChange,
+    change: &AppChange,
     jobs: &[&str],
     in_flight: u64,
     end_within: Duration,
@@ -23,8 +23,8 @@ pub fn line_above_progress(
 ) -> String {
     let time = now.strftime("%H:%M:%S");
     let text = state_change_text(change, jobs);
-    match change {
-        StateChange::Stopping(_) if in_flight > 0 && !others_go_on(change, jobs) => {
+    match &change.change {
+        StateChange::Stopping(_) if in_flight > 0 && others_that_go_on(change, jobs).is_empty() => {
             let calls = counted(in_flight, "call", "calls");
             let latest = now.checked_add(end_within).unwrap_or_else(|_| now.clone()).strftime("%H:%M:%S").to_string();
             format!(
@@ -46,14 +46,24 @@ pub fn line_above_progress(
     }
 }
 
-/// Whether a change stops one of several jobs.
-fn others_go_on(change: &StateChange, jobs: &[&str]) -> bool {
-    jobs.len() > 1 && change.only_job().is_some()
+/// The end of a line about a stop: the jobs that go on, if it is known that some do.
+fn others_that_go_on(AppChange { app, change }: &AppChange, jobs: &[&str]) -> &'static str {
+    match (change.only_job(), app) {
+        (Some(_), _) if jobs.len() > 1 => "; the other jobs go on",
+        (None, Some(_)) => "; the jobs of other apps go on",
+        (Some(_) | None, _) => "",
+    }
 }
 
-/// A change in one line. If several jobs run together, it names the job that it concerns.
-pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
-    match change {
+/// A change in one line. If several jobs run together, it names the job that it concerns, and the app if the jobs are
+/// of several apps.
+pub fn state_change_text(change: &AppChange, jobs: &[&str]) -> String {
+    let app = change.app.map_or_else(String::new, |app| format!("app {app}: "));
+    app + &text(change, jobs)
+}
+
+fn text(app_change: &AppChange, jobs: &[&str]) -> String {
+    match &app_change.change {
         StateChange::PhaseBegun(phase) => format!("{}: begun", phase_text(*phase)),
         StateChange::PhaseEnded { phase, took } => format!("{}: ended after {}", phase_text(*phase), duration(*took)),
         StateChange::Throttled { calls_per_second } => {
@@ -78,7 +88,7 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
         }
         StateChange::UserSigRenewed { code: None } => "the UserSig was old: made a new one".to_owned(),
         StateChange::Stopping(reason) => {
-            let others = if others_go_on(change, jobs) { "; the other jobs go on" } else { "" };
+            let others = others_that_go_on(app_change, jobs);
             format!("stopping: {}{others}", visible(&stop_message(reason, jobs).text))
         }
     }
@@ -101,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_change_is_one_line_and_names_its_cause() {
-        let text = |change| state_change_text(&change, &["purge"]);
+        let text = |change: StateChange| state_change_text(&change.into(), &["purge"]);
         let took = Duration::from_secs(65);
         assert_eq!(text(StateChange::PhaseBegun(Phase::Sending)), "sending: begun");
         assert_eq!(
@@ -129,7 +139,7 @@ mod tests {
         let fuse = StateChange::Stopping(StopReason::Fuse { job: 1, failed: 8, ended: 10 });
         let now = Zoned::new(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
         assert_eq!(
-            line_above_progress(&fuse, &["purge", "friends"], 3, Duration::from_secs(9), &now),
+            line_above_progress(&fuse.into(), &["purge", "friends"], 3, Duration::from_secs(9), &now),
             "00:00:00 stopping: friends: stop.failed_share (the fuse): 8 of 10 items of this session failed; the other \
              jobs go on"
         );
@@ -137,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_canary_names_its_job_only_among_several() {
-        let passed = StateChange::CanaryPassed { job: 1 };
+        let passed = StateChange::CanaryPassed { job: 1 }.into();
         assert_eq!(state_change_text(&passed, &["purge", "friends"]), "friends: the canary passed");
         assert_eq!(state_change_text(&passed, &["purge"]), "the canary passed");
     }

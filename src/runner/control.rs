@@ -43,11 +43,6 @@ impl RunControl {
     pub(super) fn pause(&self, job: JobNo) -> Option<&RunPause> {
         self.jobs[job].pause.as_ref()
     }
-
-    /// The first pause.
-    pub(super) fn any_pause(&self) -> Option<&RunPause> {
-        self.jobs.iter().find_map(|job| job.pause.as_ref())
-    }
 }
 
 impl Runner<'_> {
@@ -112,8 +107,9 @@ impl Runner<'_> {
         }
         let from = std::mem::replace(&mut self.control.jobs[job].rate, rate);
         let operation = self.jobs[job].scheduled.operation.name;
-        // Jobs of the same operation share the limit of its command: the lowest rate counts.
-        let shares = |job: &RunnerJob| job.scheduled.operation.name == operation;
+        // Jobs of the same operation share the limit of its command in their app: the lowest rate counts.
+        let app = self.jobs[job].scheduled.sdkappid;
+        let shares = |job: &RunnerJob| job.scheduled.operation.name == operation && job.scheduled.sdkappid == app;
         let rates = self.jobs.iter().zip(&self.control.jobs).filter(|(job, _)| shares(job));
         let lowest = rates.map(|(_, control)| control.rate).min().unwrap_or(rate);
         self.jobs[job].set_cap(lowest);

@@ -48,7 +48,7 @@ impl Runner<'_> {
         for job in 0..self.jobs.len() {
             let rates = self.rates(job, now.elapsed);
             if is_due {
-                self.store_heartbeat(job, rates, now);
+                self.store_heartbeat(job, rates);
             }
         }
         if is_due {
@@ -70,8 +70,9 @@ impl Runner<'_> {
         meter.rates(&ProgressSnapshot { elapsed, units, calls, ..ProgressSnapshot::default() })
     }
 
-    fn store_heartbeat(&mut self, job: JobNo, rates: Rates, now: &ProgressSnapshot) {
+    fn store_heartbeat(&mut self, job: JobNo, rates: Rates) {
         let pause = self.control.pause(job).cloned().map(Bottleneck::Pause);
+        let app = &self.apps[self.schedule.app_of(job)];
         let heartbeat = Heartbeat {
             at: clock::now().as_millisecond(),
             pid: std::process::id(),
@@ -80,8 +81,8 @@ impl Runner<'_> {
             calls: self.calls[job].counts().calls,
             rates,
             in_flight: self.schedule.in_flight(job) as u64,
-            median_latency: self.latencies.median(),
-            bottleneck: pause.or_else(|| now.bottleneck.clone()),
+            median_latency: app.latencies.median(),
+            bottleneck: pause.or_else(|| app.bottleneck.clone()),
         };
         let run = self.jobs[job].scheduled.run;
         self.recorder.write(Change::StoreHeartbeat { run, heartbeat }, false);

@@ -27,10 +27,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::api::{Client, Renewal};
 use crate::domain::call_counts::{CallCounter, CallCounts};
 use crate::domain::change::{Change, Changed};
-use crate::domain::heartbeat::Rates;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::{RequestId, RunId};
-use crate::domain::progress::{LatencyMeter, ProgressSnapshot, RateMeter};
+use crate::domain::progress::ProgressSnapshot;
 use crate::domain::rate_limit::Cap;
 use crate::domain::request::{AccountKeys, CallKind, Request};
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
@@ -40,6 +39,7 @@ use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{
     Action, End, Event, JobNo, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
 };
+use crate::domain::session_state::AppStop;
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 pub use backup_writer::{BackupError, BackupWriter};
@@ -47,6 +47,7 @@ use control::RunControl;
 pub use deadline::Deadline;
 use heartbeat::Heartbeats;
 use ledger_watch::LedgerState;
+use progress::AppMeter;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
 use sender::{HoldBack, Sender};
@@ -227,8 +228,13 @@ enum Inbound {
         request: RequestId,
         at: Instant,
     },
-    /// The end of a call, and how long the call took.
-    Replied(Event, Duration),
+    /// The end of a call.
+    Replied {
+        job: JobNo,
+        event: Event,
+        /// How long the call took.
+        took: Duration,
+    },
     Broken(RunnerError),
 }
 
@@ -254,7 +260,7 @@ pub async fn drive(
     let calls = jobs.iter().map(|_| CallCounter::default()).collect();
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.scheduled.tally)).sum();
-    let scheduled = jobs.iter().map(|job| job.scheduled.clone()).collect();
+    let schedule = Schedule::new(jobs.iter().map(|job| job.scheduled.clone()).collect(), seed);
     let heartbeats = Heartbeats::new(&jobs);
     let hold_back = jobs.iter().map(|_| HoldBack::new(signals.first())).collect();
     signals.set_driving(true);
@@ -263,7 +269,8 @@ pub async fn drive(
         ledger: LedgerState::default(),
         control,
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, wal_reported: 0 },
-        schedule: Schedule::new(scheduled, seed),
+        apps: schedule.app_numbers().map(|_| AppMeter::default()).collect(),
+        schedule,
         deadlines,
         ended_by: vec![None; jobs.len()],
         jobs,
@@ -275,11 +282,7 @@ pub async fn drive(
         started: Instant::now(),
         calls,
         done_before,
-        meter: RateMeter::default(),
-        rates: Rates::default(),
-        latencies: LatencyMeter::default(),
         heartbeats,
-        refused_usersig: None,
     };
     let driven = runner.run(recovered, watch).await;
     // Also after an error: what follows must end within a limited time once a signal came.
@@ -305,13 +308,9 @@ struct Runner<'a> {
     calls: Vec<CallCounter>,
     /// Rows that had their outcome before this session.
     done_before: u64,
-    meter: RateMeter,
-    /// The rates of the last snapshot.
-    rates: Rates,
-    latencies: LatencyMeter,
+    /// What is measured of each app.
+    apps: Vec<AppMeter>,
     heartbeats: Heartbeats,
-    /// The generation of the UserSig that the API refused last, and the code of the refusal.
-    refused_usersig: Option<(u64, i64)>,
     /// What ends each run, as far as it is stored.
     ended_by: Vec<Option<EndedBy>>,
 }
@@ -399,8 +398,9 @@ impl Runner<'_> {
                     self.calls[job].begun(at.saturating_duration_since(self.started));
                     self.handle(Event::Sent { job, request });
                 }
-                Inbound::Replied(event, took) => {
-                    self.latencies.add(took);
+                Inbound::Replied { job, event, took } => {
+                    let app = self.schedule.app_of(job);
+                    self.apps[app].latencies.add(took);
                     self.handle(event);
                 }
                 Inbound::Broken(RunnerError::Ledger(error)) => self.lose_ledger(error),
@@ -466,9 +466,14 @@ impl Runner<'_> {
     }
 
     /// Why jobs stop, each reason once.
-    fn stops(&self) -> Vec<StopReason> {
-        let reasons: BTreeSet<_> = (0..self.jobs.len()).filter_map(|job| self.schedule.stop_of(job)).collect();
-        reasons.into_iter().cloned().collect()
+    fn stops(&self) -> Vec<AppStop> {
+        let stop = |job| {
+            let reason = self.schedule.stop_of(job)?;
+            let app = self.schedule.named_app(self.schedule.app_of(job)).filter(|_| reason.concerns_app());
+            Some((app, reason))
+        };
+        let stops: BTreeSet<_> = (0..self.jobs.len()).filter_map(stop).collect();
+        stops.into_iter().map(|(app, reason)| AppStop { app, reason: reason.clone() }).collect()
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -537,7 +542,10 @@ impl Runner<'_> {
 
     fn renew(&mut self, job: JobNo, generation: u64, code: i64, fallback: RenewFallback) {
         match self.jobs[job].client.renew(generation) {
-            Renewal::Renewed => self.refused_usersig = Some((generation, code)),
+            Renewal::Renewed => {
+                let app = self.schedule.app_of(job);
+                self.apps[app].refused_usersig = Some((generation, code));
+            }
             Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, fallback }),
         }
     }

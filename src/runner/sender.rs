@@ -11,7 +11,7 @@ use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
 use crate::domain::response::answer::Answer;
 use crate::domain::response::call_result::CallResult;
-use crate::domain::schedule::{Event, JobNo, StopReason, StopSignal};
+use crate::domain::schedule::{Event, JobNo, StopSignal};
 use crate::rate_limiter::{CommandLimiter, NoPermit};
 
 /// Whether requests that were not sent yet are held back: after the first signal, even before the loop handles it, and
@@ -76,7 +76,7 @@ impl Sender {
         let permit = match permit {
             Ok(permit) => permit,
             Err(NoPermit::DayUsedUp(day)) => {
-                self.tell(Event::Stop(StopReason::CallsPerDay(day)));
+                self.tell(Event::DayUsedUp { job: self.job, day });
                 return self.tell(Event::HeldBack(self.request));
             }
             Err(NoPermit::Ledger(error)) => {
@@ -92,7 +92,7 @@ impl Sender {
         // The limiter allows the call from here on, so the time is taken here and not where the loop reads it.
         let begun = Inbound::Begun { job: self.job, request: self.request, at: Instant::now() };
         let _over = self.to_loop.send(begun);
-        let Self { request, path, attempt, body, client, to_loop, .. } = self;
+        let Self { job, request, path, attempt, body, client, to_loop, .. } = self;
         let call = client.call(path, body).await;
         if enabled!(Level::DEBUG) {
             log_call(request, path, attempt, &call);
@@ -103,7 +103,8 @@ impl Sender {
             CallResult::NotSent(_) | CallResult::UntrustedServer(_) => permit.not_sent(),
             CallResult::NoAnswer(_) => permit.unanswered(),
         }
-        let _over = to_loop.send(Inbound::Replied(Event::Replied { request, result, generation }, took));
+        let event = Event::Replied { request, result, generation };
+        let _over = to_loop.send(Inbound::Replied { job, event, took });
     }
 
     fn tell(&self, event: Event) {

@@ -13,9 +13,21 @@ pub(super) fn is_at_a_terminal() -> bool {
     std::io::stdin().is_terminal() || std::io::stderr().is_terminal()
 }
 
-/// Shows the text and asks for the SDKAppID. Any other answer, or a signal, is an error, and nothing is sent.
-pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), SessionError> {
-    let question = format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:");
+/// Shows the text and asks for the SDKAppID of each app. Any other answer, or a signal, is an error, and nothing is
+/// sent.
+pub(super) async fn ask(apps: &[NonZeroU64], what: &str, signals: &mut Signals) -> Result<(), SessionError> {
+    for (at, app) in apps.iter().enumerate() {
+        let question = match (at, apps) {
+            (0, [_only]) => format!("{what}this cannot be undone; type the SDKAppID ({app}) to send it:"),
+            (0, _) => format!("{what}this cannot be undone, in {} apps; type the SDKAppID {app}:", apps.len()),
+            _ => format!("type the SDKAppID {app} as well; nothing is sent before all are typed:"),
+        };
+        ask_for(*app, question, signals).await?;
+    }
+    Ok(())
+}
+
+async fn ask_for(sdkappid: NonZeroU64, question: String, signals: &mut Signals) -> Result<(), SessionError> {
     let typed = tokio::select! {
         biased;
         signal = signals.next() => return Err(SessionError::Interrupted(signal)),

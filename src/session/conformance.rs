@@ -61,7 +61,7 @@ pub enum Consent {
 pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Consent) -> Result<Profile, SessionError> {
     let job = load_job(file, env)?;
     let jobs = std::slice::from_ref(&job);
-    let mut target = if is_sandbox { Target::sandbox(jobs).await? } else { Target::of(jobs, env)? };
+    let mut target = if is_sandbox { Target::sandbox(jobs).await? } else { Target::of_job(&job, env)? };
     let mut signals = Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?;
     let accounts = TestAccounts::new(rand::random());
     if target.is_real() && consent == Consent::Ask {
@@ -74,7 +74,7 @@ pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Cons
             target.sdkappid,
             accounts.prefix()
         );
-        confirm::ask(target.sdkappid, &what, &mut signals).await?;
+        confirm::ask(&[target.sdkappid], &what, &mut signals).await?;
     }
     let user = target.user();
     let measured = examined(&target, &job, &accounts, &mut signals).await;

@@ -60,7 +60,7 @@ pub async fn examine(file: &Path, env: &Env, queue: &Path, target: Examined) -> 
             let can_sign = doctor::is_usable(&known);
             findings.extend(known);
             if can_sign {
-                match Target::of(std::slice::from_ref(&job), env) {
+                match Target::of_job(&job, env) {
                     Ok(mut target) => {
                         findings.extend(call(&target, &job).await);
                         if let Some(user) = target.user() {
@@ -146,10 +146,10 @@ fn signer(job: &Job, env: &Env) -> Vec<Finding> {
         Err(error) => return vec![Finding::of("app", &error)],
     };
     let mut findings = vec![Finding::ok("app", format!("{sdkappid}, signed by {identifier}"))];
-    match (credentials(env), env.credential()) {
+    match (credentials(env, Some(sdkappid)), env.credential(Some(sdkappid))) {
         (Err(error), _) => findings.push(Finding::of("credentials", &error)),
         (Ok(credentials), known) => {
-            let variable = known.ok().flatten().map_or("", |credential| credential.variable());
+            let variable = known.ok().flatten().map_or_else(String::new, |credential| credential.variable);
             findings.push(Finding::ok("credentials", format!("{variable} is set")));
             if let Credentials::Signature(usersig) = credentials {
                 findings.push(doctor::given_usersig(usersig.claims(), sdkappid, identifier.as_str(), clock::now()));

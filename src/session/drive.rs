@@ -1,6 +1,7 @@
 //! Drives the runs of the jobs until they are finished or a stop ends the session.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ use crate::domain::schedule::{End, QUARANTINE, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
+use crate::rate_limiter::LedgerUser;
 use crate::report::control::pause_message;
 use crate::report::input::Input;
 use crate::report::job_result::JobResult;
@@ -66,21 +68,20 @@ pub async fn run(
     if let Some(due) = deadlines.iter().map(Deadline::due).min() {
         tell(format!("until {}", moment_ahead(due, &clock::local_now())));
     }
-    let target = if options.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
-    if let Some(proxy) = target.proxy() {
-        tell(format!("calls go through the proxy {proxy}"));
-    }
-    if target.is_real() {
-        jobs.iter().try_for_each(|job| jobs::check_protection(job, &job.operation))?;
-    }
+    let targets = if options.sandbox { vec![Target::sandbox(&jobs).await?] } else { Target::of(&jobs, env)? };
+    let proxies: BTreeSet<String> = targets.iter().filter_map(Target::proxy).map(ToString::to_string).collect();
+    proxies.iter().for_each(|proxy| tell(format!("calls go through the proxy {proxy}")));
     let mut inputs = Vec::new();
     for job in jobs {
         let settings = if options.sandbox { TargetSettings::sandbox(&job) } else { TargetSettings::of(&job, env)? };
+        if settings.is_real() {
+            jobs::check_protection(&job, &job.operation)?;
+        }
         inputs.push(jobs::with_protected(job, settings)?);
     }
     let mut session = Session {
         inputs,
-        target,
+        targets,
         signals: Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
@@ -97,9 +98,9 @@ pub async fn run(
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
     let driven = session.drive(queue, options.rerun).await;
     // The summaries are printed also if a later step failed.
-    let user = session.target.user();
+    let users: Vec<LedgerUser> = session.targets.iter_mut().filter_map(Target::user).collect();
     let exit = session.end();
-    if let Some(user) = user {
+    for user in users {
         user.leave().await;
     }
     let exit = exit?;
@@ -116,7 +117,8 @@ pub(super) fn leave(why: &str) {
 
 struct Session<'a> {
     inputs: Vec<JobInput>,
-    target: Target,
+    /// One for each app, or a sandbox for all jobs.
+    targets: Vec<Target>,
     signals: Signals,
     deadlines: Vec<Deadline>,
     summaries: Vec<Summary>,
@@ -164,7 +166,8 @@ impl Session<'_> {
             queue.close().await?;
             return Ok(None);
         }
-        self.confirm(&mut queue, rerun).await?;
+        let targets: BTreeSet<&str> = prepared.iter().flatten().map(|it| it.run.target.as_str()).collect();
+        self.confirm(&mut queue, rerun, &targets).await?;
         let older: Vec<String> =
             prepared.iter().flatten().filter(|it| it.is_older).map(|it| it.run.job.clone()).collect();
         let mut runs = Vec::new();
@@ -185,20 +188,28 @@ impl Session<'_> {
             queue.close().await?;
             return Ok(None);
         }
-        let (client, limiter) = self.target.connect(app_cap(&runs), calls_per_day(&runs))?;
-        let (endpoint, is_real) = (self.target.endpoint(), self.target.is_real());
-        let runner_job = |run| runner_job(run, &client, &limiter, (&endpoint, is_real));
-        let runner_jobs = runs.iter().map(runner_job).collect::<Result<_, _>>()?;
+        let runner_jobs = connect(&self.targets, &runs)?;
         or_signal(&mut self.signals, begin(&mut queue, &runs)).await?;
         runs.iter().try_for_each(|run| self.log.start(run))?;
         let sending = (runner_jobs, subject(&runs)?);
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, end) = sent.await?;
         let closed = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await?;
-        let goes_on = end.ends.iter().all(leaves_others);
+        let may_go_on = jobs_that_may_go_on(&runs, &end);
         let is_done = |closed: &Closed| matches!(closed.exit, Exit::Done | Exit::DoneWithFailures);
         let done: Vec<String> =
             closed.iter().filter(|closed| is_done(closed)).map(|closed| closed.summary.figures.job.clone()).collect();
+        self.add_closed(closed);
+        self.inputs.retain(|input| [&older, &done, &may_go_on].iter().all(|jobs| jobs.contains(&input.job.name)));
+        if !self.inputs.is_empty() {
+            return Ok(Some(queue));
+        }
+        queue.close().await?;
+        Ok(None)
+    }
+
+    /// Takes the exit codes and the summaries of runs that have ended, and prints the summaries.
+    fn add_closed(&mut self, closed: Vec<Closed>) {
         let done_before = self.summaries.len();
         for Closed { exit, summary, .. } in closed {
             self.exit = self.exit.max(exit);
@@ -210,12 +221,6 @@ impl Session<'_> {
             let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
             self.not_shown = self.not_shown.take().or(shown.map_err(SessionError::io("stdout")).err());
         }
-        self.inputs.retain(|input| older.contains(&input.job.name) && done.contains(&input.job.name));
-        if goes_on && !self.inputs.is_empty() {
-            return Ok(Some(queue));
-        }
-        queue.close().await?;
-        Ok(None)
     }
 
     /// Loads or reuses the run of each job; none if the job has nothing to send. Leaves out jobs that are refused, if
@@ -270,7 +275,7 @@ impl Session<'_> {
         let prepared = prepared?;
         if let Some(Prepared { run, .. }) = &prepared {
             // A resumed run may be of another operation than the job has now.
-            if self.target.is_real() {
+            if input.target.is_real() {
                 jobs::check_protection(&input.job, &*run.operation()?)?;
             }
             let refusals = input.refusals(queue, run).await?;
@@ -307,7 +312,7 @@ impl Session<'_> {
 
     /// Shows the plan and asks for confirmation, if that is required. Nothing is loaded twice: the plan finds the runs
     /// that were prepared. If an older run goes first, it loads the current input, whose rows the question shows too.
-    async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
+    async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun, targets: &BTreeSet<&str>) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
         }
@@ -317,7 +322,9 @@ impl Session<'_> {
             text.push_str(&plan.question());
         }
         self.comparison.confirm();
-        confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
+        let is_sent_to = |target: &&Target| targets.iter().any(|name| target.is_named(name));
+        let apps: Vec<NonZeroU64> = self.targets.iter().filter(is_sent_to).map(|target| target.sdkappid).collect();
+        confirm::ask(&apps, &text, &mut self.signals).await
     }
 
     /// Reports that a run has finished this input before. Nothing is sent, and the exit code is that of the run.
@@ -340,7 +347,7 @@ impl Session<'_> {
         if self.json {
             print_json(&self.summaries).map_err(SessionError::io("stdout"))?;
         }
-        if let Some(seen) = self.target.seen() {
+        if let Some(seen) = self.targets.iter().find_map(Target::seen) {
             let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
             tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
@@ -348,12 +355,51 @@ impl Session<'_> {
     }
 }
 
-/// Whether other jobs go on after this end of a job.
+/// Whether jobs of other apps, at least, go on after this end of a job.
 fn leaves_others(end: &End) -> bool {
     match end {
-        End::Stopped(reason) => reason.only_job().is_some(),
+        End::Stopped(reason) => reason.only_job().is_some() || reason.concerns_app(),
         End::Complete => true,
     }
+}
+
+/// Whether nothing more is sent to the app of a job after this end.
+const fn stops_app(end: &End) -> bool {
+    match end {
+        End::Stopped(reason) => reason.concerns_app(),
+        End::Complete => false,
+    }
+}
+
+/// The jobs to which calls may be sent after these ends: neither the session nor their app was stopped.
+fn jobs_that_may_go_on(runs: &[SessionRun<'_>], end: &SessionEnd) -> Vec<String> {
+    if !end.ends.iter().all(leaves_others) {
+        return Vec::new();
+    }
+    let run = |it: &SessionRun<'_>| it.prepared.run.clone();
+    let stopped = runs.iter().zip(&end.ends).filter(|(_, end)| stops_app(end));
+    let stopped: BTreeSet<String> = stopped.map(|(it, _)| run(it).target).collect();
+    runs.iter().map(run).filter(|run| !stopped.contains(&run.target)).map(|run| run.job).collect()
+}
+
+/// What the runner needs of the runs: each is sent to its own target, and those of one target share its client and its
+/// limits.
+fn connect(targets: &[Target], runs: &[SessionRun<'_>]) -> Result<Vec<RunnerJob>, SessionError> {
+    let mut jobs: Vec<Option<RunnerJob>> = runs.iter().map(|_| None).collect();
+    for target in targets {
+        let is_own = |run: &SessionRun<'_>| target.is_named(&run.prepared.run.target);
+        let own: Vec<&SessionRun<'_>> = runs.iter().filter(|run| is_own(run)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let (client, limiter) = target.connect(app_cap(&own), calls_per_day(&own))?;
+        let (endpoint, is_real) = (target.endpoint(), target.is_real());
+        for (job, run) in jobs.iter_mut().zip(runs).filter(|(_, run)| is_own(run)) {
+            *job = Some(runner_job(run, &client, &limiter, (&endpoint, is_real))?);
+        }
+    }
+    let job = |job: Option<RunnerJob>| job.unwrap_or_else(|| unreachable!("a run has the target of its job"));
+    Ok(jobs.into_iter().map(job).collect())
 }
 
 /// A call in flight has ended and is recorded after this time, however the server behaves.
@@ -364,10 +410,11 @@ fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {
     let runs = || runs.iter().map(|it| &it.prepared.run);
     let operations = runs().map(|run| Ok(run.operation()?.name)).collect::<Result<BTreeSet<_>, SessionError>>()?;
     let only = operations.first().copied().filter(|_| operations.len() == 1);
+    let targets: BTreeSet<String> = runs().map(|run| target_text(&run.target)).collect();
     Ok(Subject {
         jobs: runs().map(|run| run.job.clone()).collect(),
         operation: only,
-        target: runs().next().map(|run| target_text(&run.target)).unwrap_or_default(),
+        target: targets.into_iter().collect::<Vec<_>>().join(", "),
         runs: runs().map(|run| run.uuid.clone()).collect(),
     })
 }
@@ -394,10 +441,10 @@ pub(super) async fn send(
         progress.show(Phase::Sending, snapshot);
         manager.progress(Phase::Sending, snapshot);
     };
-    log.change(&StateChange::PhaseBegun(Phase::Sending));
+    log.change(&StateChange::PhaseBegun(Phase::Sending).into());
     let (queue, end) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
     manager.sent();
-    log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: end.elapsed });
+    log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: end.elapsed }.into());
     drop(progress);
     Ok((queue, end))
 }
@@ -411,14 +458,14 @@ async fn close_all(
     log: &mut RunLog,
 ) -> Result<Vec<Closed>, SessionError> {
     let begun = Instant::now();
-    log.change(&StateChange::PhaseBegun(Phase::FinalCheck));
+    log.change(&StateChange::PhaseBegun(Phase::FinalCheck).into());
     let _shown = StepDisplay::new(Phase::FinalCheck, only_time);
     let names: Vec<&str> = runs.iter().map(|it| it.prepared.run.job.as_str()).collect();
     let mut closed = Vec::new();
     for (job, run) in runs.iter().enumerate() {
         closed.push(or_signal(signals, close(queue, run, end, job, &names)).await?);
     }
-    log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() });
+    log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() }.into());
     closed.iter().for_each(|closed| log.end(closed));
     Ok(closed)
 }

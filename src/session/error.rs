@@ -40,7 +40,7 @@ pub enum SessionError {
     #[error("{variable} {source}")]
     Secret {
         /// The variable of the environment that holds it.
-        variable: &'static str,
+        variable: String,
         /// What is wrong with it.
         source: SecretError,
     },
@@ -292,8 +292,8 @@ impl SessionError {
     }
 
     /// For `map_err`: says which variable holds the secret.
-    pub(super) fn secret(variable: &'static str) -> impl FnOnce(SecretError) -> Self {
-        move |source| Self::Secret { variable, source }
+    pub(super) fn secret(variable: &str) -> impl FnOnce(SecretError) -> Self {
+        move |source| Self::Secret { variable: variable.to_owned(), source }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::{CloseFuse, StopReason};
-use crate::domain::state_change::StateChange;
+use crate::domain::state_change::{AppChange, StateChange};
 use crate::queue::Run;
 use crate::report::state_change::state_change_text;
 use crate::report::verification::VerifyReport;
@@ -45,9 +45,9 @@ pub(super) fn log_guard(run: &Run, reading: &GuardReading) {
 }
 
 /// A phase of the load of a run.
-pub(super) fn log_loading(run: &str, job: &str, change: &StateChange) {
+pub(super) fn log_loading(run: &str, job: &str, change: &AppChange) {
     if enabled!(Level::INFO) {
-        log_change(run, job, change, &state_change_text(change, &[job]));
+        log_change(run, job, &change.change, &state_change_text(change, &[job]));
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::SessionError;
 use crate::api::{Credentials, SecretKey, UserSig};
 use crate::domain::job::App;
 use crate::domain::request::account::UserId;
-use crate::settings::{Credential, Env};
+use crate::settings::{Credential, Env, Secret};
 
 /// The SDKAppID and the admin account of an app.
 pub fn identity(app: &App) -> Result<(NonZeroU64, UserId), SessionError> {
@@ -19,16 +19,16 @@ pub fn identity(app: &App) -> Result<(NonZeroU64, UserId), SessionError> {
     Ok((sdkappid, user_id(identifier)?))
 }
 
-/// The credentials that the environment names.
-pub fn credentials(env: &Env) -> Result<Credentials, SessionError> {
-    match env.credential()? {
-        Some(Credential::SecretKey { key, variable }) => {
+/// The credentials of an app that the environment names.
+pub fn credentials(env: &Env, app: Option<NonZeroU64>) -> Result<Credentials, SessionError> {
+    match env.credential(app)? {
+        Some(Credential { secret: Secret::Key(key), variable }) => {
             let key = SecretKey::new(key.expose_secret().to_owned());
-            Ok(Credentials::Key(key.map_err(SessionError::secret(variable))?))
+            Ok(Credentials::Key(key.map_err(SessionError::secret(&variable))?))
         }
-        Some(Credential::UserSig(usersig)) => {
+        Some(Credential { secret: Secret::UserSig(usersig), variable }) => {
             let usersig = UserSig::new(usersig.expose_secret().to_owned());
-            Ok(Credentials::Signature(usersig.map_err(SessionError::secret("IMBULK_USERSIG"))?))
+            Ok(Credentials::Signature(usersig.map_err(SessionError::secret(&variable))?))
         }
         None => {
             let variables = "IMBULK_SECRET_KEY (the console shows it), IMBULK_SECRET_KEY_FILE, or IMBULK_USERSIG";

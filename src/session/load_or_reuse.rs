@@ -129,9 +129,9 @@ impl JobInput {
         let protected = Arc::clone(&self.protected);
         let reading = Reading { job: self.job.clone(), sources: input.sources, protected, temp_dir };
         let begun = Instant::now();
-        log_loading(&run.uuid, &run.job, &StateChange::PhaseBegun(Phase::Loading));
+        log_loading(&run.uuid, &run.job, &StateChange::PhaseBegun(Phase::Loading).into());
         let id = load(queue, &run, reading, watch).await?;
-        let ended = StateChange::PhaseEnded { phase: Phase::Loading, took: begun.elapsed() };
+        let ended = StateChange::PhaseEnded { phase: Phase::Loading, took: begun.elapsed() }.into();
         log_loading(&run.uuid, &run.job, &ended);
         Ok(queue.run(id).await?)
     }

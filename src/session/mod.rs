@@ -4,6 +4,7 @@
 //! (`plan_comparison`), load it or reuse it (`load_or_reuse`), ask the guards (`guards`), confirm (`confirm`), drive
 //! (`drive`), close (`close`). `plan` takes the same steps up to the guards.
 
+mod apps;
 mod close;
 mod confirm;
 mod conformance;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
+use super::apps;
 use super::error::SessionError;
 use super::figures::figures_with;
 use super::job_input::JobInput;
@@ -13,7 +14,6 @@ use super::open_queue::open_queue;
 use super::outlook::{Carry, Outlook};
 use super::plan_comparison::{changes, store_shown};
 use super::progress_display::ProgressDisplay;
-use super::target::agreed_app;
 use super::target_settings::TargetSettings;
 use crate::clock;
 use crate::domain::hint::Hint;
@@ -44,7 +44,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     jobs::check_environment(env)?;
     let jobs = jobs::load(files, env)?;
     jobs::tell_zone(&jobs);
-    agreed_app(&jobs)?;
+    apps::agreed(&jobs, env)?;
     let mut queue = open_queue(queue).await?;
     let (mut plans, mut parts) = (Vec::new(), Vec::new());
     for job in jobs {

@@ -1,5 +1,7 @@
 //! The runs of a session in the log: each has a start and an end, and the changes in between.
 
+use std::num::NonZeroU64;
+
 use tracing::{Level, enabled, info};
 
 use super::close::Closed;
@@ -9,7 +11,9 @@ use super::session_run::SessionRun;
 use crate::domain::exit::Exit;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::StopReason;
-use crate::domain::state_change::StateChange;
+use crate::domain::state_change::AppChange;
+use crate::domain::target::sdkappid_of;
+use crate::queue::Run;
 use crate::report::state_change::state_change_text;
 use crate::stderr::RUN;
 
@@ -24,13 +28,15 @@ pub struct RunLog {
 struct StartedRun {
     run: String,
     job: String,
+    /// Its app; none for the sandbox.
+    sdkappid: Option<NonZeroU64>,
 }
 
 impl RunLog {
     /// A run starts or is resumed: nothing of this session was sent.
     pub(super) fn start(&mut self, session_run: &SessionRun<'_>) -> Result<(), SessionError> {
         let (run, job) = (&session_run.prepared.run, &session_run.input.job);
-        self.begin(&run.uuid, &run.job);
+        self.begin(run);
         let resumed = run.started_at.is_some();
         info!(
             target: RUN,
@@ -54,23 +60,27 @@ impl RunLog {
     }
 
     /// The changes that follow concern this run.
-    pub(super) fn begin(&mut self, run: &str, job: &str) {
-        self.started.push(StartedRun { run: run.to_owned(), job: job.to_owned() });
+    pub(super) fn begin(&mut self, run: &Run) {
+        let sdkappid = sdkappid_of(&run.target);
+        self.started.push(StartedRun { run: run.uuid.clone(), job: run.job.clone(), sdkappid });
     }
 
     /// A change that concerns the runs that have started.
-    pub(super) fn change(&self, change: &StateChange) {
+    pub(super) fn change(&self, change: &AppChange) {
         // The text is not made if the log has no such lines.
         if !enabled!(Level::INFO) {
             return;
         }
         let jobs: Vec<&str> = self.started.iter().map(|started| started.job.as_str()).collect();
-        let runs: Vec<&str> = self.started.iter().map(|started| started.run.as_str()).collect();
-        let concerned = |all: &[&str]| match change.only_job() {
-            Some(job) => all.get(job).copied().unwrap_or_default().to_owned(),
-            None => all.join(","),
+        let concerned = |job: usize, started: &StartedRun| match change.change.only_job() {
+            Some(only) => only == job,
+            None => change.app.is_none() || change.app == started.sdkappid,
         };
-        log_change(&concerned(&runs), &concerned(&jobs), change, &state_change_text(change, &jobs));
+        let concerned: Vec<&StartedRun> =
+            self.started.iter().enumerate().filter(|(job, run)| concerned(*job, run)).map(|(_, run)| run).collect();
+        let all = |part: fn(&StartedRun) -> &str| concerned.iter().map(|run| part(run)).collect::<Vec<_>>().join(",");
+        let (run, job) = (all(|started| &started.run), all(|started| &started.job));
+        log_change(&run, &job, &change.change, &state_change_text(change, &jobs));
     }
 
     /// A run ends, and so does this session with it.
@@ -90,7 +100,7 @@ impl RunLog {
     /// The command ends with an error. What has started ends with it, and what has not never will.
     pub fn fail(&mut self, exit: Exit, error: &str) {
         let exit_code = exit.code();
-        for StartedRun { run, job } in &self.started {
+        for StartedRun { run, job, .. } in &self.started {
             info!(target: RUN, event = "end", run, job, exit_code, error, "run ended with an error");
         }
         if self.started.is_empty() {

@@ -18,6 +18,7 @@ use crate::domain::request::CallKind;
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
+use crate::domain::target::sdkappid_of;
 use crate::queue::{Queue, Run};
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
@@ -117,6 +118,7 @@ pub(super) fn runner_job(
         max_rate,
         scheduled: ScheduledJob {
             run: run.id,
+            sdkappid: sdkappid_of(&run.target),
             priority: job.priority,
             operation,
             preparations,
@@ -155,12 +157,12 @@ fn backup_writer(job: &Job, run: &Run, endpoint: &str) -> Result<Option<BackupWr
 }
 
 /// The lowest cap of the app that a job sets.
-pub(super) fn app_cap(runs: &[SessionRun<'_>]) -> NonZeroU32 {
+pub(super) fn app_cap(runs: &[&SessionRun<'_>]) -> NonZeroU32 {
     let caps = runs.iter().map(|run| run.input.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
 }
 
 /// The limits of all calls of the app on a calendar day.
-pub(super) fn calls_per_day(runs: &[SessionRun<'_>]) -> Vec<CallsPerDay> {
+pub(super) fn calls_per_day(runs: &[&SessionRun<'_>]) -> Vec<CallsPerDay> {
     runs.iter().filter_map(|run| run.input.job.calls_per_day()).collect()
 }

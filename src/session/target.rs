@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apps;
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
 use super::target_settings::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of, target_kind};
@@ -20,16 +21,6 @@ use crate::domain::target::TargetKind;
 use crate::rate_limiter::{LedgerUser, Limiter, LimiterSettings};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
-
-/// The app of the jobs, which must be the same for all.
-pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
-    let (first, others) = jobs.split_first().unwrap_or_else(|| unreachable!("a command names at least one job"));
-    if others.iter().any(|other| other.app != first.app) {
-        let hint = "run the jobs of each app with their own command and their own --queue";
-        return Err(SessionError::usage("the jobs name different apps", hint));
-    }
-    Ok(&first.app)
-}
 
 /// A target that can be called.
 pub(super) struct Target {
@@ -49,8 +40,8 @@ pub(super) struct Target {
 }
 
 /// The maximum time to connect, if it must be shorter than usual.
-fn connect_timeout(jobs: &[Job]) -> Option<Duration> {
-    jobs.iter().any(|job| job.guard.unless_online).then_some(CONNECT_AFTER_CHECK)
+fn connect_timeout<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> Option<Duration> {
+    jobs.any(|job| job.guard.unless_online).then_some(CONNECT_AFTER_CHECK)
 }
 
 /// The accounts and friend lists of a sandbox for these jobs: nearly all are there, but for those that a job creates.
@@ -64,13 +55,25 @@ fn world(jobs: &[Job]) -> sandbox::World {
 }
 
 impl Target {
-    /// The app of the jobs.
-    pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Self, SessionError> {
-        let app = agreed_app(jobs)?;
-        identity(app).map_err(|error| named(jobs, error))?;
+    /// The apps of the jobs, in the order of their first jobs.
+    pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Vec<Self>, SessionError> {
+        apps::agreed(jobs, env)?.iter().map(|jobs| Self::of_jobs(jobs, env)).collect()
+    }
+
+    /// The app of a job.
+    pub(super) fn of_job(job: &Job, env: &Env) -> Result<Self, SessionError> {
+        Self::of_jobs(&[job], env)
+    }
+
+    /// The app of these jobs, which they agree on.
+    fn of_jobs(jobs: &[&Job], env: &Env) -> Result<Self, SessionError> {
+        let (first, _) = jobs.split_first().unwrap_or_else(|| unreachable!("an app has at least one job"));
+        let app = &first.app;
+        identity(app).map_err(|error| named(first, error))?;
         if server_of(app)?.is_none() {
-            return Err(named(jobs, no_server()));
+            return Err(named(first, no_server()));
         }
+        let jobs = jobs.iter().copied();
         Ok(Self { connect_timeout: connect_timeout(jobs), ..Self::of_app(app, env)? })
     }
 
@@ -78,7 +81,7 @@ impl Target {
     pub(super) fn of_app(app: &App, env: &Env) -> Result<Self, SessionError> {
         let (sdkappid, identifier) = identity(app)?;
         let (endpoint, _) = server_of(app)?.ok_or_else(no_server)?;
-        let credentials = credentials(env)?;
+        let credentials = credentials(env, Some(sdkappid))?;
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
@@ -86,7 +89,7 @@ impl Target {
         Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
     }
 
-    /// Starts a sandbox, which serves the app of the first job if it names one.
+    /// Starts a sandbox, which serves all jobs as the app of the first one if it names one.
     pub(super) async fn sandbox(jobs: &[Job]) -> Result<Self, SessionError> {
         let app = jobs.first().map(|job| job.app.clone()).unwrap_or_default();
         let sdkappid = app.sdkappid.unwrap_or(SANDBOX_APP);
@@ -111,11 +114,16 @@ impl Target {
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(SessionError::secret("the sandbox's key"))?),
             proxy: None,
-            connect_timeout: connect_timeout(jobs),
+            connect_timeout: connect_timeout(jobs.iter()),
             ledger: folder.path().join("slots"),
             user: None,
             sandbox: Some((sandbox, folder)),
         })
+    }
+
+    /// Whether this is the target with this name in the queue.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.kind.name(Some(self.sdkappid)) == name
     }
 
     /// Scheme, host and port.
@@ -190,12 +198,12 @@ pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, SessionError> {
     calls_per_second.try_into().map_err(|error| SessionError::Usage(Message::new(format!("{error}"))))
 }
 
-/// Adds the file of the first job to a message about a value that all jobs lack.
-fn named(jobs: &[Job], error: SessionError) -> SessionError {
-    match (error, jobs.first()) {
-        (SessionError::Usage(Message { text, hint }), Some(job)) => {
-            SessionError::Usage(Message { text: format!("{}: {text}", job.file.display()), hint })
+/// Adds the file of the first job to a message about a value that the jobs of an app lack.
+fn named(first: &Job, error: SessionError) -> SessionError {
+    match error {
+        SessionError::Usage(Message { text, hint }) => {
+            SessionError::Usage(Message { text: format!("{}: {text}", first.file.display()), hint })
         }
-        (other, _) => other,
+        other => other,
     }
 }

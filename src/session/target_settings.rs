@@ -28,12 +28,12 @@ pub(super) struct TargetSettings {
 }
 
 /// Whether an environment variable sets a value.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Variables {
     sdkappid: bool,
     identifier: bool,
     endpoint: bool,
-    credentials: Option<&'static str>,
+    credentials: Option<String>,
 }
 
 impl TargetSettings {
@@ -45,9 +45,9 @@ impl TargetSettings {
         if kind == TargetKind::Sandbox {
             return Ok(Self::sandbox(job));
         }
-        let credentials = env.credential()?.map(|credential| credential.variable());
+        let credentials = env.credential(app.sdkappid)?.map(|credential| credential.variable);
         if credentials.is_some() {
-            identity::credentials(env)?;
+            identity::credentials(env, app.sdkappid)?;
         }
         let variables = Variables {
             sdkappid: env.sdkappid.is_some(),
@@ -109,10 +109,10 @@ impl TargetSettings {
             if set { variable.to_owned() } else { self.file.display().to_string() }
         };
         let setting = |value: String, source: String| Setting { value, source };
-        let Variables { sdkappid, identifier, endpoint, credentials } = self.variables;
+        let Variables { sdkappid, identifier, endpoint, credentials } = self.variables.clone();
         let server = self.server.as_ref();
         let region = server.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
-        let credentials = credentials.map(|variable| setting("set".to_owned(), variable.to_owned()));
+        let credentials = credentials.map(|variable| setting("set".to_owned(), variable));
         if self.kind == TargetKind::Sandbox {
             return TargetView { name: self.name(), ..TargetView::default() };
         }

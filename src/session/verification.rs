@@ -30,7 +30,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
 use crate::domain::schedule::{End, ScheduledJob};
-use crate::domain::target::TargetKind;
+use crate::domain::target::{TargetKind, sdkappid_of};
 use crate::queue::{Queue, Reader, Run, RunState, Verification, VerifySample, VerifySelection};
 use crate::report::json::FormatVersion;
 use crate::report::progress::Subject;
@@ -146,7 +146,7 @@ fn call_settings(run: &Run, env: &Env) -> Result<CallSettings, SessionError> {
 
 /// The app of the run. Refuses an environment that names another one.
 fn app_of(run: &Run, settings: &CallSettings, env: &Env) -> Result<App, SessionError> {
-    let sdkappid = run.target.split(' ').next().and_then(|number| number.parse().ok());
+    let sdkappid = sdkappid_of(&run.target);
     if let Some(other) = env.sdkappid.filter(|other| Some(*other) != sdkappid) {
         let text = format!("run {} was sent to {}, and IMBULK_SDKAPPID is {other}", run.uuid, run.target);
         return Err(SessionError::usage(text, "unset IMBULK_SDKAPPID, and set the credentials of the run's app"));
@@ -232,7 +232,7 @@ impl VerifySession<'_> {
         let job = self.runner_job(&reader, before).await?;
         drop(reader);
         let mut identity = queue.identity();
-        log.begin(&self.run.uuid, &self.run.job);
+        log.begin(self.run);
         let sent = send(queue, (vec![job], self.subject()), &mut Vec::new(), signals, (log, manager)).await;
         let (mut queue, session_end) = sent.map_err(|error| SessionError::from(error).or_loss(&mut identity))?;
         let (report, exit) = or_signal(signals, self.close(&mut queue, &session_end)).await?;
@@ -263,6 +263,7 @@ impl VerifySession<'_> {
             max_rate: self.rate(),
             scheduled: ScheduledJob {
                 run: own.id,
+                sdkappid: sdkappid_of(&self.run.target),
                 priority: 0,
                 operation: own.operation()?,
                 preparations: Preparations::default(),

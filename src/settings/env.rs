@@ -1,6 +1,7 @@
 //! The environment.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -29,45 +30,50 @@ pub struct Env {
     pub queue: Option<PathBuf>,
     /// `TZ`, unparsed.
     pub time_zone: Option<OsString>,
-    secret_key: Option<SecretString>,
-    secret_key_file: Option<PathBuf>,
-    /// What the file has, once it was read: it may be a pipe.
-    key_in_file: OnceLock<Result<SecretString, EnvError>>,
-    usersig: Option<SecretString>,
+    /// The secret of every app that has none of its own.
+    secret: Secrets,
+    /// The secrets of single apps.
+    secrets_of_apps: BTreeMap<NonZeroU64, Secrets>,
     /// The proxy variables that are set.
     proxies: Vec<(&'static str, SecretString)>,
     no_proxy: Option<String>,
 }
 
-/// What calls are signed with.
-#[derive(Debug)]
-pub enum Credential {
-    /// The secret key of the app: UserSigs are made and renewed from it.
-    SecretKey {
-        /// The key.
-        key: SecretString,
-        /// The variable that holds or names it.
-        variable: &'static str,
-    },
-    /// A UserSig made elsewhere; it can't be renewed.
-    UserSig(SecretString),
+/// The variables with a secret, for one app or for all.
+#[derive(Debug, Default)]
+struct Secrets {
+    /// What follows the names of the variables: nothing, or `_` and the SDKAppID.
+    suffix: String,
+    key: Option<SecretString>,
+    key_file: Option<PathBuf>,
+    /// What the file has, once it was read: it may be a pipe.
+    key_in_file: OnceLock<Result<SecretString, EnvError>>,
+    usersig: Option<SecretString>,
 }
 
-impl Credential {
-    /// The variable that sets it.
-    pub const fn variable(&self) -> &'static str {
-        match self {
-            Self::SecretKey { variable, .. } => variable,
-            Self::UserSig(_) => USERSIG,
-        }
-    }
+/// What calls are signed with.
+#[derive(Debug)]
+pub struct Credential {
+    /// The secret.
+    pub secret: Secret,
+    /// The variable that holds or names it.
+    pub variable: String,
+}
+
+/// A secret of an app.
+#[derive(Debug)]
+pub enum Secret {
+    /// The secret key of the app: UserSigs are made and renewed from it.
+    Key(SecretString),
+    /// A UserSig made elsewhere; it can't be renewed.
+    UserSig(SecretString),
 }
 
 const KEY: &str = "IMBULK_SECRET_KEY";
 const KEY_FILE: &str = "IMBULK_SECRET_KEY_FILE";
 const USERSIG: &str = "IMBULK_USERSIG";
 /// The variables that hold or name a secret.
-pub const SECRET_VARIABLES: [&str; 3] = [KEY, KEY_FILE, USERSIG];
+const SECRET_VARIABLES: [&str; 3] = [KEY, KEY_FILE, USERSIG];
 /// The most bytes of a key file: a key has 64.
 const KEY_FILE_BYTES: u64 = 4096;
 
@@ -76,7 +82,7 @@ const KEY_FILE_BYTES: u64 = 4096;
 pub enum EnvError {
     /// Bytes that are no text.
     #[error("{0} is not UTF-8")]
-    NotText(&'static str),
+    NotText(String),
     /// No number of an app.
     #[error("IMBULK_SDKAPPID is not an SDKAppID")]
     SdkAppId,
@@ -94,10 +100,12 @@ pub enum EnvError {
     Proxy(#[from] ProxyError),
     /// Two secrets, and no telling which one is meant.
     #[error("{0} and {1} are both set")]
-    TwoSecrets(&'static str, &'static str),
+    TwoSecrets(String, String),
     /// The file with the key cannot be used.
-    #[error("{KEY_FILE}: {}: {why}", file.display())]
+    #[error("{variable}: {}: {why}", file.display())]
     KeyFile {
+        /// The variable that names it.
+        variable: String,
         /// The file.
         file: PathBuf,
         /// Why not.
@@ -132,7 +140,7 @@ impl Hint for EnvError {
             }
             Self::Proxy(error) => return error.hint(),
             Self::TwoSecrets(..) => "unset all but one; only a key can renew UserSigs during a run",
-            Self::KeyFile { file, why: KeyFileError::Open(_) } => {
+            Self::KeyFile { file, why: KeyFileError::Open(_), .. } => {
                 return Some(format!("chmod 600 {}", file.display()).into());
             }
             Self::KeyFile { why: KeyFileError::Unreadable(_), .. } => "name a file with the key and nothing else",
@@ -148,56 +156,52 @@ impl Env {
     /// Reads the environment of the process.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn read() -> Result<Self, EnvError> {
-        Self::from_lookup(std::env::var_os)
+        Self::of_variables(std::env::vars_os())
     }
 
-    /// Reads the variables from `lookup`.
-    pub fn from_lookup(lookup: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, EnvError> {
-        let text = |name| match lookup(name).map(OsString::into_string) {
-            None => Ok(None),
-            Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-            Some(Err(_)) => Err(EnvError::NotText(name)),
-        };
-        let secret = |name| text(name).map(|secret| secret.map(SecretString::from));
-        let proxy = |name| secret(name).map(|value| value.map(|value| (name, value)));
+    /// The environment with these variables.
+    pub fn of_variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, EnvError> {
+        let all = VariableTable(
+            all.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect(),
+        );
+        let proxy = |name| all.secret(name).map(|value| value.map(|value| (name, value)));
         let proxies = PROXY_VARIABLES.into_iter().filter_map(|name| proxy(name).transpose());
+        let of_app = |app: NonZeroU64| Secrets::read(&all, format!("_{app}")).map(|secrets| (app, secrets));
         Ok(Self {
-            sdkappid: text("IMBULK_SDKAPPID")?.as_deref().map(sdkappid).transpose()?,
-            identifier: text("IMBULK_IDENTIFIER")?
+            sdkappid: all.text("IMBULK_SDKAPPID")?.as_deref().map(sdkappid).transpose()?,
+            identifier: all
+                .text("IMBULK_IDENTIFIER")?
                 .map(|id| UserId::new(&id).map_err(EnvError::Identifier))
                 .transpose()?,
-            endpoint: text("IMBULK_ENDPOINT")?.map(endpoint).transpose()?,
-            queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
-            secret_key: secret(KEY)?,
-            key_in_file: OnceLock::new(),
-            secret_key_file: lookup(KEY_FILE).filter(|path| !path.is_empty()).map(PathBuf::from),
-            usersig: secret(USERSIG)?,
-            time_zone: lookup("TZ"),
+            endpoint: all.text("IMBULK_ENDPOINT")?.map(endpoint).transpose()?,
+            queue: all.path("IMBULK_QUEUE"),
+            secret: Secrets::read(&all, String::new())?,
+            secrets_of_apps: all.apps_with_secrets().into_iter().map(of_app).collect::<Result<_, _>>()?,
+            time_zone: all.0.get("TZ").cloned(),
             proxies: proxies.collect::<Result<_, _>>()?,
-            no_proxy: text("NO_PROXY")?.map_or_else(|| text("no_proxy"), |list| Ok(Some(list)))?,
+            no_proxy: all.text("NO_PROXY")?.map_or_else(|| all.text("no_proxy"), |list| Ok(Some(list)))?,
         })
     }
 
-    /// What to sign with, if the environment has it. Two secrets are an error rather than a guess: they may well
-    /// belong to two apps.
-    pub fn credential(&self) -> Result<Option<Credential>, EnvError> {
-        match (&self.secret_key, &self.secret_key_file, &self.usersig) {
-            (None, None, None) => Ok(None),
-            (Some(key), None, None) => Ok(Some(Credential::SecretKey { key: key.clone(), variable: KEY })),
-            (None, Some(file), None) => {
-                let key = self.key_in_file.get_or_init(|| key_in(file)).clone()?;
-                Ok(Some(Credential::SecretKey { key, variable: KEY_FILE }))
-            }
-            (None, None, Some(usersig)) => Ok(Some(Credential::UserSig(usersig.clone()))),
-            (Some(_), Some(_), _) => Err(EnvError::TwoSecrets(KEY, KEY_FILE)),
-            (Some(_), None, Some(_)) => Err(EnvError::TwoSecrets(KEY, USERSIG)),
-            (None, Some(_), Some(_)) => Err(EnvError::TwoSecrets(KEY_FILE, USERSIG)),
-        }
+    /// What to sign the calls of an app with, if the environment has it: a secret of this app, or else the one for
+    /// every app. Two secrets are an error rather than a guess: they may well belong to two apps.
+    pub fn credential(&self, app: Option<NonZeroU64>) -> Result<Option<Credential>, EnvError> {
+        let own = app.and_then(|app| self.secrets_of_apps.get(&app));
+        own.unwrap_or(&self.secret).credential()
     }
 
-    /// The file that holds the secret key.
-    pub fn secret_key_file(&self) -> Option<&Path> {
-        self.secret_key_file.as_deref()
+    /// The files that hold secret keys.
+    pub fn secret_key_files(&self) -> impl Iterator<Item = &Path> {
+        self.secrets().filter_map(|secrets| secrets.key_file.as_deref())
+    }
+
+    /// The names of the variables that hold or name a secret.
+    pub fn secret_variables(&self) -> Vec<String> {
+        self.secrets().flat_map(|secrets| SECRET_VARIABLES.map(|name| secrets.variable(name))).collect()
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secrets> {
+        std::iter::once(&self.secret).chain(self.secrets_of_apps.values())
     }
 
     /// The proxies that the environment names.
@@ -205,11 +209,11 @@ impl Env {
         Ok(Proxies::parse(&self.proxies, self.no_proxy.as_deref().unwrap_or_default())?)
     }
 
-    /// The secret key, if the environment has one: what the sandbox checks signatures with.
-    pub fn secret_key(&self) -> Result<Option<SecretString>, EnvError> {
-        Ok(match self.credential()? {
-            Some(Credential::SecretKey { key, .. }) => Some(key),
-            Some(Credential::UserSig(_)) | None => None,
+    /// The secret key of an app, if the environment has one: what the sandbox checks signatures with.
+    pub fn secret_key(&self, app: Option<NonZeroU64>) -> Result<Option<SecretString>, EnvError> {
+        Ok(match self.credential(app)?.map(|credential| credential.secret) {
+            Some(Secret::Key(key)) => Some(key),
+            Some(Secret::UserSig(_)) | None => None,
         })
     }
 
@@ -223,9 +227,70 @@ impl Env {
     }
 }
 
-/// The key in a file that only its owner may open.
-fn key_in(file: &Path) -> Result<SecretString, EnvError> {
-    read_key(file).map_err(|why| EnvError::KeyFile { file: file.to_owned(), why })
+/// The variables of an environment. An empty one counts as unset.
+struct VariableTable(BTreeMap<String, OsString>);
+
+impl VariableTable {
+    fn text(&self, name: &str) -> Result<Option<String>, EnvError> {
+        match self.0.get(name).cloned().map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+            Some(Err(_)) => Err(EnvError::NotText(name.to_owned())),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<SecretString>, EnvError> {
+        Ok(self.text(name)?.map(SecretString::from))
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// The apps of which a variable with a secret has the number at its end.
+    fn apps_with_secrets(&self) -> BTreeSet<NonZeroU64> {
+        let app = |name: &str| {
+            let (variable, app) = name.rsplit_once('_')?;
+            SECRET_VARIABLES.contains(&variable).then(|| app.parse().ok()).flatten()
+        };
+        self.0.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| app(name)).collect()
+    }
+}
+
+impl Secrets {
+    fn read(all: &VariableTable, suffix: String) -> Result<Self, EnvError> {
+        let name = |variable| format!("{variable}{suffix}");
+        let (key, key_file, usersig) =
+            (all.secret(&name(KEY))?, all.path(&name(KEY_FILE)), all.secret(&name(USERSIG))?);
+        Ok(Self { suffix, key, key_file, key_in_file: OnceLock::new(), usersig })
+    }
+
+    fn variable(&self, name: &str) -> String {
+        format!("{name}{}", self.suffix)
+    }
+
+    fn credential(&self) -> Result<Option<Credential>, EnvError> {
+        let credential = |secret, name| Ok(Some(Credential { secret, variable: self.variable(name) }));
+        let two = |one, other| Err(EnvError::TwoSecrets(self.variable(one), self.variable(other)));
+        match (&self.key, &self.key_file, &self.usersig) {
+            (None, None, None) => Ok(None),
+            (Some(key), None, None) => credential(Secret::Key(key.clone()), KEY),
+            (None, Some(file), None) => {
+                let key = self.key_in_file.get_or_init(|| self.key_in(file)).clone()?;
+                credential(Secret::Key(key), KEY_FILE)
+            }
+            (None, None, Some(usersig)) => credential(Secret::UserSig(usersig.clone()), USERSIG),
+            (Some(_), Some(_), _) => two(KEY, KEY_FILE),
+            (Some(_), None, Some(_)) => two(KEY, USERSIG),
+            (None, Some(_), Some(_)) => two(KEY_FILE, USERSIG),
+        }
+    }
+
+    /// The key in a file that only its owner may open.
+    fn key_in(&self, file: &Path) -> Result<SecretString, EnvError> {
+        let variable = self.variable(KEY_FILE);
+        read_key(file).map_err(|why| EnvError::KeyFile { variable, file: file.to_owned(), why })
+    }
 }
 
 fn read_key(file: &Path) -> Result<SecretString, KeyFileError> {
@@ -270,10 +335,7 @@ mod tests {
     use super::*;
 
     fn env(vars: &[(&str, &str)]) -> Result<Env, EnvError> {
-        Env::from_lookup(|name| {
-            let (_, value) = vars.iter().find(|(var, _)| *var == name)?;
-            Some(OsString::from(value))
-        })
+        Env::of_variables(vars.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     #[test]
@@ -289,7 +351,7 @@ mod tests {
         ];
         let env = env(&names.map(|name| (name, ""))).expect("nothing is wrong");
         assert_eq!((env.sdkappid, &env.identifier, &env.endpoint, &env.queue), (None, &None, &None, &None));
-        assert!(env.credential().expect("nothing is wrong").is_none());
+        assert!(env.credential(None).expect("nothing is wrong").is_none());
     }
 
     #[test]
@@ -318,16 +380,50 @@ mod tests {
 
     #[test]
     fn one_secret_is_taken_and_two_are_refused() {
-        let key = env(&[("IMBULK_SECRET_KEY", "k\n")]).expect("good").credential();
-        assert!(matches!(key, Ok(Some(Credential::SecretKey { key, .. })) if key.expose_secret() == "k"));
-        let sig = env(&[("IMBULK_USERSIG", "s")]).expect("good").credential();
-        assert!(matches!(sig, Ok(Some(Credential::UserSig(sig))) if sig.expose_secret() == "s"));
+        let two = |one: &str, other: &str| EnvError::TwoSecrets(one.to_owned(), other.to_owned());
+        let key = env(&[("IMBULK_SECRET_KEY", "k\n")]).expect("good").credential(None);
+        assert!(matches!(key, Ok(Some(Credential { secret: Secret::Key(key), .. })) if key.expose_secret() == "k"));
+        let sig = env(&[("IMBULK_USERSIG", "s")]).expect("good").credential(None);
+        assert!(matches!(sig, Ok(Some(Credential { secret: Secret::UserSig(sig), .. })) if sig.expose_secret() == "s"));
         let both = env(&[("IMBULK_SECRET_KEY", "k"), ("IMBULK_USERSIG", "s")]).expect("good");
-        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY, USERSIG)));
+        assert_eq!(both.credential(None).err(), Some(two(KEY, USERSIG)));
         let both = env(&[(KEY_FILE, "/f"), (USERSIG, "s")]).expect("good");
-        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY_FILE, USERSIG)));
+        assert_eq!(both.credential(None).err(), Some(two(KEY_FILE, USERSIG)));
         let both = env(&[(KEY_FILE, "/f"), (KEY, "k")]).expect("good");
-        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY, KEY_FILE)));
+        assert_eq!(both.credential(None).err(), Some(two(KEY, KEY_FILE)));
+    }
+
+    #[test]
+    fn a_secret_of_an_app_is_taken_for_this_app_and_the_general_one_for_the_others() {
+        let variables = [(KEY, "general"), ("IMBULK_SECRET_KEY_7", "own"), ("IMBULK_USERSIG_8", "signature")];
+        let env = env(&variables).expect("good");
+        let of = |app| env.credential(NonZeroU64::new(app)).expect("one secret").expect("it is set");
+        let shown = |credential: Credential| match credential.secret {
+            Secret::Key(secret) | Secret::UserSig(secret) => (secret.expose_secret().to_owned(), credential.variable),
+        };
+        let expected = |secret: &str, variable: &str| (secret.to_owned(), variable.to_owned());
+        assert_eq!(shown(of(7)), expected("own", "IMBULK_SECRET_KEY_7"));
+        assert_eq!(shown(of(8)), expected("signature", "IMBULK_USERSIG_8"));
+        assert_eq!(shown(of(9)), expected("general", KEY));
+        let secrets = env.secret_variables();
+        for (variable, _) in variables {
+            assert!(secrets.iter().any(|secret| secret == variable), "{variable} is a secret");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_misspelled_variable_of_an_app_changes_nothing() {
+        let variables = [(KEY, "general"), ("IMBULK_SECRET_KEY_7", ""), ("IMBULK_SECRET_KEY_seven", "x")];
+        let known = env(&variables).expect("good").credential(NonZeroU64::new(7));
+        assert_eq!(known.expect("one secret").expect("it is set").variable, KEY);
+    }
+
+    #[test]
+    fn two_secrets_of_an_app_are_refused_with_their_names() {
+        let env = env(&[("IMBULK_SECRET_KEY_7", "k"), ("IMBULK_SECRET_KEY_FILE_7", "/f")]).expect("good");
+        let error = env.credential(NonZeroU64::new(7)).unwrap_err().to_string();
+        assert_eq!(error, "IMBULK_SECRET_KEY_7 and IMBULK_SECRET_KEY_FILE_7 are both set");
+        assert!(env.credential(NonZeroU64::new(8)).expect("good").is_none());
     }
 
     #[test]
@@ -337,12 +433,12 @@ mod tests {
         let read = |content: &[u8], mode| {
             std::fs::write(&file, content).expect("a file");
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("ours");
-            env(&[(KEY_FILE, file.to_str().expect("UTF-8"))]).expect("good").credential()
+            env(&[(KEY_FILE, file.to_str().expect("UTF-8"))]).expect("good").credential(None)
         };
         for mode in [0o600, 0o400] {
             let key = read(b" marked-key\n", mode).expect("a key").expect("it is set");
-            assert_eq!(key.variable(), KEY_FILE);
-            assert!(matches!(key, Credential::SecretKey { key, .. } if key.expose_secret() == "marked-key"));
+            assert_eq!(key.variable, KEY_FILE);
+            assert!(matches!(&key.secret, Secret::Key(key) if key.expose_secret() == "marked-key"));
         }
         let refused = |content: &[u8], mode| read(content, mode).unwrap_err().with_hint();
         for mode in [0o640, 0o604, 0o620, 0o666] {
@@ -353,7 +449,7 @@ mod tests {
             assert!(refused(content, 0o600).contains("contains no key"));
         }
         std::fs::remove_file(&file).expect("ours");
-        let message = env(&[(KEY_FILE, "/no/such")]).expect("good").credential().unwrap_err().to_string();
+        let message = env(&[(KEY_FILE, "/no/such")]).expect("good").credential(None).unwrap_err().to_string();
         assert!(message.starts_with("IMBULK_SECRET_KEY_FILE: /no/such: cannot be read"), "{message}");
     }
 

@@ -81,7 +81,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         priority: optional(raw.priority.as_ref(), |value| count_or_none("priority", value))?.unwrap_or(0),
         operation: bind(&raw.options, &raw.operation, operation)?,
         input: input(raw.input, folder, operation)?,
-        replaced_admin: in_file.identifier.filter(|admin| app.identifier.as_ref() != Some(admin)),
+        app_in_file: in_file,
         app,
         limits: limits(&raw.limits, operation)?,
         retry: retry(&raw.retry)?,

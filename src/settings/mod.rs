@@ -16,7 +16,7 @@ use crate::domain::hint::Hint;
 use crate::domain::job::{Job, Protection};
 
 pub use diagnostic::{JobFileDiagnostic, JobFileError};
-pub use env::{Credential, Env, EnvError, KeyFileError, SECRET_VARIABLES};
+pub use env::{Credential, Env, EnvError, KeyFileError, Secret};
 pub use job_file::{
     APP_CALLS_PER_SECOND, DEFAULT_RETRY, DEFAULT_STOP, JOB_KEYS, JobKey, NAME_CHARS, check_job_name, job_schema,
     load_job,
@@ -74,7 +74,7 @@ pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
         Some(Protection::File { path, line }) => read_list(path, *line, job)?,
         Some(Protection::Nobody) | None => Protected::default(),
     };
-    let admins = job.app.identifier.iter().chain(&job.replaced_admin);
+    let admins = job.app.identifier.iter().chain(&job.app_in_file.identifier);
     Ok(admins.fold(list, |list, admin| list.with(admin)))
 }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_flag_names_the_queue_before_the_environment_does() {
-        let env = Env::from_lookup(|name| (name == "IMBULK_QUEUE").then(|| "env.db".into())).expect("good");
+        let env = Env::of_variables([("IMBULK_QUEUE".into(), "env.db".into())]).expect("good");
         assert_eq!(queue_file(Some(Path::new("flag.db")), &env), Path::new("flag.db"));
         assert_eq!(queue_file(None, &env), Path::new("env.db"));
         assert_eq!(queue_file(None, &Env::default()), Path::new("imbulk.db"));

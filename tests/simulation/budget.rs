@@ -39,7 +39,7 @@ struct UnrecordedCall {
     own: bool,
 }
 
-/// The retry budget and the circuit breaker of one session.
+/// The retry budget and the circuit breaker of one app in one session.
 #[derive(Debug)]
 pub(crate) struct RetryBudgetModel {
     tokens: u32,
@@ -83,7 +83,12 @@ fn is_probe((before, after): Probes) -> bool {
 }
 
 impl RetryBudgetModel {
-    pub(crate) fn new(jobs: usize, unanswered: HashMap<RequestId, usize>, quarantine: HashSet<RequestId>) -> Self {
+    /// `unread`: the jobs of the app. `unanswered`: their requests.
+    pub(crate) fn new(
+        unread: HashSet<usize>,
+        unanswered: HashMap<RequestId, usize>,
+        quarantine: HashSet<RequestId>,
+    ) -> Self {
         Self {
             tokens: BUCKET,
             previous_calls: HashMap::new(),
@@ -92,7 +97,7 @@ impl RetryBudgetModel {
             left: HashMap::new(),
             unanswered,
             quarantine,
-            unread: (0..jobs).collect(),
+            unread,
             canaries: Vec::new(),
             exempt: HashSet::new(),
             worked: None,

@@ -22,6 +22,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
         max_delay: Duration::from_mins(1),
     };
     let job = Job {
+        app: 0,
         operation: bound(operation),
         retry,
         width: None,
@@ -31,7 +32,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
         rate,
         requests,
     };
-    Scenario { jobs: vec![job], faults, interruptions: Vec::new(), pauses: Vec::new(), seed: 1 }
+    Scenario { jobs: vec![job], faults, interruptions: Vec::new(), pauses: Vec::new(), healthy_app: None, seed: 1 }
 }
 
 /// A friend_delete job at 200 calls per second, for tests that call the schedule directly.
@@ -39,6 +40,7 @@ pub(crate) fn scheduled_job(sides: &str, max_in_flight: Option<usize>) -> Schedu
     let job = &scenario_with("friend_delete", 200, Vec::new(), FaultModel::HEALTHY).jobs[0];
     ScheduledJob {
         priority: 0,
+        sdkappid: None,
         run: RunId::new(1),
         operation: bound_with("friend_delete", sides),
         preparations: Preparations::default(),

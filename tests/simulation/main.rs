@@ -5,6 +5,7 @@
 //! `IMBULK_SEEDS=50000 cargo test --release --test simulation` runs more scenarios. The message of a failed scenario
 //! contains the command that repeats it.
 
+mod apps;
 mod budget;
 mod canary;
 mod checks;

@@ -99,6 +99,10 @@ impl BuggyScheduler {
         0..self.jobs
     }
 
+    fn any_outage(&self) -> bool {
+        self.jobs().any(|job| self.probes(job).is_some())
+    }
+
     fn clock_factor(&self) -> u32 {
         if self.bug == PlantedBug::RunsAFastClock { 3 } else { 1 }
     }
@@ -117,7 +121,7 @@ impl BuggyScheduler {
                 Event::Replied { request, result: CallResult::Body(conflict.into_bytes()), generation }
             }
             (PlantedBug::NeverRecovers, Event::Replied { request, result: CallResult::Body(_), generation })
-                if self.probes().is_some() =>
+                if self.any_outage() =>
             {
                 let result = CallResult::Body(r#"{"ErrorCode":70500}"#.into());
                 Event::Replied { request, result, generation }
@@ -146,7 +150,7 @@ impl BuggyScheduler {
             PlantedBug::ForgetsDoubt => {
                 settlement.follow_ups.iter_mut().for_each(|follow_up| follow_up.request.doubt = Doubt::None);
             }
-            PlantedBug::ChargesInAnOutage if self.probes().is_some() => {
+            PlantedBug::ChargesInAnOutage if self.any_outage() => {
                 for follow_up in &mut settlement.follow_ups {
                     follow_up.request.charged = (follow_up.request.charged + 1).min(self.max_attempts - 1);
                 }
@@ -223,8 +227,8 @@ impl SchedulerUnderTest for BuggyScheduler {
         self.schedule.stop_of(job)
     }
 
-    fn probes(&self) -> Option<u32> {
-        self.schedule.outage(ScheduleTime::after_start(self.now)).map(|outage| outage.probes)
+    fn probes(&self, job: usize) -> Option<u32> {
+        self.schedule.outage(self.schedule.app_of(job), ScheduleTime::after_start(self.now)).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {

@@ -39,7 +39,7 @@ impl Progress {
         let mut firsts: HashMap<AccountKey, RequestId> = HashMap::new();
         for (id, stored) in queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled) {
             let job = &jobs[stored.job];
-            for key in job.operation.keys(&stored.request).as_slice() {
+            for key in job.keys(&stored.request).as_slice() {
                 let first = *firsts.entry(*key).or_insert(*id);
                 groups.link(first, *id);
             }

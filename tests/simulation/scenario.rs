@@ -1,7 +1,7 @@
 //! The inputs of a scenario. One seed determines all of them.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, BoundOperation, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
-use imbulk::domain::request::{Doubt, Item, Purpose, Request};
+use imbulk::domain::request::{AccountKeys, Doubt, Item, Purpose, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk_fixtures::operations::bound_with;
 use rand::rngs::SmallRng;
@@ -21,6 +21,8 @@ pub(crate) const MS: Duration = Duration::from_millis(1);
 /// A job of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
+    /// The number of its app.
+    pub(crate) app: usize,
     pub(crate) operation: BoundOperation,
     pub(crate) retry: Retry,
     pub(crate) width: Option<usize>,
@@ -31,6 +33,18 @@ pub(crate) struct Job {
     /// Calls per second.
     pub(crate) rate: u32,
     pub(crate) requests: Vec<Request>,
+}
+
+impl Job {
+    /// The SDKAppID of its app.
+    pub(crate) fn sdkappid(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.app as u64 + 1)
+    }
+
+    /// The accounts that a request writes.
+    pub(crate) fn keys(&self, request: &Request) -> AccountKeys {
+        self.operation.keys(request).in_app(self.sdkappid())
+    }
 }
 
 /// How every call ends during an outage.
@@ -161,6 +175,8 @@ pub(crate) struct Scenario {
     /// The interruptions of the first sessions. Nothing interrupts the later ones.
     pub(crate) interruptions: Vec<Interruption>,
     pub(crate) pauses: Vec<Pause>,
+    /// An app whose server has no faults.
+    pub(crate) healthy_app: Option<usize>,
     pub(crate) seed: u64,
 }
 
@@ -169,13 +185,21 @@ impl Scenario {
         let mut rng = SmallRng::seed_from_u64(seed);
         let accounts = rng.random_range(2..50);
         let mut next_request = 1;
-        let jobs: Vec<Job> = (0..rng.random_range(1..5)).map(|_| job(&mut rng, accounts, &mut next_request)).collect();
+        let mut jobs: Vec<Job> =
+            (0..rng.random_range(1..5)).map(|_| job(&mut rng, accounts, &mut next_request)).collect();
+        // The jobs of a third of the scenarios are of two apps.
+        jobs.iter_mut().enumerate().for_each(|(at, job)| job.app = if seed.is_multiple_of(3) { at % 2 } else { 0 });
         let interruptions = (0..rng.random_range(0..6_u32)).map(|_| interruption(&mut rng)).collect();
         let mut faults = FaultModel::drawn(&mut rng);
         // If only such items are left, a job without a limit on outages sends probes forever.
         faults.poisoned = faults.poisoned.filter(|_| jobs.iter().all(|job| job.stop.outage.is_some()));
         let pauses = pauses(&mut rng);
-        Self { jobs, faults, interruptions, pauses, seed }
+        Self { jobs, faults, interruptions, pauses, healthy_app: None, seed }
+    }
+
+    /// The number of apps.
+    pub(crate) fn apps(&self) -> usize {
+        self.jobs.iter().map(|job| job.app + 1).max().unwrap_or(1)
     }
 }
 
@@ -215,6 +239,7 @@ fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     let fuse = rng.random_ratio(1, 6);
     let outage = (!rng.random_ratio(1, 4)).then(|| Duration::from_secs(rng.random_range(1..150)));
     Job {
+        app: 0,
         operation: bound_with(operation.name, if both { "both" } else { "single" }),
         retry,
         width: rng.random_ratio(1, 3).then(|| rng.random_range(1..20)),

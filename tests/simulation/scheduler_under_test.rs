@@ -11,8 +11,8 @@ pub(crate) trait SchedulerUnderTest {
     fn wake_at(&self) -> Option<Duration>;
     fn ends(&self) -> Option<Vec<End>>;
     fn stop_of(&self, job: usize) -> Option<&StopReason>;
-    /// The number of probes that were sent in the current outage. None if there is no outage.
-    fn probes(&self) -> Option<u32>;
+    /// The number of probes that were sent in the current outage of a job's app. None if there is no outage.
+    fn probes(&self, job: usize) -> Option<u32>;
     fn tally(&self, job: usize) -> &Tally;
 }
 
@@ -36,8 +36,8 @@ impl SchedulerUnderTest for Schedule {
         self.stop_of(job)
     }
 
-    fn probes(&self) -> Option<u32> {
-        self.outage(ScheduleTime::START).map(|outage| outage.probes)
+    fn probes(&self, job: usize) -> Option<u32> {
+        self.outage(self.app_of(job), ScheduleTime::START).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {

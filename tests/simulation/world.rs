@@ -12,6 +12,7 @@ use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::operation::Preparations;
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
+use imbulk::domain::response::codes::Scope;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, ScheduledJob, StopReason, StopSignal};
 use rand::rngs::SmallRng;
@@ -23,7 +24,7 @@ use crate::checks::{Invariant, Violation};
 use crate::overtaking::OvertakingCheck;
 use crate::progress::Progress;
 use crate::queue::{Queue, State};
-use crate::scenario::{Interruption, MS, Pause, Scenario};
+use crate::scenario::{FaultModel, Interruption, MS, Pause, Scenario};
 use crate::scheduler_under_test::MakeScheduler;
 use crate::server::{Call, CallEffect, CallHealth, Server};
 use session::{SendQueue, Session, most};
@@ -93,12 +94,14 @@ pub(crate) struct World<'a> {
     agenda_length: u64,
     rng: SmallRng,
     queue: Queue,
-    server: Server,
+    /// The server of each app.
+    servers: Vec<Server>,
     /// All calls and their effects.
     calls: HashMap<u64, (Call, CallEffect)>,
     working: Vec<u64>,
     next_call: u64,
-    generation: u64,
+    /// The generation of the UserSig of each app.
+    generations: Vec<u64>,
     outcomes: BTreeMap<(usize, RowNo), Outcome>,
     charged: HashMap<(usize, RowNo), u32>,
     /// The counted attempts of answers that the runner has received but not recorded.
@@ -110,10 +113,14 @@ pub(crate) struct World<'a> {
 
 /// Simulates a scenario with schedulers from `make_scheduler`.
 pub(crate) fn simulate(scenario: &Scenario, make_scheduler: &MakeScheduler) -> Result<Report, Violation> {
-    let operations = scenario.jobs.iter().map(|job| job.operation).collect();
-    let mut server = Server::new(scenario.seed, scenario.faults.clone(), operations);
+    let operations: Vec<_> = scenario.jobs.iter().map(|job| job.operation).collect();
+    let server = |app: usize| {
+        let faults = if scenario.healthy_app == Some(app) { FaultModel::HEALTHY } else { scenario.faults.clone() };
+        Server::new(scenario.seed ^ ((app as u64) << 32), faults, operations.clone())
+    };
+    let mut servers: Vec<Server> = (0..scenario.apps()).map(server).collect();
     for (job, definition) in scenario.jobs.iter().enumerate() {
-        server.prepare_state(job, &definition.requests);
+        servers[definition.app].prepare_state(job, &definition.requests);
     }
     let mut world = World {
         scenario,
@@ -122,11 +129,11 @@ pub(crate) fn simulate(scenario: &Scenario, make_scheduler: &MakeScheduler) -> R
         agenda_length: 0,
         rng: SmallRng::seed_from_u64(scenario.seed ^ 0x0770_71d5),
         queue: Queue::new(&scenario.jobs),
-        server,
+        servers,
         calls: HashMap::new(),
         working: Vec::new(),
         next_call: 0,
-        generation: 0,
+        generations: vec![0; scenario.apps()],
         outcomes: BTreeMap::new(),
         charged: HashMap::new(),
         unrecorded_charges: HashMap::new(),
@@ -166,7 +173,7 @@ impl World<'_> {
         if jobs.is_empty() {
             jobs = (0..all).collect();
         }
-        let budget = self.retry_budget(&jobs);
+        let budgets = (0..self.scenario.apps()).map(|app| self.retry_budget(app, &jobs)).collect();
         self.report.sessions += 1;
         self.unrecorded_charges.clear();
         let mut send_queues = Vec::new();
@@ -195,7 +202,7 @@ impl World<'_> {
             in_memory: HashMap::new(),
             memory: Vec::new(),
             progress: Progress::of(&self.queue, self.scenario, self.now),
-            budget,
+            budgets,
             overtaking: OvertakingCheck::default(),
         };
         self.recover(&mut session);
@@ -208,6 +215,7 @@ impl World<'_> {
         ScheduledJob {
             priority: (self.scenario.seed >> job) % 2,
             run: run_of(job),
+            sdkappid: definition.sdkappid(),
             operation: definition.operation,
             preparations: Preparations::default(),
             calls_per_second: definition.rate.try_into().expect("a rate"),
@@ -228,14 +236,22 @@ impl World<'_> {
         Canary::new(settings, self.queue.ended_items(job), &self.queue.tallies[job])
     }
 
-    /// The retry budget of a session with these jobs.
-    fn retry_budget(&self, jobs: &[usize]) -> RetryBudgetModel {
+    /// The retry budget of an app in a session with these jobs.
+    fn retry_budget(&self, app: usize, jobs: &[usize]) -> RetryBudgetModel {
+        let place = |job: usize| {
+            let is_it = |other: &usize| *other == job && self.app_of(job) == app;
+            jobs.iter().position(is_it)
+        };
         let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
-        let quarantine = unsettled.clone().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
-        let unanswered = unsettled.clone().filter(|(_, stored)| jobs.contains(&stored.job));
-        let place = |job: usize| jobs.iter().position(|other| *other == job).expect("a job of the session");
-        let unanswered = unanswered.map(|(id, stored)| (*id, place(stored.job))).collect();
-        RetryBudgetModel::new(jobs.len(), unanswered, quarantine.collect())
+        let own = unsettled.filter_map(|(id, stored)| Some((*id, place(stored.job)?, stored.state)));
+        let quarantine = own.clone().filter(|(.., state)| *state == State::Sending).map(|(id, ..)| id).collect();
+        let unread = jobs.iter().filter_map(|job| place(*job)).collect();
+        RetryBudgetModel::new(unread, own.map(|(id, job, _)| (id, job)).collect(), quarantine)
+    }
+
+    /// The app of a job of the scenario.
+    fn app_of(&self, job: usize) -> usize {
+        self.scenario.jobs[job].app
     }
 
     /// Passes the requests that were being sent when the runner was killed to the new session.
@@ -349,7 +365,7 @@ impl World<'_> {
                         self.fail(Invariant::SumsAgree, format!("job {job} at the end"));
                     }
                 }
-                if let Some(since) = session.budget.open_since() {
+                for since in session.budgets.iter().filter_map(RetryBudgetModel::open_since) {
                     session.progress.everyone_waits(self.now.saturating_sub(since));
                 }
                 if ends.iter().all(|end| *end == End::Complete) {
@@ -378,11 +394,15 @@ impl World<'_> {
         self.report.most_in_memory = self.report.most_in_memory.max(most);
     }
 
-    /// A reason that concerns one job ends only this job; the others complete.
+    /// A reason that concerns one job ends only this job, and one that concerns an app only the jobs of the app. The
+    /// others complete.
     fn check_ends(&mut self, jobs: &[usize], ends: &[End]) {
         for (at, (job, end)) in jobs.iter().zip(ends).enumerate() {
             let (pending, is_own) = match end {
                 End::Complete => (self.queue.tallies[*job][Outcome::Pending], true),
+                End::Stopped(StopReason::Fatal { scope: Scope::App, job: of, .. }) => {
+                    (0, self.app_of(jobs[*of]) == self.app_of(*job))
+                }
                 End::Stopped(reason) => (0, reason.only_job().is_none_or(|of| of == at)),
             };
             if pending > 0 || !is_own {
@@ -420,6 +440,6 @@ impl World<'_> {
     }
 
     fn keys(&self, job: usize, request: &Request) -> AccountKeys {
-        self.scenario.jobs[job].operation.keys(request)
+        self.scenario.jobs[job].keys(request)
     }
 }

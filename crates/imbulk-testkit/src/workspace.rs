@@ -18,6 +18,7 @@ use crate::terminal::AtTerminal;
 /// A sandbox within the test, and a folder with job files, inputs and a queue.
 pub struct Workspace {
     sandbox: Sandbox,
+    app: u64,
     folder: TempDir,
     runtime: Runtime,
     env: BTreeMap<String, String>,
@@ -83,10 +84,15 @@ impl Workspace {
 
     /// A workspace with another setup.
     pub fn with(setup: WorkspaceSetup) -> Self {
+        Self::of_app(setup, APP, KEY)
+    }
+
+    /// A workspace whose sandbox serves another app with a key of its own.
+    pub fn of_app(setup: WorkspaceSetup, app: u64, key: &str) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let config = Config {
-            app: App { sdkappid: APP, admins: vec![ADMIN.to_owned()], key: Some(KEY.into()) },
+            app: App { sdkappid: app, admins: vec![ADMIN.to_owned()], key: Some(key.into()) },
             caps: setup.caps,
             latency: Latency { fixed: setup.latency, jitter: setup.latency },
             faults: Vec::new(),
@@ -97,9 +103,9 @@ impl Workspace {
         let sandbox = runtime.block_on(Sandbox::start(config, ([127, 0, 0, 1], 0).into())).expect("a port");
         sandbox.keep_journal();
         let folder = tempfile::tempdir().expect("a folder");
-        let env = [("IMBULK_SECRET_KEY", KEY), ("TZ", "UTC")];
+        let env = [("IMBULK_SECRET_KEY", key), ("TZ", "UTC")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { sandbox, folder, runtime, env, pristine: (setup.world)(), caps: setup.caps }
+        Self { sandbox, app, folder, runtime, env, pristine: (setup.world)(), caps: setup.caps }
     }
 
     /// Writes the queue of an earlier version and its jobs into the folder.
@@ -138,7 +144,7 @@ impl Workspace {
 
     /// The ledger of the processes that send to this sandbox.
     pub fn ledger(&self) -> PathBuf {
-        format!("/tmp/imbulk-127.0.0.1-{}-{APP}.slots", self.sandbox.addr().port()).into()
+        format!("/tmp/imbulk-127.0.0.1-{}-{}.slots", self.sandbox.addr().port(), self.app).into()
     }
 
     /// Writes a file in the folder.

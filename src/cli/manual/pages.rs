@@ -28,6 +28,7 @@ pub const ALL: [&Manual; 18] = [
 const SECRET_KEY: Row = ("IMBULK_SECRET_KEY", "secret key of the app; UserSigs are made from it");
 const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600 or 0400)");
 const USER_SIG: Row = ("IMBULK_USERSIG", "a UserSig, instead of a key");
+const SECRET_OF_APP: Row = ("IMBULK_SECRET_KEY_N, …", "each of these three for the app with the SDKAppID N only");
 const SDKAPPID: Row = ("IMBULK_SDKAPPID", "overrides `sdkappid` in [app]");
 const IDENTIFIER: Row = ("IMBULK_IDENTIFIER", "overrides `identifier` in [app]");
 const ENDPOINT: Row = ("IMBULK_ENDPOINT", "overrides `endpoint` and `region` in [app]");
@@ -37,7 +38,7 @@ const TIME_ZONE: Row = ("TZ", "time zone of times in job files and of printed ti
 
 /// What commands read that load or send.
 const SESSION_VARIABLES: &[Row] =
-    &[SECRET_KEY, SECRET_KEY_FILE, USER_SIG, SDKAPPID, IDENTIFIER, ENDPOINT, QUEUE, PROXY, TIME_ZONE];
+    &[SECRET_KEY, SECRET_KEY_FILE, USER_SIG, SECRET_OF_APP, SDKAPPID, IDENTIFIER, ENDPOINT, QUEUE, PROXY, TIME_ZONE];
 /// What commands read that look at a queue.
 const READER_VARIABLES: &[Row] = &[QUEUE, TIME_ZONE];
 

@@ -1,6 +1,7 @@
 //! The accounts that a call writes, as hashes, so that leases can be compared quickly.
 
 use std::hash::BuildHasher;
+use std::num::NonZeroU64;
 
 use super::account::UserId;
 
@@ -18,7 +19,10 @@ impl AccountKey {
     }
 }
 
-/// The accounts that a call writes, as far as the request names them: each once, in order; never empty.
+/// Differs from the seed of accounts, so that the hash of an app is independent of theirs.
+const APP_SEED: u64 = 0x6170_7073;
+
+/// The accounts that a call writes, as far as the request names them: each once; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountKeys(Vec<AccountKey>);
 
@@ -31,7 +35,17 @@ impl AccountKeys {
         Self(keys)
     }
 
-    /// The keys, in order.
+    /// The keys of the same accounts in an app, or in the sandbox: the same UserID in two apps is two accounts.
+    #[must_use]
+    pub fn in_app(mut self, sdkappid: Option<NonZeroU64>) -> Self {
+        if let Some(sdkappid) = sdkappid {
+            let app = foldhash::quality::FixedState::with_seed(APP_SEED).hash_one(sdkappid);
+            self.0.iter_mut().for_each(|key| key.0 ^= app);
+        }
+        self
+    }
+
+    /// The keys.
     pub fn as_slice(&self) -> &[AccountKey] {
         &self.0
     }

@@ -1,5 +1,6 @@
 //! How requests come into memory, and which are parked instead.
 
+use super::job::JobState;
 use super::leases::{LeaseId, LeaseState, Released};
 use super::parking::MAX_QUEUED_PER_ACCOUNT;
 use super::recovered::RecoveredRequest;
@@ -84,7 +85,7 @@ impl Schedule {
 
     pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> AccountKeys {
         let scheduled = &self.jobs[job].scheduled;
-        scheduled.operation.keys(request)
+        scheduled.operation.keys(request).in_app(scheduled.sdkappid)
     }
 
     pub(super) fn request_lease(
@@ -142,13 +143,14 @@ impl Schedule {
         }
     }
 
-    /// Whether no job with a higher priority goes first.
+    /// Whether no job of the app with a higher priority goes first.
     ///
     /// Only fetching waits for the turn of a job. Requests in memory hold leases that others may need, so they are sent
     /// in any case.
     pub(super) fn has_turn(&self, job: JobNo) -> bool {
         let priority = self.jobs[job].scheduled.priority;
-        !self.jobs.iter().any(|other| other.scheduled.priority > priority && other.goes_first())
+        let goes_before = |other: &JobState| other.scheduled.priority > priority && other.goes_first();
+        !self.states_of(self.app_of(job)).any(goes_before)
     }
 
     pub(super) fn fetch(&mut self, out: &mut Vec<Action>) {

@@ -1,7 +1,8 @@
 //! Which ready requests are sent next, and how the retry budget pays for them.
 
+use super::app::AppNo;
 use super::job::JobState;
-use super::request_state::{Blame, Payment, PreviousCall};
+use super::request_state::{Blame, Payment, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::ScheduleTime;
@@ -22,8 +23,10 @@ impl Schedule {
                 next.is_some()
             });
         }
-        if self.breaker.may_probe(now) {
-            batch.extend(self.probe(now));
+        for app in self.app_numbers() {
+            if self.apps[app].breaker.may_probe(now) {
+                batch.extend(self.probe(now, app));
+            }
         }
         let only_reads = |id: &RequestId| self.requests[id].request.purpose.call_kind().only_reads();
         let (reading, changing): (Vec<RequestId>, Vec<RequestId>) = batch.into_iter().partition(only_reads);
@@ -35,12 +38,13 @@ impl Schedule {
 
     /// Sends a ready request of a job: the first one, if the retry budget pays for it.
     ///
-    /// If no job has new requests left, no call can show whether the server works. Then `max_attempts` alone bounds a
-    /// request that fails by itself.
+    /// If no job of the app has new requests left, no call can show whether the server works. Then `max_attempts` alone
+    /// bounds a request that fails by itself.
     fn send_next(&mut self, now: ScheduleTime, job: JobNo) -> Option<RequestId> {
         let ready = self.jobs[job].ready();
-        let none_are_new = || !self.recovered.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
-        if self.breaker.is_open() {
+        let app = self.app_of(job);
+        let none_are_new = || self.states_of(app).all(JobState::has_no_new_requests);
+        if self.apps[app].breaker.is_open() {
             let index = none_are_new().then(|| ready.iter().position(|id| self.fails_by_itself(*id))).flatten()?;
             return self.begin_sending(now, job, index, Payment::Exempt);
         }
@@ -49,28 +53,34 @@ impl Schedule {
             return self.begin_sending(now, job, 0, Payment::Exempt);
         }
         let (allowed, cost) = match self.requests[&id].previous {
-            Some(previous) => (self.breaker.pay(now, previous.cost), previous.cost),
-            None => (self.breaker.allows_new(now, self.patience()), RetryCost::FREE),
+            Some(previous) => (self.apps[app].breaker.pay(now, previous.cost), previous.cost),
+            None => {
+                let patience = self.patience(app);
+                (self.apps[app].breaker.allows_new(now, patience), RetryCost::FREE)
+            }
         };
         allowed.then(|| self.begin_sending(now, job, 0, Payment::Paid(cost))).flatten()
     }
 
     /// Whether its last call failed in a way that counts as an attempt, while others did not fail.
     fn fails_by_itself(&self, id: RequestId) -> bool {
-        let previous = self.requests[&id].previous;
-        previous.is_some_and(|previous| previous.charge == Charge::Attempt && self.blame(previous) == Blame::Request)
+        let RequestState { job, previous, .. } = self.requests[&id];
+        let fails =
+            |previous: PreviousCall| previous.charge == Charge::Attempt && self.blame(job, previous) == Blame::Request;
+        previous.is_some_and(fails)
     }
 
-    pub(super) fn blame(&self, previous: PreviousCall) -> Blame {
-        if self.breaker.succeeded_after(previous.sent_at) { Blame::Request } else { previous.blame }
+    pub(super) fn blame(&self, job: JobNo, previous: PreviousCall) -> Blame {
+        let breaker = &self.apps[self.app_of(job)].breaker;
+        if breaker.succeeded_after(previous.sent_at) { Blame::Request } else { previous.blame }
     }
 
-    /// Sends one request to see whether the server works again: a new one if there is one, each time of another job.
-    /// After a preparation, which shows nothing about changes, its change goes first.
-    fn probe(&mut self, now: ScheduleTime) -> Option<RequestId> {
-        let count = self.jobs.len();
-        let first = self.breaker.probes();
-        let jobs = (0..count).map(|offset| (first + offset) % count);
+    /// Sends one request to see whether the server of an app works again: a new one if there is one, each time of
+    /// another job. After a preparation, which shows nothing about changes, its change goes first.
+    fn probe(&mut self, now: ScheduleTime, app: AppNo) -> Option<RequestId> {
+        let all = self.jobs_of(app);
+        let first = self.apps[app].breaker.probes();
+        let jobs = (0..all.len()).map(|offset| all[(first + offset) % all.len()]);
         let jobs: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].may_send_more()).collect();
         let is_new = |id: &RequestId| self.requests[id].previous.is_none();
         let new = jobs.iter().find_map(|job| Some((*job, self.jobs[*job].ready().iter().position(is_new)?)));
@@ -80,7 +90,7 @@ impl Schedule {
         let any = || jobs.iter().find(|job| !self.jobs[**job].ready().is_empty()).map(|job| (*job, 0));
         let (job, index) = prepared.or(new).or_else(any)?;
         let id = self.begin_sending(now, job, index, Payment::Paid(RetryCost::FREE))?;
-        self.breaker.probe(id);
+        self.apps[app].breaker.probe(id);
         Some(id)
     }
 

@@ -7,6 +7,7 @@ use super::stop::StopReason;
 use super::time::ScheduleTime;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
+use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::request::{AccountKeys, CallKind, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
@@ -69,8 +70,15 @@ pub enum Event {
     },
     /// Time has passed.
     Tick,
-    /// The run is to stop for this reason.
+    /// All jobs are to stop for this reason.
     Stop(StopReason),
+    /// The calls of this day of the app of a job are used up.
+    DayUsedUp {
+        /// The job.
+        job: JobNo,
+        /// The day.
+        day: DayUsedUp,
+    },
     /// No new call of a job may begin.
     Pause(JobNo),
     /// Calls of a paused job may begin again.

@@ -210,9 +210,10 @@ impl JobState {
         self.is_active() && (self.may_get_more() || self.counts.new_and_not_sent() > 0)
     }
 
-    /// Whether every request that may be sent now has had an answer.
+    /// Whether every request that may be sent now has had an answer. A recovered request has had none in this session.
     pub(super) fn has_no_new_requests(&self) -> bool {
-        !self.may_get_more() && self.counts.new_requests() == 0 && self.counts.parked() == 0
+        let unanswered = self.counts.new_requests() + self.counts.parked() + self.counts.requests(Stage::Recovered);
+        !self.may_get_more() && unanswered == 0
     }
 
     /// Whether new requests may come from the queue without an event of another request.

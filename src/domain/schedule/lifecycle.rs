@@ -54,9 +54,9 @@ impl Schedule {
     /// On disk the request is pending again. It was held back because its job is paused or stops, or because its
     /// preparation is too old.
     fn withdrawn(&mut self, now: ScheduleTime, id: RequestId, out: &mut Vec<Action>) {
-        let state = &self.requests[&id];
-        self.breaker.not_sent(now, id, state.payment.cost());
-        match self.jobs[state.job].stop() {
+        let RequestState { job, payment, .. } = self.requests[&id];
+        self.breaker_of(job).not_sent(now, id, payment.cost());
+        match self.jobs[job].stop() {
             Some(_) => self.unload(id, Stage::Withdrawing, out),
             None => self.ready_again(id),
         }
@@ -77,29 +77,30 @@ impl Schedule {
             request.calls -= 1;
         }
         let scheduled = &self.jobs[job].scheduled;
+        let app = &self.apps[self.app_of(job)];
         // During an outage the items are not the cause of the failure.
         let charging = match payment {
-            Payment::Paid(_) if self.breaker.is_open() => Charging::Off,
+            Payment::Paid(_) if app.breaker.is_open() => Charging::Off,
             Payment::Paid(_) | Payment::Exempt => Charging::UpTo(scheduled.retry.max_attempts.get()),
         };
         let (operation, run) = (scheduled.operation, scheduled.run);
-        let new_usersig = self.usersig.new_one(generation);
+        let new_usersig = app.usersig.new_one(generation);
         let context = CallContext { operation, preparations: scheduled.preparations, charging, new_usersig };
         let assessment = assess_call(&context, &request, result);
         let (items, kind) = (request.items.len(), request.purpose.call_kind());
         let settlement = Settlement::new(&operation, request, assessment.verdicts);
         let settlement = Settlement { lines: assessment.lines, ..settlement };
         let ended = settlement.ended_by_outcome();
-        let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(previous)));
+        let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(job, previous)));
         // The change that follows a preparation shows more than the preparation.
         let is_prepared = settlement.follow_ups.iter().any(|next| next.wait == Wait::Leased);
         if !is_prepared {
-            self.update_breaker(now, id, &shown_of_changes(kind, &health), (sent_at, payment), out);
+            self.update_breaker(now, (job, id), &shown_of_changes(kind, &health), (sent_at, payment), out);
         }
         // `max_attempts` bounds a request that fails by itself, if its attempts count.
         let counts = charging != Charging::Off && settlement.follow_ups.iter().all(|next| next.wait != Wait::None);
         if matches!(health, ServerHealth::Failing(_)) && !(blame == Blame::Request && counts) {
-            self.breaker.failed_unbounded(sent_at);
+            self.breaker_of(job).failed_unbounded(sent_at);
         }
         let urgent = self.is_urgent(job, lease, &settlement, &ended);
         self.pending_records.insert(id, PendingRecord { job, lease, items, sent_at, health, blame, kind, ended });
@@ -143,14 +144,14 @@ impl Schedule {
             follow_ups.into_iter().partition(|next| next.wait == Wait::Leased);
         let leased_until = self.send_again(now, &record, others);
         match self.jobs[record.job].tripped_guard(record.job) {
-            Some(reason) => self.stop(&reason, out),
+            Some(reason) => self.stop(vec![record.job], &reason, out),
             None => self.pass_canary(record.job),
         }
         let is_stopped = self.jobs[record.job].stop().is_some();
         if let Some(next) = prepared.into_iter().next().filter(|_| !is_stopped) {
             return self.go_on(now, id, &record, next.request);
         }
-        self.breaker.probe_is_over(now, id);
+        self.breaker_of(record.job).probe_is_over(now, id);
         if leased_until > now {
             self.timers.start(leased_until, Timer::Release(record.lease));
         } else {
@@ -183,7 +184,7 @@ impl Schedule {
         let is_prepared = |id: &&RequestId| self.requests[*id].not_after.is_some();
         let place = self.jobs[job].ready().iter().take_while(is_prepared).count();
         self.jobs[job].insert_ready(place, id);
-        self.breaker.probe_is_prepared(now, prepared);
+        self.breaker_of(job).probe_is_prepared(now, prepared);
     }
 
     /// Admits the requests that the canary of a job withheld, once its items have their outcomes.

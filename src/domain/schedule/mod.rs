@@ -31,6 +31,7 @@
 //! and no connection.
 
 mod admission;
+mod app;
 mod backoff;
 mod breaker;
 mod canary;
@@ -62,8 +63,9 @@ use super::change::Change;
 use super::ids::RequestId;
 use super::outage::Outage;
 use super::response::tally::Tally;
+pub use app::AppNo;
+use app::AppState;
 pub use backoff::delay;
-use breaker::CircuitBreaker;
 pub use event::{Action, Event};
 use job::JobState;
 use leases::{LeaseId, Leases};
@@ -75,7 +77,6 @@ use stage::{Stage, StageCounts};
 pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
 pub use time::{CONNECT_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use timers::{Timer, Timers};
-use usersig_state::UserSigState;
 
 /// How many requests a page has.
 const PAGE: u32 = 256;
@@ -87,6 +88,7 @@ type Numbered<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 #[derive(Debug)]
 pub struct Schedule {
     jobs: Vec<JobState>,
+    apps: Vec<AppState>,
     leases: Leases,
     /// Requests that wait for their lease or have it, until they are answered.
     requests: Numbered<RequestId, RequestState>,
@@ -98,18 +100,13 @@ pub struct Schedule {
     recovered: RecoveredRequests,
     timers: Timers,
     rng: SmallRng,
-    breaker: CircuitBreaker,
-    usersig: UserSigState,
-    /// From when every job that is not over is paused.
-    all_paused_since: Option<ScheduleTime>,
-    /// Whether the session ends without waiting for calls in flight.
-    abandons_calls: bool,
 }
 
 impl Schedule {
     /// A schedule for these jobs. `seed` decides the random delays.
     pub fn new(jobs: Vec<ScheduledJob>, seed: u64) -> Self {
         Self {
+            apps: AppState::of(&jobs),
             jobs: jobs.into_iter().map(JobState::new).collect(),
             leases: Leases::default(),
             requests: Numbered::default(),
@@ -119,10 +116,6 @@ impl Schedule {
             recovered: RecoveredRequests::default(),
             timers: Timers::default(),
             rng: SmallRng::seed_from_u64(seed),
-            breaker: CircuitBreaker::default(),
-            usersig: UserSigState::default(),
-            all_paused_since: None,
-            abandons_calls: false,
         }
     }
 
@@ -146,7 +139,10 @@ impl Schedule {
             Event::Changed(changed) => self.changed(now, changed, &mut out),
             Event::NotRenewed { job, code, fallback } => self.not_renewed(job, code, fallback, &mut out),
             Event::Tick => {}
-            Event::Stop(reason) => self.stop(&reason, &mut out),
+            Event::Stop(reason) => self.stop((0..self.jobs.len()).collect(), &reason, &mut out),
+            Event::DayUsedUp { job, day } => {
+                self.stop(self.jobs_of(self.app_of(job)), &StopReason::CallsPerDay(day), &mut out);
+            }
             Event::Pause(job) => self.pause(job, &mut out),
             Event::Resume(job) => self.jobs[job].resume(),
             Event::SetRate { job, calls_per_second } => self.jobs[job].set_rate(calls_per_second),
@@ -163,16 +159,18 @@ impl Schedule {
     pub fn wake_at(&self) -> Option<ScheduleTime> {
         // A probe that cannot be sent is never due. Otherwise the runner would wake again and again for nothing.
         let has_probe = |job: &JobState| !job.ready().is_empty() && job.may_send_more();
-        let may_probe = self.jobs.iter().any(has_probe);
-        let probe = self.breaker.next_probe_at().filter(|_| may_probe);
-        self.timers.next_due().into_iter().chain(probe).chain(self.patience_ends_at()).min()
+        let may_probe = |app: &AppNo| self.states_of(*app).any(has_probe);
+        let probes = self.app_numbers().filter(may_probe).filter_map(|app| self.apps[app].breaker.next_probe_at());
+        let give_ups = self.app_numbers().filter_map(|app| self.patience_ends_at(app));
+        self.timers.next_due().into_iter().chain(probes).chain(give_ups).min()
     }
 
     /// How each job ends; `None` while one of them goes on. After an outage requests may still be `sending` on disk.
     /// The next session treats them as after a kill.
     pub fn ends(&self) -> Option<Vec<End>> {
         let end = |job: &JobState| job.stop().map_or(End::Complete, |reason| End::Stopped(reason.clone()));
-        let is_over = self.abandons_calls || self.jobs.iter().all(JobState::is_over);
+        let is_over = |app: AppNo| self.apps[app].abandons_calls || self.states_of(app).all(JobState::is_over);
+        let is_over = self.app_numbers().all(is_over);
         is_over.then(|| self.jobs.iter().map(end).collect())
     }
 
@@ -183,8 +181,12 @@ impl Schedule {
 
     /// Whether no job goes on: each is over or stops, and at least one stops.
     pub fn is_stopping(&self) -> bool {
-        let goes_on = |job: &JobState| job.stop().is_none() && !job.is_over();
-        !self.jobs.iter().any(goes_on) && self.jobs.iter().any(|job| job.stop().is_some())
+        are_stopping(self.jobs.iter())
+    }
+
+    /// Whether no job of an app goes on.
+    pub fn app_is_stopping(&self, app: AppNo) -> bool {
+        are_stopping(self.states_of(app))
     }
 
     /// Whether requests of a job are left that may be sent.
@@ -212,14 +214,14 @@ impl Schedule {
         self.counts().map(StageCounts::items_under_way).sum::<usize>() as u64
     }
 
-    /// The outage, if there is one.
-    pub fn outage(&self, now: ScheduleTime) -> Option<Outage> {
-        self.breaker.outage(now)
+    /// The outage of an app, if there is one.
+    pub fn outage(&self, app: AppNo, now: ScheduleTime) -> Option<Outage> {
+        self.apps[app].breaker.outage(now)
     }
 
-    /// Whether the circuit breaker is open because the retry budget cannot pay for a repetition.
-    pub fn retry_budget_is_empty(&self) -> bool {
-        self.breaker.retry_budget_is_empty()
+    /// Whether the circuit breaker of an app is open because its retry budget cannot pay for a repetition.
+    pub fn retry_budget_is_empty(&self, app: AppNo) -> bool {
+        self.apps[app].breaker.retry_budget_is_empty()
     }
 
     /// The jobs whose canary has not passed.
@@ -266,8 +268,14 @@ impl Schedule {
                     out.push(Action::commit_now(Change::Record { run, settlement }));
                 }
                 Timer::Reopen(id) => out.push(Action::commit_now(Change::Reopen(id))),
-                Timer::AbandonCalls => self.abandons_calls = true,
+                Timer::AbandonCalls(app) => self.apps[app].abandons_calls = true,
             }
         }
     }
+}
+
+/// Whether none of these jobs goes on: each is over or stops, and at least one stops.
+fn are_stopping<'a>(jobs: impl Iterator<Item = &'a JobState> + Clone) -> bool {
+    let goes_on = |job: &JobState| job.stop().is_none() && !job.is_over();
+    !jobs.clone().any(goes_on) && jobs.into_iter().any(|job| job.stop().is_some())
 }

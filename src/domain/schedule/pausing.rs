@@ -3,6 +3,7 @@
 //! Requests that wait for a slot are withdrawn. They keep their leases, because they were admitted before other
 //! requests of the same accounts.
 
+use super::app::{AppNo, AppState};
 use super::job::JobState;
 use super::stage::Stage;
 use super::time::ScheduleTime;
@@ -10,9 +11,9 @@ use super::{Action, JobNo, Schedule};
 use crate::domain::ids::RequestId;
 
 impl Schedule {
-    /// Whether every job that is not over is paused.
-    pub fn is_paused(&self) -> bool {
-        self.all_paused_since.is_some()
+    /// Whether every job of an app that is not over is paused.
+    pub fn is_paused(&self, app: AppNo) -> bool {
+        self.apps[app].all_paused_since.is_some()
     }
 
     /// Whether no request of the job is between its intent and its first byte, so that the calls in flight are all
@@ -34,17 +35,24 @@ impl Schedule {
         self.jobs[job].push_ready(id);
     }
 
-    /// Keeps the time in which every job is paused out of `stop.outage`.
+    fn are_paused(&self, app: AppNo) -> bool {
+        let mut left = self.states_of(app).filter(|job| !job.is_over()).peekable();
+        left.peek().is_some() && left.all(JobState::is_paused)
+    }
+
+    /// Keeps the time in which every job of an app is paused out of `stop.outage`.
     pub(super) fn watch_pauses(&mut self, now: ScheduleTime) {
-        let mut left = self.jobs.iter().filter(|job| !job.is_over()).peekable();
-        let all_paused = left.peek().is_some() && left.all(JobState::is_paused);
-        match self.all_paused_since {
-            None if all_paused => self.all_paused_since = Some(now),
-            Some(since) if !all_paused => {
-                self.breaker.skip(since, now);
-                self.all_paused_since = None;
+        for app in self.app_numbers() {
+            let all_paused = self.are_paused(app);
+            let AppState { all_paused_since, breaker, .. } = &mut self.apps[app];
+            match *all_paused_since {
+                None if all_paused => *all_paused_since = Some(now),
+                Some(since) if !all_paused => {
+                    breaker.skip(since, now);
+                    *all_paused_since = None;
+                }
+                None | Some(_) => {}
             }
-            None | Some(_) => {}
         }
     }
 }

@@ -53,10 +53,6 @@ impl RecoveredRequests {
         }
     }
 
-    pub(super) fn has_requests(&self) -> bool {
-        !self.requests.is_empty()
-    }
-
     pub(super) fn has_accounts(&self) -> bool {
         !self.accounts.is_empty()
     }

@@ -1,6 +1,6 @@
 //! What the schedule needs to know of a job.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::domain::ids::RunId;
 use crate::domain::job::{Retry, Stop};
@@ -16,7 +16,9 @@ pub type JobNo = usize;
 pub struct ScheduledJob {
     /// The run of the job.
     pub run: RunId,
-    /// Requests of other jobs are fetched only after those of jobs with a higher priority.
+    /// Its app; none for the sandbox. Jobs of one app share its health, its UserSig and its accounts.
+    pub sdkappid: Option<NonZeroU64>,
+    /// Requests of other jobs of the app are fetched only after those of jobs with a higher priority.
     pub priority: u64,
     /// The operation, with its options.
     pub operation: BoundOperation,

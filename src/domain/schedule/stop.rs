@@ -147,7 +147,7 @@ impl StopReason {
         }
     }
 
-    /// The job that the reason concerns; `None` if it concerns all jobs.
+    /// The job that the reason concerns; `None` if it concerns all jobs, or all of an app.
     pub const fn only_job(&self) -> Option<JobNo> {
         match self {
             Self::AlreadyDone { job, .. }
@@ -164,6 +164,24 @@ impl StopReason {
             | Self::Fatal { scope: Scope::App, .. }
             | Self::QueueLost
             | Self::LedgerLost => None,
+        }
+    }
+
+    /// Whether the reason concerns the jobs of one app. The jobs of other apps go on.
+    pub const fn concerns_app(&self) -> bool {
+        match self {
+            Self::CallsPerDay(_) | Self::Outage(_) | Self::Fatal { scope: Scope::App, .. } => true,
+            Self::ItemLimit
+            | Self::Deadline(_)
+            | Self::Signal(_)
+            | Self::Drain { .. }
+            | Self::DiskFull { .. }
+            | Self::AlreadyDone { .. }
+            | Self::Canary { .. }
+            | Self::Fuse { .. }
+            | Self::Fatal { scope: Scope::Command, .. }
+            | Self::QueueLost
+            | Self::LedgerLost => false,
         }
     }
 

@@ -1,7 +1,9 @@
-//! When jobs stop early: outages, fatal codes, guards. A reason that concerns one job stops only this job.
+//! When jobs stop early: outages, fatal codes, guards. A reason that concerns one job, or the jobs of one app, stops
+//! only these.
 
 use std::time::Duration;
 
+use super::app::AppNo;
 use super::leases::LeaseId;
 use super::request_state::Payment;
 use super::stage::Stage;
@@ -17,10 +19,9 @@ use crate::domain::response::codes::{RenewFallback, Scope};
 use crate::domain::response::verdict::{AppNotice, ServerHealth};
 
 impl Schedule {
-    /// Stops the jobs that the reason concerns, and holds back what has not left. The gravest reason counts.
-    pub(super) fn stop(&mut self, reason: &StopReason, out: &mut Vec<Action>) {
-        let jobs = reason.only_job().map_or(0..self.jobs.len(), |job| job..job + 1);
-        let first: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].stop_for(reason.clone())).collect();
+    /// Stops these jobs, and holds back what has not left. The gravest reason counts.
+    pub(super) fn stop(&mut self, jobs: Vec<JobNo>, reason: &StopReason, out: &mut Vec<Action>) {
+        let first: Vec<JobNo> = jobs.into_iter().filter(|job| self.jobs[*job].stop_for(reason.clone())).collect();
         for job in &first {
             out.push(Action::HoldBack(*job));
             let parked = self.parking.drop_parked(*job);
@@ -51,49 +52,54 @@ impl Schedule {
         self.pass_on(&released, out);
     }
 
-    /// Stops because of an outage. Each call in flight would take its whole time-out, so the run does not wait for
-    /// these calls.
-    fn stop_for_outage(&mut self, now: ScheduleTime, outage: Outage, out: &mut Vec<Action>) {
-        self.stop(&StopReason::Outage(outage), out);
-        self.timers.start(now + GRACE_AFTER_OUTAGE, Timer::AbandonCalls);
+    /// Stops the jobs of an app because of an outage. Each call in flight would take its whole time-out, so the jobs do
+    /// not wait for these calls.
+    fn stop_for_outage(&mut self, now: ScheduleTime, app: AppNo, outage: Outage, out: &mut Vec<Action>) {
+        self.stop(self.jobs_of(app), &StopReason::Outage(outage), out);
+        self.timers.start(now + GRACE_AFTER_OUTAGE, Timer::AbandonCalls(app));
     }
 
-    /// Tells the circuit breaker what a call showed of the server's health.
+    /// Tells the circuit breaker of the job's app what a call showed of the server's health.
     pub(super) fn update_breaker(
         &mut self,
         now: ScheduleTime,
-        id: RequestId,
+        (job, id): (JobNo, RequestId),
         health: &ServerHealth,
         (sent_at, payment): (ScheduleTime, Payment),
         out: &mut Vec<Action>,
     ) {
+        let app = self.app_of(job);
+        let (patience, breaker) = (self.patience(app), &mut self.apps[app].breaker);
         match health {
-            ServerHealth::Working => self.breaker.succeeded(sent_at, payment.cost()),
-            ServerHealth::Unknown => self.breaker.probe_is_over(now, id),
+            ServerHealth::Working => breaker.succeeded(sent_at, payment.cost()),
+            ServerHealth::Unknown => breaker.probe_is_over(now, id),
             ServerHealth::Failing(trouble) => {
-                let (outage, patience) = (self.breaker.failed(now, id, trouble.clone()), self.patience());
+                let outage = breaker.failed(now, id, trouble.clone());
                 if let Some(outage) = outage.filter(|outage| patience.is_some_and(|most| outage.lasts >= most)) {
-                    self.stop_for_outage(now, outage, out);
+                    self.stop_for_outage(now, app, outage, out);
                 }
             }
         }
     }
 
-    /// Stops if no call has succeeded for the time of `stop.outage`.
+    /// Stops the jobs of each app of which no call has succeeded for the time of `stop.outage`.
     pub(super) fn stop_if_patience_is_over(&mut self, now: ScheduleTime, out: &mut Vec<Action>) {
-        if self.breaker.patience_ends_at(self.patience()).is_some_and(|end| end <= now) {
-            self.stop_for_outage(now, self.breaker.failures_as_outage(now), out);
+        for app in self.app_numbers() {
+            if self.patience_ends_at(app).is_some_and(|end| end <= now) {
+                self.stop_for_outage(now, app, self.apps[app].breaker.failures_as_outage(now), out);
+            }
         }
     }
 
-    /// When [`Schedule::stop_if_patience_is_over`] is due.
-    pub(super) fn patience_ends_at(&self) -> Option<ScheduleTime> {
-        self.breaker.patience_ends_at(self.patience())
+    /// When [`Schedule::stop_if_patience_is_over`] is due for an app.
+    pub(super) fn patience_ends_at(&self, app: AppNo) -> Option<ScheduleTime> {
+        self.apps[app].breaker.patience_ends_at(self.patience(app))
     }
 
-    /// The shortest `stop.outage` of the jobs that are neither over, paused nor stopped; `None` means no limit.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let busy = self.jobs.iter().filter(|job| !job.is_over() && job.is_active());
+    /// The shortest `stop.outage` of the jobs of an app that are neither over, paused nor stopped; `None` means no
+    /// limit.
+    pub(super) fn patience(&self, app: AppNo) -> Option<Duration> {
+        let busy = self.states_of(app).filter(|job| !job.is_over() && job.is_active());
         busy.filter_map(|job| job.scheduled.stop.outage).min()
     }
 
@@ -104,36 +110,50 @@ impl Schedule {
         notice: AppNotice,
         out: &mut Vec<Action>,
     ) {
+        let app = self.app_of(job);
+        let usersig = &mut self.apps[app].usersig;
         match notice {
-            AppNotice::Accepted => self.usersig.accepted(generation),
+            AppNotice::Accepted => usersig.accepted(generation),
             AppNotice::Nothing => {}
             AppNotice::Throttled(scope, pause) => {
-                self.usersig.accepted(generation);
+                usersig.accepted(generation);
                 out.push(Action::Slow { job, kind, scope, pause });
             }
-            AppNotice::Renew { code, reason, fallback } => match self.usersig.refused(generation) {
+            AppNotice::Renew { code, reason, fallback } => match usersig.refused(generation) {
                 RefusedUserSig::Replaced => {}
                 RefusedUserSig::First => out.push(Action::Renew { job, generation, code, fallback }),
                 RefusedUserSig::Repeated => {
                     let reason =
                         format!("{reason}; a new UserSig was refused as well: check the clock of this machine");
-                    self.stop(&StopReason::Fatal { scope: Scope::App, job, code: Some(code), reason }, out);
+                    self.stop_app(job, code, reason, out);
                 }
             },
-            AppNotice::Fatal { scope, code, reason } => self.stop(&StopReason::Fatal { scope, job, code, reason }, out),
+            AppNotice::Fatal { scope, code, reason } => {
+                let jobs = match scope {
+                    Scope::App => self.jobs_of(app),
+                    Scope::Command => vec![job],
+                };
+                self.stop(jobs, &StopReason::Fatal { scope, job, code, reason }, out);
+            }
         }
+    }
+
+    /// Stops the jobs of the app of a job of which the API refuses the UserSig.
+    fn stop_app(&mut self, job: JobNo, code: i64, reason: String, out: &mut Vec<Action>) {
+        let reason = StopReason::Fatal { scope: Scope::App, job, code: Some(code), reason };
+        self.stop(self.jobs_of(self.app_of(job)), &reason, out);
     }
 
     /// No other UserSig can be made, so the code that refused this one is treated as its fallback says.
     pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, fallback: RenewFallback, out: &mut Vec<Action>) {
-        self.usersig.cannot_be_replaced();
+        let app = self.app_of(job);
+        self.apps[app].usersig.cannot_be_replaced();
         match fallback {
             RenewFallback::Transient => {}
             RenewFallback::Fatal => {
                 let reason = "the UserSig is refused, and there is no key to make another: set \
                               IMBULK_SECRET_KEY, or set IMBULK_USERSIG to a new UserSig";
-                let reason = reason.to_owned();
-                self.stop(&StopReason::Fatal { scope: Scope::App, job, code: Some(code), reason }, out);
+                self.stop_app(job, code, reason.to_owned(), out);
             }
         }
     }

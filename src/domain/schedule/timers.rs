@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::app::AppNo;
 use super::leases::LeaseId;
 use super::request_state::PreviousCall;
 use super::scheduled_job::JobNo;
@@ -21,8 +22,8 @@ pub(super) enum Timer {
     Record(JobNo, Settlement),
     /// Makes a recovered request pending again.
     Reopen(RequestId),
-    /// Ends the run without waiting for calls in flight any longer.
-    AbandonCalls,
+    /// Ends the jobs of an app without waiting for calls in flight any longer.
+    AbandonCalls(AppNo),
 }
 
 /// The timers, by due moment. Timers that are due at the same moment fire in the order in which they were started.

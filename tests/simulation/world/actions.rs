@@ -14,6 +14,7 @@ use imbulk::domain::response::verdict::ItemResult;
 use imbulk::domain::schedule::{Action, Event};
 
 use super::{Session, World, WorldEvent};
+use crate::budget::Probes;
 use crate::canary::Canary;
 use crate::checks::Invariant;
 use crate::queue::State;
@@ -27,17 +28,24 @@ const COMMIT_DELAY: Duration = Duration::from_millis(20);
 impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
         session.events += 1;
-        let before = session.scheduler.probes();
+        let before = self.probes(session);
         let actions = session.scheduler.handle(self.now.saturating_sub(session.started), event);
-        let probes = (before, session.scheduler.probes());
+        let probes: Vec<Probes> = before.into_iter().zip(self.probes(session)).collect();
         for job in 0..session.jobs.len() {
             if session.scheduler.stop_of(job).is_some() && !std::mem::replace(&mut session.stopped[job], true) {
-                session.budget.stopped(job);
+                let app = self.app_of(session.jobs[job]);
+                session.budgets[app].stopped(job);
             }
         }
         for action in actions {
             if let Action::Commit { change: Change::Intend(ids) | Change::IntendToRead(ids), .. } = &action {
-                self.check(session.budget.intend(ids, probes, self.now));
+                for (app, probes) in probes.iter().enumerate() {
+                    let own: Vec<RequestId> =
+                        ids.iter().copied().filter(|id| self.app_of_request(*id) == app).collect();
+                    if !own.is_empty() {
+                        self.check(session.budgets[app].intend(&own, *probes, self.now));
+                    }
+                }
                 ids.iter().for_each(|id| session.overtaking.set_out(*id));
                 if let Some(early) = ids.iter().find(|id| session.paused[self.place(session, **id)]) {
                     self.fail(Invariant::NothingAfterHoldBack, format!("request {early} of a paused job is intended"));
@@ -50,8 +58,10 @@ impl World<'_> {
             }
             self.carry_out(session, action);
         }
-        let was_open = self.check(session.budget.handled(probes, self.now)).flatten();
-        session.progress.everyone_waits(was_open.unwrap_or_default());
+        for (app, probes) in probes.into_iter().enumerate() {
+            let was_open = self.check(session.budgets[app].handled(probes, self.now)).flatten();
+            session.progress.everyone_waits(was_open.unwrap_or_default());
+        }
         for (at, expected) in session.expected_tallies.clone().iter().enumerate() {
             if session.scheduler.tally(at) != expected {
                 let (says, is) = (*session.scheduler.tally(at), session.expected_tallies[at]);
@@ -65,18 +75,12 @@ impl World<'_> {
             Event::Changed(Changed::Recorded { request, follow_ups }) => {
                 self.recorded(session, *request, follow_ups);
             }
-            Event::Changed(Changed::Withdrawn(request)) => {
-                session.budget.withdrawn(*request, self.now);
-                let job = self.place(session, *request);
-                if session.stopped[job] {
-                    session.unloaded(*request);
-                    session.budget.stopped(job);
-                }
-            }
+            Event::Changed(Changed::Withdrawn(request)) => self.withdrawn(session, *request),
             Event::Resume(job) => session.paused[*job] = false,
             Event::Page { job, requests } => {
                 if requests.len() < PAGE {
-                    session.budget.read_all(*job);
+                    let app = self.app_of(session.jobs[*job]);
+                    session.budgets[app].read_all(*job);
                 }
                 let at = *job;
                 for request in requests.iter().filter(|request| !session.progress.was_recovered(request.id)) {
@@ -93,15 +97,22 @@ impl World<'_> {
                 session.overtaking.loaded(request.id, self.keys(job, request));
             }
             Event::Replied { request, .. } => {
-                if session.scheduler.probes().is_some() && !session.budget.counts_anyway(*request) {
+                let app = self.app_of_request(*request);
+                let is_open = session.scheduler.probes(self.place(session, *request)).is_some();
+                if is_open && !session.budgets[app].counts_anyway(*request) {
                     self.unrecorded_charges.remove(request);
                 }
                 if let Some((health, items)) = self.call_health.remove(request) {
-                    session.budget.replied(*request, health, items, self.now);
+                    session.budgets[app].replied(*request, health, items, self.now);
                 }
             }
-            Event::Changed(Changed::Reopened(request)) => session.budget.reopened(*request),
-            Event::Sent { request, .. } => session.budget.sent(*request, self.now),
+            Event::Changed(Changed::Reopened(request)) => {
+                session.budgets.iter_mut().for_each(|it| it.reopened(*request));
+            }
+            Event::Sent { request, .. } => {
+                let app = self.app_of_request(*request);
+                session.budgets[app].sent(*request, self.now);
+            }
             Event::Recovered { .. }
             | Event::Changed(Changed::Intended(_))
             | Event::HeldBack(_)
@@ -109,15 +120,29 @@ impl World<'_> {
             | Event::Tick
             | Event::Pause(_)
             | Event::SetRate { .. }
+            | Event::DayUsedUp { .. }
             | Event::Stop(_) => {}
         }
-        session.budget.set_canaries(session.canaries.iter().map(Canary::waiting).collect());
+        for budget in &mut session.budgets {
+            budget.set_canaries(session.canaries.iter().map(Canary::waiting).collect());
+        }
         self.handle(session, event);
+    }
+
+    fn withdrawn(&self, session: &mut Session<'_>, request: RequestId) {
+        let app = self.app_of_request(request);
+        session.budgets[app].withdrawn(request, self.now);
+        let job = self.place(session, request);
+        if session.stopped[job] {
+            session.unloaded(request);
+            session.budgets[app].stopped(job);
+        }
     }
 
     fn recorded(&mut self, session: &mut Session<'_>, request: RequestId, follow_ups: &[FollowUp]) {
         session.unloaded(request);
-        session.budget.recorded(request, follow_ups);
+        let app = self.app_of_request(request);
+        session.budgets[app].recorded(request, follow_ups);
         follow_ups.iter().for_each(|follow_up| session.loaded(&follow_up.request));
         let ended_rows = session.ended_rows.get_mut(&request).and_then(VecDeque::pop_front);
         let at = self.place(session, request);
@@ -131,6 +156,19 @@ impl World<'_> {
         for (outcome, _, rows) in ended_rows {
             session.expected_tallies[at].finish(outcome, rows);
         }
+    }
+
+    /// The probes of the current outage of each app.
+    fn probes(&self, session: &Session<'_>) -> Vec<Option<u32>> {
+        let of_app = |app| {
+            let job = session.jobs.iter().position(|job| self.app_of(*job) == app)?;
+            session.scheduler.probes(job)
+        };
+        (0..self.scenario.apps()).map(of_app).collect()
+    }
+
+    fn app_of_request(&self, request: RequestId) -> usize {
+        self.app_of(self.queue.requests[&request].job)
     }
 
     fn place(&self, session: &Session<'_>, request: RequestId) -> usize {
@@ -160,10 +198,9 @@ impl World<'_> {
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);
                 session.progress.everyone_waits(Duration::from_millis(1100));
             }
-            Action::Renew { generation, .. } => {
-                if generation == self.generation {
-                    self.generation += 1;
-                }
+            Action::Renew { job, generation, .. } => {
+                let latest = &mut self.generations[self.scenario.jobs[session.jobs[job]].app];
+                *latest += u64::from(generation == *latest);
             }
             Action::HoldBack(job) => self.hold_back(session, job),
         }
@@ -334,14 +371,16 @@ impl World<'_> {
             self.check_attempts_used_up((job, item.row), charged, result);
         }
         let stored = self.queue.requests[&request].request.clone();
-        let done = self.server.is_done(job, &stored, item.row);
+        let server = &self.servers[self.app_of(job)];
+        let done = server.is_done(job, &stored, item.row);
+        let is_own_work = server.rows_done_by_calls.contains(&(job, item.row));
         if *purpose != Purpose::Change {
             *self.report.settled_by_lookups.entry(outcome).or_default() += 1;
         }
         if matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) && !done {
             self.fail(Invariant::SuccessIsTrue, format!("row {} of job {job} is {outcome}", item.row));
         }
-        if outcome == Outcome::AlreadyDone && self.server.rows_done_by_calls.contains(&(job, item.row)) {
+        if outcome == Outcome::AlreadyDone && is_own_work {
             self.fail(Invariant::OwnWorkIsNotAlreadyDone, format!("row {} of job {job}", item.row));
         }
     }

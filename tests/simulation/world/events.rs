@@ -50,11 +50,12 @@ impl World<'_> {
         let Some(stored) = self.queue.requests.get(&id) else { return };
         let request = stored.request.clone();
         let keys = self.keys(job, &request);
-        let leaves = self.server.connect(self.now);
-        let call = Call { job, request, keys, generation: self.generation, leaves };
+        let app = self.app_of(job);
+        let leaves = self.servers[app].connect(self.now);
+        let call = Call { job, request, keys, generation: self.generations[app], leaves };
         let number = self.next_call;
         self.next_call += 1;
-        let effect = self.server.decide(&call);
+        let effect = self.servers[app].decide(&call);
         session.progress.sent(id, self.now, pause);
         self.calls.insert(number, (call, effect));
         self.add_event(session, leaves, WorldEvent::Leave(number));
@@ -95,10 +96,11 @@ impl World<'_> {
     pub(super) fn finish(&mut self, number: u64) {
         self.working.retain(|other| *other != number);
         let (call, effect) = &self.calls[&number];
-        self.server.finish(call, &effect.effective_rows);
+        let app = self.scenario.jobs[call.job].app;
+        self.servers[app].finish(call, &effect.effective_rows);
     }
 }
 
 fn share(a: &AccountKeys, b: &AccountKeys) -> bool {
-    a.as_slice().iter().any(|key| b.as_slice().binary_search(key).is_ok())
+    a.as_slice().iter().any(|key| b.as_slice().contains(key))
 }

@@ -45,7 +45,8 @@ pub(super) struct Session<'b> {
     pub(super) in_memory: HashMap<RequestId, u64>,
     pub(super) memory: Vec<(u64, i64)>,
     pub(super) progress: Progress,
-    pub(super) budget: RetryBudgetModel,
+    /// The retry budget of each app.
+    pub(super) budgets: Vec<RetryBudgetModel>,
     pub(super) overtaking: OvertakingCheck,
     pub(super) canaries: Vec<Canary>,
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::{AccountKey, AccountKeys, Doubt, Request};
+use crate::domain::target::sdkappid_of;
 use crate::fail_point::{FailPoint, guarded};
 
 // The states are literals: SQLite does not use the partial indexes if they are parameters.
@@ -103,7 +104,7 @@ impl Queue {
                 request.doubt = Doubt::EffectUnknown;
                 in_doubt += 1;
             }
-            let keys = run.operation()?.keys(&request);
+            let keys = run.operation()?.keys(&request).in_app(sdkappid_of(&run.target));
             recovered.push((run.id, request, keys));
         }
         refuse_shared_accounts(&recovered)?;
@@ -117,8 +118,8 @@ impl Queue {
     }
 }
 
-/// imbulk never sends two requests at once that write one account. If two are `sending`, another program changed the
-/// file.
+/// imbulk never sends two requests at once that write one account of an app. If two are `sending`, another program
+/// changed the file.
 fn refuse_shared_accounts(recovered: &[(RunId, Request, AccountKeys)]) -> Result<(), QueueError> {
     let mut writers: HashMap<AccountKey, RequestId> = HashMap::new();
     for (_, request, keys) in recovered {
