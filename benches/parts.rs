@@ -24,7 +24,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
-use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob};
+use imbulk::domain::schedule::{Action, Event, PreparedCall, Schedule, ScheduleTime, ScheduledJob};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -317,7 +317,7 @@ fn night(requests: &[Request]) -> u64 {
         let actions = schedule.handle(ScheduleTime::after_start(Duration::from_millis(handled)), event);
         actions.into_iter().for_each(|action| react(action, requests, &mut events));
     }
-    assert!(schedule.ends().is_some());
+    assert!(schedule.is_over());
     handled
 }
 
@@ -329,11 +329,11 @@ fn react(action: Action, requests: &[Request], events: &mut Vec<Event>) {
             events.push(Event::Page { job, requests: page });
         }
         Action::Commit { change: Change::Intend(ids), .. } => events.push(Event::Changed(Changed::Intended(ids))),
-        Action::Send { job, request, .. } => {
+        Action::Send(PreparedCall { request, .. }) => {
             let result = answer_of(requests, request);
             // Taken from the end.
             events.push(Event::Replied { request, result, generation: 0 });
-            events.push(Event::Sent { job, request });
+            events.push(Event::Sent(request));
         }
         Action::Commit { change: Change::Record { settlement, .. }, .. } => {
             let Settlement { request, follow_ups, .. } = settlement;

@@ -50,12 +50,11 @@ impl From<Exit> for ExitCode {
 
 /// The exit code of a session with a run.
 pub fn exit_of(tally: &Tally, end: &End, rejects: RejectPolicy) -> Exit {
-    if tally[Outcome::Pending] > 0
-        && let End::Stopped(reason) = end
-    {
-        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
+    match end {
+        End::Stopped(reason) if reason.ended_by().is_halt() => Exit::Halted,
+        End::Stopped(_) => Exit::Stopped,
+        End::Complete => exit_of_finished(tally, rejects),
     }
-    exit_of_finished(tally, rejects)
 }
 
 /// The exit code of a run without pending rows.
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_counts_only_while_work_is_left() {
+    fn a_stop_is_a_halt_or_not() {
         let stopped = |reason| End::Stopped(reason);
         let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
         for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
@@ -107,9 +106,8 @@ mod tests {
             Exit::Stopped
         );
         let fatal = StopReason::Fatal { scope: Scope::App, job: 0, code: Some(70403), reason: String::new() };
-        assert_eq!(exit_of(&left, &stopped(fatal.clone()), RejectPolicy::Count), Exit::Halted);
+        assert_eq!(exit_of(&left, &stopped(fatal), RejectPolicy::Count), Exit::Halted);
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
         assert_eq!(exit_of(&left, &stopped(full), RejectPolicy::Count), Exit::Halted);
-        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), RejectPolicy::Count), Exit::Done);
     }
 }

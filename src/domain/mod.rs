@@ -28,6 +28,7 @@ pub mod results;
 pub mod run_choice;
 pub mod run_name;
 pub mod schedule;
+pub mod session_control;
 pub mod session_state;
 pub mod source_facts;
 pub mod state_change;

@@ -37,7 +37,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{
-    Action, End, Event, JobNo, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
+    Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
 };
 use crate::domain::session_state::AppStop;
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
@@ -210,8 +210,8 @@ impl Hint for RunnerError {
 /// What a session came to.
 #[derive(Debug)]
 pub struct SessionEnd {
-    /// How each job ended.
-    pub ends: Vec<End>,
+    /// Why each job was stopped, if it was.
+    pub stops: Vec<Option<StopReason>>,
     /// The calls of each job.
     pub calls: Vec<CallCounts>,
     /// How long it took.
@@ -330,8 +330,8 @@ impl Runner<'_> {
             self.handle(Event::Recovered { job, request, keys });
         }
         self.look_at_all_before_sending()?;
-        while self.schedule.ends().is_none() {
-            self.answer_what_is_held_back();
+        while !self.schedule.is_over() {
+            self.send_due_answers();
             self.recorder.hand_over();
             let timer = self.schedule.wake_at().map(|due| self.instant_of(due));
             let stops = self.stops();
@@ -358,18 +358,17 @@ impl Runner<'_> {
                 watch(&self.snapshot());
             }
         }
-        self.answer_everything();
+        self.send_all_answers();
         let last = self.snapshot();
         self.store_last_heartbeats(&last);
         watch(&last);
-        let ends = self.schedule.ends().unwrap_or_default();
         self.refuse_lost_queue()?;
         let calls = self.calls.iter().map(CallCounter::counts).collect();
         let elapsed = self.started.elapsed();
         let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
-        Ok((queue, SessionEnd { ends, calls, elapsed }))
+        Ok((queue, SessionEnd { stops: self.schedule.stops(), calls, elapsed }))
     }
 
     /// Loading may have taken longer than there was time, and more than there was disk.
@@ -396,7 +395,7 @@ impl Runner<'_> {
                 Inbound::Event(event) => self.handle(event),
                 Inbound::Begun { job, request, at } => {
                     self.calls[job].begun(at.saturating_duration_since(self.started));
-                    self.handle(Event::Sent { job, request });
+                    self.handle(Event::Sent(request));
                 }
                 Inbound::Replied { job, event, took } => {
                     let app = self.schedule.app_of(job);
@@ -408,7 +407,7 @@ impl Runner<'_> {
             }
             self.recorder.hand_over();
             taken += 1;
-            let more = taken < AT_ONCE && self.schedule.ends().is_none();
+            let more = taken < AT_ONCE && !self.schedule.is_over();
             next = if more { self.inbox.try_recv().ok() } else { None };
         }
         Ok(())
@@ -481,9 +480,7 @@ impl Runner<'_> {
             Action::Fetch { job, after, limit } => self.fetch(job, after, limit),
             Action::Load { job, request } => self.load(job, request),
             Action::Commit { change, urgent } => self.recorder.write(change, urgent),
-            Action::Send { job, request, kind, body, not_after } => {
-                self.send((job, kind), (request, body), not_after.map(|end| self.instant_of(end)));
-            }
+            Action::Send(call) => self.send(call),
             Action::Slow { job, kind, scope, pause } => {
                 self.calls[job].throttled();
                 self.jobs[job].slow(kind, scope, pause);
@@ -497,19 +494,16 @@ impl Runner<'_> {
         }
     }
 
-    fn send(&self, (job, kind): (JobNo, CallKind), (request, body): (RequestId, Vec<u8>), not_after: Option<Instant>) {
-        let runner_job = &self.jobs[job];
-        let (path, limiter) = runner_job.command(kind);
+    fn send(&self, call: PreparedCall) {
+        let job = &self.jobs[call.job];
+        let (path, limiter) = job.command(call.kind);
         let sender = Sender {
-            job,
-            request,
             path,
-            attempt: self.schedule.sending(request).unwrap_or_default(),
-            body,
-            not_after,
-            client: Arc::clone(&runner_job.client),
+            not_after: call.not_after.map(|end| self.instant_of(end)),
+            client: Arc::clone(&job.client),
             limiter: limiter.clone(),
-            hold_back: self.hold_back[job].clone(),
+            hold_back: self.hold_back[call.job].clone(),
+            call,
             to_loop: self.to_loop.clone(),
         };
         tokio::spawn(sender.run());

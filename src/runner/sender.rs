@@ -11,7 +11,7 @@ use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
 use crate::domain::response::answer::Answer;
 use crate::domain::response::call_result::CallResult;
-use crate::domain::schedule::{Event, JobNo, StopSignal};
+use crate::domain::schedule::{Event, PreparedCall, StopSignal};
 use crate::rate_limiter::{CommandLimiter, NoPermit};
 
 /// Whether requests that were not sent yet are held back: after the first signal, even before the loop handles it, and
@@ -49,14 +49,10 @@ impl HoldBack {
     }
 }
 
-/// Sends one request once.
+/// Makes one call for a request.
 pub(super) struct Sender {
-    pub(super) job: JobNo,
-    pub(super) request: RequestId,
+    pub(super) call: PreparedCall,
     pub(super) path: &'static str,
-    /// The number of its items, and of the call for it, from 1.
-    pub(super) attempt: (usize, u32),
-    pub(super) body: Vec<u8>,
     /// The call may not start after this moment.
     pub(super) not_after: Option<Instant>,
     pub(super) client: Arc<Client>,
@@ -69,33 +65,32 @@ impl Sender {
     pub(super) async fn run(self) {
         let permit = tokio::select! {
             biased;
-            () = self.hold_back.until_set() => return self.tell(Event::HeldBack(self.request)),
-            () = until(self.not_after) => return self.tell(Event::HeldBack(self.request)),
+            () = self.hold_back.until_set() => return self.tell(Event::HeldBack(self.call.request)),
+            () = until(self.not_after) => return self.tell(Event::HeldBack(self.call.request)),
             permit = self.limiter.acquire() => permit,
         };
         let permit = match permit {
             Ok(permit) => permit,
             Err(NoPermit::DayUsedUp(day)) => {
-                self.tell(Event::DayUsedUp { job: self.job, day });
-                return self.tell(Event::HeldBack(self.request));
+                self.tell(Event::DayUsedUp { job: self.call.job, day });
+                return self.tell(Event::HeldBack(self.call.request));
             }
             Err(NoPermit::Ledger(error)) => {
                 let _over = self.to_loop.send(Inbound::Broken(error.into()));
-                return self.tell(Event::HeldBack(self.request));
+                return self.tell(Event::HeldBack(self.call.request));
             }
         };
         // The permit may have taken longer than a moment: then it is a slot spent for nothing.
         if self.hold_back.is_set() || self.not_after.is_some_and(|end| end < Instant::now()) {
             permit.not_sent();
-            return self.tell(Event::HeldBack(self.request));
+            return self.tell(Event::HeldBack(self.call.request));
         }
         // The limiter allows the call from here on, so the time is taken here and not where the loop reads it.
-        let begun = Inbound::Begun { job: self.job, request: self.request, at: Instant::now() };
-        let _over = self.to_loop.send(begun);
-        let Self { job, request, path, attempt, body, client, to_loop, .. } = self;
-        let call = client.call(path, body).await;
+        let PreparedCall { job, request, items, number, body, .. } = self.call;
+        let _over = self.to_loop.send(Inbound::Begun { job, request, at: Instant::now() });
+        let call = self.client.call(self.path, body).await;
         if enabled!(Level::DEBUG) {
-            log_call(request, path, attempt, &call);
+            log_call(request, self.path, (items, number), &call);
         }
         let Call { result, generation, round_trip, took, .. } = call;
         match result {
@@ -104,7 +99,7 @@ impl Sender {
             CallResult::NoAnswer(_) => permit.unanswered(),
         }
         let event = Event::Replied { request, result, generation };
-        let _over = to_loop.send(Inbound::Replied { job, event, took });
+        let _over = self.to_loop.send(Inbound::Replied { job, event, took });
     }
 
     fn tell(&self, event: Event) {
@@ -122,7 +117,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// One line of the log. Reading the code from the answer again is for `-vv` only.
-fn log_call(request: RequestId, command: &str, (items, attempt): (usize, u32), call: &Call) {
+fn log_call(request: RequestId, command: &str, (items, call_number): (usize, u32), call: &Call) {
     let (status, code, error) = match &call.result {
         CallResult::Body(body) => (Some(200), Answer::parse(body).ok().map(|answer| answer.code), None),
         CallResult::Status(status) => (Some(*status), None, None),
@@ -132,5 +127,8 @@ fn log_call(request: RequestId, command: &str, (items, attempt): (usize, u32), c
     };
     let duration_ms = u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX);
     let (request, random) = (request.get(), call.random);
-    debug!(event = "call", request, items, attempt, command, random, status, code, error, duration_ms, "call ended");
+    debug!(
+        event = "call",
+        request, items, call_number, command, random, status, code, error, duration_ms, "call ended"
+    );
 }

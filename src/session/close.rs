@@ -31,25 +31,20 @@ pub(super) async fn close(
     let run = &session_run.prepared.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
-    let end = match &session_end.ends[job] {
-        End::Complete if session_run.has_item_limit && tally[Outcome::Pending] > 0 => {
-            End::Stopped(StopReason::ItemLimit)
-        }
-        end => end.clone(),
-    };
+    let end = End::of(session_end.stops[job].as_ref(), session_run.has_item_limit, tally[Outcome::Pending]);
     match &end {
-        End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
+        End::Stopped(reason) => {
             queue.store_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
         }
-        End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
+        End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let rows = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], rows };
     let exit = exit_of(&tally, &end, session_run.input.job.input.rejects);
     let stopped_by = match end {
-        End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),
-        End::Stopped(_) | End::Complete => None,
+        End::Stopped(reason) => Some(reason),
+        End::Complete => None,
     };
     Ok(Closed { exit, summary: Summary { figures, session }, stopped_by })
 }

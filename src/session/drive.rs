@@ -28,7 +28,7 @@ use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
-use crate::domain::schedule::{End, QUARANTINE, StopReason};
+use crate::domain::schedule::{QUARANTINE, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
@@ -355,29 +355,16 @@ impl Session<'_> {
     }
 }
 
-/// Whether jobs of other apps, at least, go on after this end of a job.
-fn leaves_others(end: &End) -> bool {
-    match end {
-        End::Stopped(reason) => reason.only_job().is_some() || reason.concerns_app(),
-        End::Complete => true,
-    }
-}
-
-/// Whether nothing more is sent to the app of a job after this end.
-const fn stops_app(end: &End) -> bool {
-    match end {
-        End::Stopped(reason) => reason.concerns_app(),
-        End::Complete => false,
-    }
-}
-
-/// The jobs to which calls may be sent after these ends: neither the session nor their app was stopped.
+/// The jobs to which calls may be sent after this session: neither the session nor their app was stopped.
 fn jobs_that_may_go_on(runs: &[SessionRun<'_>], end: &SessionEnd) -> Vec<String> {
-    if !end.ends.iter().all(leaves_others) {
+    // Such a reason stops the job or its app, and leaves the other apps.
+    let leaves_others = |reason: &StopReason| reason.only_job().is_some() || reason.concerns_app();
+    if !end.stops.iter().flatten().all(leaves_others) {
         return Vec::new();
     }
     let run = |it: &SessionRun<'_>| it.prepared.run.clone();
-    let stopped = runs.iter().zip(&end.ends).filter(|(_, end)| stops_app(end));
+    let stops_app = |stop: &Option<StopReason>| stop.as_ref().is_some_and(StopReason::concerns_app);
+    let stopped = runs.iter().zip(&end.stops).filter(|(_, stop)| stops_app(stop));
     let stopped: BTreeSet<String> = stopped.map(|(it, _)| run(it).target).collect();
     runs.iter().map(run).filter(|run| !stopped.contains(&run.target)).map(|run| run.job).collect()
 }

@@ -298,15 +298,15 @@ impl VerifySession<'_> {
         let own = &self.verification.run;
         queue.identity().check()?;
         let tally = queue.check_sums(own).await?;
-        let end = &session_end.ends[0];
+        let end = End::of(session_end.stops[0].as_ref(), false, tally[Outcome::Pending]);
         let reasons = queue.reader().await?.verified_reasons(own).await?;
-        let stopped = match end {
-            End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
+        let stopped = match &end {
+            End::Stopped(reason) => {
                 let why = stop_message(reason, &[]);
                 queue.store_stop(own.id, reason.ended_by(), &why).await?;
                 Some(why)
             }
-            End::Stopped(_) | End::Complete => {
+            End::Complete => {
                 queue.end_verification(own.id).await?;
                 None
             }
@@ -326,6 +326,6 @@ impl VerifySession<'_> {
             seconds: session_end.elapsed.as_secs_f64(),
             calls,
         };
-        Ok((report, exit_of(&tally, end, RejectPolicy::Count)))
+        Ok((report, exit_of(&tally, &end, RejectPolicy::Count)))
     }
 }

@@ -198,7 +198,7 @@ fn without_a_terminal_standard_error_has_the_start_and_the_end_and_with_v_all_ev
     assert_eq!(calls.len(), 3);
     for call in &calls {
         for (fact, value) in
-            [("items", "1"), ("attempt", "1"), ("command", "v4/sns/friend_delete_all"), ("status", "200")]
+            [("items", "1"), ("call_number", "1"), ("command", "v4/sns/friend_delete_all"), ("status", "200")]
         {
             assert_eq!(call[fact], value, "{call:?}");
         }

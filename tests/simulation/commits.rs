@@ -30,7 +30,7 @@ fn intents(actions: Vec<Action>) -> Vec<RequestId> {
 }
 
 fn sent(schedule: &mut Schedule, request: RequestId) -> Vec<RequestId> {
-    intents(schedule.handle(ScheduleTime::START, Event::Sent { job: 0, request }))
+    intents(schedule.handle(ScheduleTime::START, Event::Sent(request)))
 }
 
 /// Whether the commit of this answer is urgent. The friend of request n is account n − 1.

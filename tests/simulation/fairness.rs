@@ -141,7 +141,7 @@ fn an_account_stays_held_by_a_recovered_request_when_a_request_that_waits_for_it
     let requests = vec![link(2, busy, 20), link(3, busy, 21), link(4, busy, held)];
     let _ = handle(Event::Page { job: 1, requests });
     let _ = handle(Event::Changed(Changed::Intended(vec![first])));
-    let _ = handle(Event::Sent { job: 1, request: first });
+    let _ = handle(Event::Sent(first));
     let result = CallResult::Body(br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"u20","ResultCode":0}]}"#.to_vec());
     let _ = handle(Event::Replied { request: first, result, generation: 0 });
     let actions = handle(Event::Changed(Changed::Recorded { request: first, follow_ups: Vec::new() }));

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::{BoundOperation, Operation, by_name};
 use imbulk::domain::request::CallKind;
 use imbulk::domain::request::account::UserId;
@@ -12,7 +13,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -71,6 +72,11 @@ fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) ->
     let original = by_name(operation.name).expect("an operation");
     let relabelled: &'static Operation = Box::leak(Box::new(Operation { writes, ..*original }));
     relabelled.bind(&options).expect("the same options")
+}
+
+fn send(request: RequestId) -> Action {
+    let (kind, body) = (CallKind::Change, Vec::new());
+    Action::Send(PreparedCall { job: 0, request, items: 1, number: 1, kind, body, not_after: None })
 }
 
 impl BuggyScheduler {
@@ -163,13 +169,7 @@ impl BuggyScheduler {
     fn altered_actions(&mut self, action: Action) -> Vec<Action> {
         match (self.bug, action) {
             (PlantedBug::SendsBeforeTheIntent, Action::Commit { change: Change::Intend(ids), urgent }) => {
-                let early = ids.iter().map(|id| Action::Send {
-                    job: 0,
-                    request: *id,
-                    kind: CallKind::Change,
-                    body: Vec::new(),
-                    not_after: None,
-                });
+                let early = ids.iter().map(|id| send(*id));
                 early.chain([Action::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
             }
             (_, Action::Commit { change: Change::Record { run, settlement }, urgent }) => {
@@ -197,8 +197,7 @@ impl SchedulerUnderTest for BuggyScheduler {
         let actions = self.schedule.handle(ScheduleTime::after_start(now * self.clock_factor()), event);
         let mut actions: Vec<Action> = actions.into_iter().flat_map(|action| self.altered_actions(action)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
-            let (kind, body) = (CallKind::Change, Vec::new());
-            actions.push(Action::Send { job: 0, request, kind, body, not_after: None });
+            actions.push(send(request));
         }
         if self.bug == PlantedBug::CountsTwice && over.is_some() {
             self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();
@@ -220,7 +219,7 @@ impl SchedulerUnderTest for BuggyScheduler {
             let end = |job| self.schedule.stop_of(job).map_or(End::Complete, |reason| End::Stopped(reason.clone()));
             return Some(self.jobs().map(end).collect());
         }
-        self.schedule.ends()
+        SchedulerUnderTest::ends(&self.schedule)
     }
 
     fn stop_of(&self, job: usize) -> Option<&StopReason> {

@@ -49,7 +49,7 @@ impl Checked {
                     let (request, follow_ups) = (settlement.request, settlement.follow_ups);
                     self.handle(Event::Changed(Changed::Recorded { request, follow_ups }));
                 }
-                Action::Send { request, kind, not_after, .. } => self.calls.push((request, kind, not_after)),
+                Action::Send(call) => self.calls.push((call.request, call.kind, call.not_after)),
                 _ => {}
             }
         }
@@ -58,7 +58,7 @@ impl Checked {
     /// The next call leaves and is answered with this body.
     fn answer(&mut self, body: &str) -> CallKind {
         let (request, kind, _) = self.calls.remove(0);
-        self.handle(Event::Sent { job: 0, request });
+        self.handle(Event::Sent(request));
         self.now += MS * 50;
         let result = CallResult::Body(body.as_bytes().to_vec());
         self.handle(Event::Replied { request, result, generation: 0 });

@@ -29,7 +29,8 @@ impl SchedulerUnderTest for Schedule {
     }
 
     fn ends(&self) -> Option<Vec<End>> {
-        self.ends()
+        let end = |stop: Option<StopReason>| stop.map_or(End::Complete, End::Stopped);
+        self.is_over().then(|| self.stops().into_iter().map(end).collect())
     }
 
     fn stop_of(&self, job: usize) -> Option<&StopReason> {

@@ -40,12 +40,7 @@ pub enum Event {
         request: Request,
     },
     /// The request has its slot, and its bytes leave.
-    Sent {
-        /// The job.
-        job: JobNo,
-        /// The request.
-        request: RequestId,
-    },
+    Sent(RequestId),
     /// The request was held back before any byte left: by [`Action::HoldBack`], or because it got its slot too late.
     HeldBack(RequestId),
     /// The call is over.
@@ -119,19 +114,8 @@ pub enum Action {
         /// commit.
         urgent: bool,
     },
-    /// Send a request as soon as there is a slot.
-    Send {
-        /// The job.
-        job: JobNo,
-        /// The request.
-        request: RequestId,
-        /// The kind of the call.
-        kind: CallKind,
-        /// The body of the call.
-        body: Vec<u8>,
-        /// It may not start after this moment; then it is held back.
-        not_after: Option<ScheduleTime>,
-    },
+    /// Make a call as soon as there is a slot.
+    Send(PreparedCall),
     /// Lower the rate, because a call of this job was throttled.
     Slow {
         /// The job.
@@ -156,6 +140,25 @@ pub enum Action {
     },
     /// Send no request of a job that has not left yet. Requests of later [`Action::Send`] may leave.
     HoldBack(JobNo),
+}
+
+/// A call for a request whose intent is on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedCall {
+    /// The job.
+    pub job: JobNo,
+    /// The request.
+    pub request: RequestId,
+    /// The number of its items.
+    pub items: usize,
+    /// The number of the call for this request, from 1.
+    pub number: u32,
+    /// The kind of the call.
+    pub kind: CallKind,
+    /// The body of the call.
+    pub body: Vec<u8>,
+    /// The call may not start after this moment; then it is held back.
+    pub not_after: Option<ScheduleTime>,
 }
 
 impl Action {

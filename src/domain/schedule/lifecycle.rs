@@ -9,7 +9,7 @@ use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{CHANGE_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use super::timers::Timer;
-use super::{Action, JobNo, Schedule};
+use super::{Action, JobNo, PreparedCall, Schedule};
 use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_failure;
 use crate::domain::ids::RequestId;
@@ -37,8 +37,15 @@ impl Schedule {
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
         let RequestState { request, not_after, .. } = &self.requests[&id];
-        let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].scheduled.operation, request));
-        out.push(Action::Send { job, request: id, kind, body, not_after: *not_after });
+        out.push(Action::Send(PreparedCall {
+            job,
+            request: id,
+            items: request.items.len(),
+            number: request.calls,
+            kind: request.purpose.call_kind(),
+            body: lookup::body(self.jobs[job].scheduled.operation, request),
+            not_after: *not_after,
+        }));
     }
 
     pub(super) fn sent(&mut self, now: ScheduleTime, id: RequestId) {

@@ -66,7 +66,7 @@ use super::response::tally::Tally;
 pub use app::AppNo;
 use app::AppState;
 pub use backoff::delay;
-pub use event::{Action, Event};
+pub use event::{Action, Event, PreparedCall};
 use job::JobState;
 use leases::{LeaseId, Leases};
 use parking::Parking;
@@ -131,7 +131,7 @@ impl Schedule {
             Event::Recovered { job, request, keys } => self.recovered(now, job, request, &keys),
             Event::Page { job, requests } => self.page(job, requests),
             Event::Loaded { job, request } => self.loaded(job, request, &mut out),
-            Event::Sent { request, .. } => self.sent(now, request),
+            Event::Sent(request) => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::AwaitingSlot, &mut out),
             Event::Replied { request, result, generation } => {
                 self.replied(now, request, &result, generation, &mut out);
@@ -165,18 +165,21 @@ impl Schedule {
         self.timers.next_due().into_iter().chain(probes).chain(give_ups).min()
     }
 
-    /// How each job ends; `None` while one of them goes on. After an outage requests may still be `sending` on disk.
-    /// The next session treats them as after a kill.
-    pub fn ends(&self) -> Option<Vec<End>> {
-        let end = |job: &JobState| job.stop().map_or(End::Complete, |reason| End::Stopped(reason.clone()));
+    /// Whether no job goes on. After an outage requests may still be `sending` on disk. The next session treats them as
+    /// after a kill.
+    pub fn is_over(&self) -> bool {
         let is_over = |app: AppNo| self.apps[app].abandons_calls || self.states_of(app).all(JobState::is_over);
-        let is_over = self.app_numbers().all(is_over);
-        is_over.then(|| self.jobs.iter().map(end).collect())
+        self.app_numbers().all(is_over)
     }
 
     /// Why a job stops, if it does.
     pub fn stop_of(&self, job: JobNo) -> Option<&StopReason> {
         self.jobs[job].stop()
+    }
+
+    /// Why each job stops, if it does.
+    pub fn stops(&self) -> Vec<Option<StopReason>> {
+        self.jobs.iter().map(|job| job.stop().cloned()).collect()
     }
 
     /// Whether no job goes on: each is over or stops, and at least one stops.
@@ -236,11 +239,6 @@ impl Schedule {
             state.close_fuse().map(|counts| CloseFuse { job, counts, failed_share })
         };
         self.jobs.iter().enumerate().filter_map(of).collect()
-    }
-
-    /// The number of items of a request that is about to be sent, and the number of the call for it, from 1.
-    pub fn sending(&self, request: RequestId) -> Option<(usize, u32)> {
-        self.requests.get(&request).map(|state| (state.request.items.len(), state.request.calls))
     }
 
     fn counts(&self) -> impl Iterator<Item = &StageCounts> {

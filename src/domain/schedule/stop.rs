@@ -228,11 +228,37 @@ impl StopReason {
     }
 }
 
-/// How the schedule of a job ends.
+/// How the session of a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// Every request has its outcome.
+    /// Every row has its outcome.
     Complete,
-    /// It was stopped; requests may be left.
+    /// It was stopped, and rows are left.
     Stopped(StopReason),
+}
+
+impl End {
+    /// The end of a run with this number of pending rows. `stop`: why its job was stopped, if it was.
+    pub fn of(stop: Option<&StopReason>, has_item_limit: bool, pending: Count) -> Self {
+        match stop {
+            Some(reason) if pending > 0 => Self::Stopped(reason.clone()),
+            None if pending > 0 && has_item_limit => Self::Stopped(StopReason::ItemLimit),
+            Some(_) | None => Self::Complete,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_and_the_item_limit_count_only_while_rows_are_left() {
+        let signal = StopReason::Signal(StopSignal::Terminate);
+        assert_eq!(End::of(Some(&signal), true, 1), End::Stopped(signal.clone()));
+        assert_eq!(End::of(None, true, 1), End::Stopped(StopReason::ItemLimit));
+        for (stop, has_item_limit, pending) in [(Some(&signal), true, 0), (None, true, 0), (None, false, 0)] {
+            assert_eq!(End::of(stop, has_item_limit, pending), End::Complete);
+        }
+    }
 }

@@ -109,7 +109,7 @@ impl World<'_> {
             Event::Changed(Changed::Reopened(request)) => {
                 session.budgets.iter_mut().for_each(|it| it.reopened(*request));
             }
-            Event::Sent { request, .. } => {
+            Event::Sent(request) => {
                 let app = self.app_of_request(*request);
                 session.budgets[app].sent(*request, self.now);
             }
@@ -192,7 +192,7 @@ impl World<'_> {
                 }
                 self.write_soon(session, change, urgent);
             }
-            Action::Send { job, request, kind, body, .. } => self.send(session, (job, kind), request, &body),
+            Action::Send(call) => self.send(session, (call.job, call.kind), call.request, &call.body),
             Action::Slow { job, .. } => {
                 let send_queue = &mut session.send_queues[session.jobs[job]];
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);

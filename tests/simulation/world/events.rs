@@ -59,7 +59,7 @@ impl World<'_> {
         session.progress.sent(id, self.now, pause);
         self.calls.insert(number, (call, effect));
         self.add_event(session, leaves, WorldEvent::Leave(number));
-        self.enqueue(session, Event::Sent { job, request: id });
+        self.enqueue(session, Event::Sent(id));
         self.request_slot(session, job);
     }
 
