@@ -24,7 +24,7 @@ use crate::settings::{Env, load_job};
 const TO_ANSWER: Duration = Duration::from_millis(900);
 const ASK_EVERY: Duration = Duration::from_millis(30);
 
-/// Controls a run, whether a process is sending it or not.
+/// Controls a run, whether a process is sending it or not, or its verification, while a process sends that.
 pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
     let kind = kind_of(args)?;
     let (run, queue, is_owned) = {
@@ -32,6 +32,8 @@ pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<E
         let run = find_controlled(&args.name, args.target.as_deref(), &reader).await?;
         (run, reader.path().to_owned(), reader.is_owned())
     };
+    let job = run.as_ref().map_or_else(|| args.name.clone(), |run| run.job.clone());
+    let run = with_verification(run, path).await?;
     if let Some(run) = &run {
         refuse_ended(run)?;
         if let InstructionKind::Rate(rate) = kind
@@ -47,7 +49,6 @@ pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<E
         kind,
         who: who(),
     };
-    let job = run.map_or_else(|| args.name.clone(), |run| run.job);
     match instruct(&queue, &instruction).await? {
         Some(applied @ AppliedInstruction { effect: ControlEffect::AboveLimit { .. }, .. }) => {
             Err(SessionError::Usage(answer(&job, &applied)).into())
@@ -55,6 +56,13 @@ pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<E
         Some(applied) => super::print(&answer(&job, &applied).with_hint()),
         None => super::print(&not_answered(&job, kind).with_hint()),
     }
+}
+
+/// The verification of the run, if a process sends it now.
+async fn with_verification(run: Option<Run>, queue: &Path) -> Result<Option<Run>, Error> {
+    let Some(run) = run else { return Ok(None) };
+    let verification = Reader::open(queue).await?.active_verification(run.id).await?;
+    Ok(Some(verification.unwrap_or(run)))
 }
 
 /// Stores an instruction in the control file, and waits until the owner of the queue has applied it. Without an owner,

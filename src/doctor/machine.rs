@@ -77,6 +77,35 @@ pub fn disk(facts: &DiskFacts, items_per_request: usize) -> Finding {
     Finding::ok("disk", text)
 }
 
+/// What is known of the folder of a backup, which can be used.
+#[derive(Debug)]
+pub struct BackupFacts {
+    /// The folder.
+    pub folder: String,
+    /// Whether it exists already.
+    pub exists: bool,
+    /// What is free on its disk; none if unknown.
+    pub free: Option<Bytes>,
+    /// The bytes of the input.
+    pub input: u64,
+}
+
+/// Compares the free space with the size of the input. How much a backup takes is not known before it is read.
+pub fn backup(facts: &BackupFacts) -> Finding {
+    const CHECK: &str = "backup";
+    let BackupFacts { folder, exists, free, input } = facts;
+    let will_be = if *exists { "" } else { " will be created" };
+    let Some(free) = free else {
+        return Finding::ok(CHECK, format!("{folder}{will_be}; the free space is unknown"));
+    };
+    let text = format!("{folder}{will_be}; {free} are free");
+    if free.0 < *input {
+        let text = format!("{text}, less than the size of the input ({})", Bytes(*input));
+        return Finding::warning(CHECK, text, "free some space, or name a folder on another disk in `backup.path`");
+    }
+    Finding::ok(CHECK, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +129,16 @@ mod tests {
         assert_eq!(level(1000 * MIB, 400 * MIB, false), Level::Warning);
         assert_eq!(level(1000 * MIB, 40 * MIB, true), Level::Warning, "packed input grows");
         assert_eq!(level(60 * MIB, 0, false), Level::Error);
+    }
+
+    #[test]
+    fn a_disk_with_less_space_than_the_input_is_a_warning_for_a_backup() {
+        let of = |free, exists| {
+            let free = Option::<u64>::map(free, Bytes);
+            backup(&BackupFacts { folder: "backups".to_owned(), exists, free, input: 2000 })
+        };
+        assert_eq!((of(Some(2000), true).level, of(Some(1999), true).level), (Level::Ok, Level::Warning));
+        assert_eq!(of(None, false).level, Level::Ok);
+        assert!(of(Some(5000), false).text.starts_with("backups will be created; "), "{:?}", of(Some(5000), false));
     }
 }

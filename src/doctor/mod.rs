@@ -8,7 +8,7 @@ mod machine;
 pub use call::answered;
 pub use clock::compared_clock;
 pub use credentials::given_usersig;
-pub use machine::{DiskFacts, QueueFacts, disk, limits, queue_file};
+pub use machine::{BackupFacts, DiskFacts, QueueFacts, backup, disk, limits, queue_file};
 
 use crate::domain::hint::Hint;
 

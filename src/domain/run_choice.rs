@@ -22,6 +22,8 @@ pub enum EndedBy {
     Outage,
     /// An almost full disk.
     DiskFull,
+    /// A backup that could not be written.
+    BackupFailed,
     /// A fatal code.
     FatalCode,
     /// `imbulk retry`, which made rows of a finished run pending again.
@@ -36,13 +38,14 @@ pub enum EndedBy {
 
 impl EndedBy {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Kill,
         Self::Shutdown,
         Self::Deadline,
         Self::CallsPerDay,
         Self::Outage,
         Self::DiskFull,
+        Self::BackupFailed,
         Self::FatalCode,
         Self::Retry,
         Self::Limit,
@@ -59,6 +62,7 @@ impl EndedBy {
             Self::CallsPerDay => "calls_per_day",
             Self::Outage => "outage",
             Self::DiskFull => "disk_full",
+            Self::BackupFailed => "backup_failed",
             Self::FatalCode => "fatal_code",
             Self::Retry => "retry",
             Self::Limit => "limit",
@@ -77,6 +81,7 @@ impl EndedBy {
             | Self::CallsPerDay
             | Self::Outage
             | Self::DiskFull
+            | Self::BackupFailed
             | Self::FatalCode
             | Self::Retry => false,
             Self::Limit | Self::Person | Self::Guard => true,
@@ -86,7 +91,7 @@ impl EndedBy {
     /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
     pub const fn is_halt(self) -> bool {
         match self {
-            Self::Outage | Self::DiskFull | Self::FatalCode | Self::Guard => true,
+            Self::Outage | Self::DiskFull | Self::BackupFailed | Self::FatalCode | Self::Guard => true,
             Self::Kill
             | Self::Shutdown
             | Self::Deadline
@@ -116,6 +121,7 @@ impl fmt::Display for EndedBy {
             Self::CallsPerDay => "`limits.calls_per_day`",
             Self::Outage => "an outage",
             Self::DiskFull => "an almost full disk",
+            Self::BackupFailed => "a backup that could not be written",
             Self::FatalCode => "a fatal code",
             Self::Retry => "`imbulk retry`",
             Self::Limit => "`--limit`",
@@ -338,6 +344,7 @@ mod tests {
                 | EndedBy::CallsPerDay
                 | EndedBy::Outage
                 | EndedBy::DiskFull
+                | EndedBy::BackupFailed
                 | EndedBy::FatalCode
                 | EndedBy::Retry => RunChoice::Continue(0),
             };

@@ -14,7 +14,7 @@ use crate::domain::operation::{self, BoundOperation};
 use crate::domain::run_choice::{EndedBy, RunProgress};
 
 /// Why a run ended whose session stored no reason.
-pub const KILLED: &str = "the process was killed, or the machine went down";
+pub const KILLED: &str = "the process was killed, the machine went down, or an error kept it from storing why it ended";
 
 /// A run that is about to be loaded.
 #[derive(Debug, Clone)]

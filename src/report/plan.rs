@@ -97,18 +97,21 @@ pub struct PlannedPreparation {
     pub command: &'static str,
     /// The number of calls, without retries.
     pub calls: u64,
-    /// Whether friend lists of more than one page take more calls.
+    /// Whether long friend lists, or the lists of friends who are not known yet, take more calls.
     pub is_minimum: bool,
+    /// What takes more calls.
+    #[serde(skip)]
+    more: Option<&'static str>,
 }
 
 impl PlannedPreparation {
     fn new(calls: PreparationCalls) -> Self {
-        let PreparationCalls { preparation, calls, is_minimum } = calls;
-        Self { command: preparation.command().name, calls, is_minimum }
+        let PreparationCalls { preparation, calls, more } = calls;
+        Self { command: preparation.command().name, calls, is_minimum: more.is_some(), more }
     }
 
     fn line(self) -> String {
-        let more = if self.is_minimum { "; long friend lists take more" } else { "" };
+        let more = self.more.map_or_else(String::new, |more| format!("; {more}"));
         format!("{} with {}, without retries{more}", counted(self.calls, "call", "calls"), self.command)
     }
 }

@@ -56,6 +56,10 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
             return Message::new(text).add_hint(format!("`imbulk explain {code}` says what to do"));
         }
         StopReason::Fatal { job, code: None, reason, .. } => format!("{}{reason}", of(*job)),
+        StopReason::BackupFailed(why) => {
+            let hint = "free disk space, or name a folder in `backup.path` that can be written, then run again";
+            return Message::new(why.clone()).add_hint(hint);
+        }
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
         StopReason::LedgerLost => "the file in which processes share the call limit cannot be used any more".to_owned(),
     })

@@ -47,6 +47,17 @@ impl Hint for BackupError {
     }
 }
 
+/// Whether a backup can be written below a folder that exists or will be created.
+///
+/// # Errors
+/// It is no folder, or no file can be created in it.
+pub fn check_folder(folder: &Path) -> Result<(), BackupError> {
+    let failed = |source| BackupError { path: folder.to_owned(), source };
+    let absolute = std::path::absolute(folder).map_err(failed)?;
+    let existing = absolute.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(&absolute);
+    tempfile::tempfile_in(existing).map(drop).map_err(failed)
+}
+
 /// Writes the backup of a run in this session. The file is created with its first part.
 #[derive(Debug)]
 pub struct BackupWriter {

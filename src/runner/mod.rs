@@ -6,6 +6,7 @@
 mod backup_writer;
 mod control;
 mod deadline;
+mod failed_backup;
 mod heartbeat;
 mod ledger_watch;
 mod progress;
@@ -42,7 +43,7 @@ use crate::domain::schedule::{
 use crate::domain::session_state::AppStop;
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
-pub use backup_writer::{BackupError, BackupWriter};
+pub use backup_writer::{BackupError, BackupWriter, check_folder};
 use control::RunControl;
 pub use deadline::Deadline;
 use heartbeat::Heartbeats;
@@ -55,6 +56,8 @@ pub use signals::Signals;
 
 /// How often the watcher receives a progress snapshot.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
+/// How long a session that ends with an error may take to store what it knows.
+const TO_STORE: Duration = Duration::from_secs(2);
 /// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
@@ -283,6 +286,7 @@ pub async fn drive(
         calls,
         done_before,
         heartbeats,
+        failed_backup: None,
     };
     let driven = runner.run(recovered, watch).await;
     // Also after an error: what follows must end within a limited time once a signal came.
@@ -313,6 +317,8 @@ struct Runner<'a> {
     heartbeats: Heartbeats,
     /// What ends each run, as far as it is stored.
     ended_by: Vec<Option<EndedBy>>,
+    /// When a backup could not be written, and why.
+    failed_backup: Option<(tokio::time::Instant, BackupError)>,
 }
 
 impl Runner<'_> {
@@ -321,14 +327,22 @@ impl Runner<'_> {
         recovered: Vec<(RunId, Request, AccountKeys)>,
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, SessionEnd), RunnerError> {
-        let mut ticker = tokio::time::interval(WATCH_EVERY);
-        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let job_numbers: HashMap<RunId, JobNo> =
             self.jobs.iter().enumerate().map(|(no, job)| (job.scheduled.run, no)).collect();
         for (run, request, keys) in recovered {
             let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].has_item_limit);
             self.handle(Event::Recovered { job, request, keys });
         }
+        match self.until_the_end(watch).await {
+            Ok(()) => self.finish(watch).await,
+            Err(error) => Err(self.give_up(error).await),
+        }
+    }
+
+    /// Sends until the schedule has ended, or until an error prevents it.
+    async fn until_the_end(&mut self, watch: &mut (dyn FnMut(&ProgressSnapshot) + Send)) -> Result<(), RunnerError> {
+        let mut ticker = tokio::time::interval(WATCH_EVERY);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.look_at_all_before_sending()?;
         while !self.schedule.is_over() {
             self.send_due_answers();
@@ -344,6 +358,7 @@ impl Runner<'_> {
                     self.look_at_the_queue()?;
                     self.look_at_the_control_file();
                     self.look_at_the_ledger()?;
+                    self.look_at_the_backup()?;
                     let snapshot = self.snapshot();
                     self.store_heartbeats_if_due(&snapshot);
                     watch(&snapshot);
@@ -358,6 +373,30 @@ impl Runner<'_> {
                 watch(&self.snapshot());
             }
         }
+        Ok(())
+    }
+
+    /// Stores what can still be stored before the session ends with an error, so that `imbulk status` shows it. A queue
+    /// that caused the error is left alone.
+    async fn give_up(mut self, error: RunnerError) -> RunnerError {
+        match error {
+            RunnerError::Backup(_) | RunnerError::LedgerLost { .. } => {
+                self.send_all_answers();
+                let last = self.snapshot();
+                self.store_last_heartbeats(&last);
+                // The error that ends the session is the one to report.
+                let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
+                let _stored = tokio::time::timeout(TO_STORE, recorder.finish(&mut self.inbox)).await;
+            }
+            RunnerError::Queue(_) | RunnerError::Lost { .. } | RunnerError::Busy { .. } | RunnerError::Ledger(_) => {}
+        }
+        error
+    }
+
+    async fn finish(
+        mut self,
+        watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    ) -> Result<(Queue, SessionEnd), RunnerError> {
         self.send_all_answers();
         let last = self.snapshot();
         self.store_last_heartbeats(&last);
@@ -368,6 +407,9 @@ impl Runner<'_> {
         let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
+        if let Some((_, error)) = self.failed_backup.take() {
+            return Err(error.into());
+        }
         Ok((queue, SessionEnd { stops: self.schedule.stops(), calls, elapsed }))
     }
 
@@ -403,6 +445,7 @@ impl Runner<'_> {
                     self.handle(event);
                 }
                 Inbound::Broken(RunnerError::Ledger(error)) => self.lose_ledger(error),
+                Inbound::Broken(RunnerError::Backup(error)) => self.fail_backup(error),
                 Inbound::Broken(error) => return Err(self.explain(error)),
             }
             self.recorder.hand_over();

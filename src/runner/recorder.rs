@@ -107,13 +107,21 @@ async fn record(
     mut inbox: mpsc::UnboundedReceiver<Vec<Change>>,
     to_loop: &mpsc::UnboundedSender<Inbound>,
 ) -> Result<Queue, RunnerError> {
+    let mut has_failed = false;
     while let Some(mut batch) = inbox.recv().await {
         while batch.len() < MOST
             && let Ok(more) = inbox.try_recv()
         {
             batch.extend(more);
         }
-        (backups, batch) = with_backup(backups, batch).await?;
+        if !has_failed && let Err(error) = with_backup(&mut backups, &mut batch).await {
+            has_failed = true;
+            let _over = to_loop.send(Inbound::Broken(error.into()));
+        }
+        if has_failed {
+            // Without its backup, no change may follow: on disk these requests are still about to be read for.
+            batch.retain(|change| lines_of(change).is_none());
+        }
         for changed in queue.write(batch, clock::now().as_millisecond()).await? {
             let _over = to_loop.send(Inbound::Event(Event::Changed(changed)));
         }
@@ -122,33 +130,36 @@ async fn record(
     Ok(queue)
 }
 
-/// Writes what the changes have read for backups. The parts are stored in the same transaction as the changes.
-async fn with_backup(
-    mut backups: Vec<BackupWriter>,
-    mut batch: Vec<Change>,
-) -> Result<(Vec<BackupWriter>, Vec<Change>), BackupError> {
-    let lines_of = |change: &Change| {
-        let Change::Record { run, settlement } = change else { return None };
-        (!settlement.lines.is_empty()).then(|| (*run, settlement.lines.clone()))
-    };
-    let lines: Vec<(RunId, Vec<BackupLine>)> = batch.iter().filter_map(lines_of).collect();
+/// What a change has read for a backup, and of which run.
+fn lines_of(change: &Change) -> Option<(RunId, &[BackupLine])> {
+    let Change::Record { run, settlement } = change else { return None };
+    (!settlement.lines.is_empty()).then_some((*run, settlement.lines.as_slice()))
+}
+
+/// Writes what the changes have read for backups. The parts are stored in the same transaction as the changes. After an
+/// error there is no writer any more.
+async fn with_backup(backups: &mut Vec<BackupWriter>, batch: &mut Vec<Change>) -> Result<(), BackupError> {
+    let lines = batch.iter().filter_map(lines_of).map(|(run, lines)| (run, lines.to_vec()));
+    let lines: Vec<(RunId, Vec<BackupLine>)> = lines.collect();
     if lines.is_empty() {
-        return Ok((backups, batch));
+        return Ok(());
     }
+    let mut writers = std::mem::take(backups);
     let append = move || {
         let mut parts = Vec::new();
-        for backup in &mut backups {
+        for backup in &mut writers {
             let own = lines.iter().filter(|(run, _)| *run == backup.run()).flat_map(|(_, lines)| lines.iter().cloned());
             let own: Vec<BackupLine> = own.collect();
             if !own.is_empty() {
                 parts.push(Change::StoreBackup(backup.append(&own)?));
             }
         }
-        Ok((backups, parts))
+        Ok((writers, parts))
     };
-    let (backups, parts) = on_a_thread(append).await?;
+    let (writers, parts) = on_a_thread(append).await?;
+    *backups = writers;
     batch.extend(parts);
-    Ok((backups, batch))
+    Ok(())
 }
 
 /// Does what waits for the disk.

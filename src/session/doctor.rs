@@ -12,7 +12,7 @@ use super::target::{Target, cap};
 use super::target_settings::target_kind;
 use crate::api::{Call, Credentials};
 use crate::clock;
-use crate::doctor::{self, DiskFacts, Finding, QueueFacts};
+use crate::doctor::{self, BackupFacts, DiskFacts, Finding, QueueFacts};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Job, Protection};
 use crate::domain::response::call_result::CallResult;
@@ -49,6 +49,7 @@ pub async fn examine(file: &Path, env: &Env, queue: &Path, target: Examined) -> 
     findings.push(doctor::limits(&job, APP_CALLS_PER_SECOND));
     findings.push(doctor::queue_file(&queue_facts(queue)));
     findings.push(doctor::disk(&disk, job.operation.items_per_request));
+    findings.extend(backup(&job, disk.input));
     findings.push(environment(env));
     match target {
         Examined::Sandbox => {
@@ -117,6 +118,16 @@ fn input(job: &Job, queue: &Path) -> (Finding, DiskFacts) {
     disk.is_compressed = sources.iter().any(|source| Path::new(source.name()).extension().is_some_and(is_packed));
     let names: Vec<&str> = sources.iter().map(Source::name).collect();
     (Finding::ok(CHECK, format!("{} ({})", names.join(", "), Bytes(disk.input))), disk)
+}
+
+/// The folder of the backup, if the job asks for one.
+fn backup(job: &Job, input: u64) -> Option<Finding> {
+    let backup = job.backup.as_ref()?;
+    if let Err(error) = jobs::check_backup(job) {
+        return Some(Finding::of("backup", &error));
+    }
+    let (folder, exists) = (backup.folder.display().to_string(), backup.folder.exists());
+    Some(doctor::backup(&BackupFacts { folder, exists, free: free_bytes(&backup.folder), input }))
 }
 
 fn queue_facts(queue: &Path) -> QueueFacts {

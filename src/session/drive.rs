@@ -71,6 +71,7 @@ pub async fn run(
     let targets = if options.sandbox { vec![Target::sandbox(&jobs).await?] } else { Target::of(&jobs, env)? };
     let proxies: BTreeSet<String> = targets.iter().filter_map(Target::proxy).map(ToString::to_string).collect();
     proxies.iter().for_each(|proxy| tell(format!("calls go through the proxy {proxy}")));
+    jobs.iter().try_for_each(jobs::check_backup)?;
     let mut inputs = Vec::new();
     for job in jobs {
         let settings = if options.sandbox { TargetSettings::sandbox(&job) } else { TargetSettings::of(&job, env)? };

@@ -13,6 +13,7 @@ use crate::domain::operation::Operation;
 use crate::domain::time_limit::TimeOfDayLimit;
 use crate::report::job_result::JobResult;
 use crate::report::moment_ahead;
+use crate::runner::{RunnerError, check_folder};
 use crate::settings::{self, Env, EnvError};
 use crate::stderr::tell;
 
@@ -51,6 +52,14 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
         "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on \
          purpose",
     ))
+}
+
+/// Refuses a job whose backup could not be written, before anything is loaded.
+pub(super) fn check_backup(job: &Job) -> Result<(), SessionError> {
+    job.backup
+        .iter()
+        .try_for_each(|backup| check_folder(&backup.folder))
+        .map_err(|error| RunnerError::from(error).into())
 }
 
 /// Reads job files, in the order in which the jobs are sent: by priority, and then as they are named. Runs are found by

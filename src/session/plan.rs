@@ -52,6 +52,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
         if target.is_real() {
             jobs::check_protection(&job, &job.operation)?;
         }
+        jobs::check_backup(&job)?;
         let mut input = jobs::with_protected(job, target)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
         plans.push(plan);

@@ -135,6 +135,44 @@ fn friends_are_in_a_backup_before_they_are_deleted_on_both_sides() {
     assert_eq!(played.workspace.report().commands[&Command::FriendGet].calls, 281);
 }
 
+/// The calls that a plan announces for the run, without retries and lookups.
+fn planned_calls(workspace: &Workspace, job: &str) -> u64 {
+    let plan: Value = serde_json::from_str(&workspace.imbulk(&["plan", job, "--json"]).expect(0).stdout).expect("JSON");
+    plan[0]["calls_left"].as_u64().unwrap_or_else(|| panic!("{plan}"))
+}
+
+#[test]
+fn preparations_cost_the_calls_that_the_plan_announces() {
+    let tagged = |name: &str, value: &str| {
+        some_pairs().into_iter().map(|row| row.tag(name, value.into())).collect::<Vec<InputRow>>()
+    };
+    let cases = [
+        (Command::AccountDelete, false, accounts()),
+        (Command::AccountImport, false, accounts()),
+        (Command::FriendDelete, false, some_pairs()),
+        (Command::FriendDelete, true, some_pairs()),
+        (Command::FriendDeleteAll, false, accounts()),
+        (Command::FriendUpdate, false, tagged("Tag_SNS_IM_Remark", "new")),
+        (Command::FriendImport, false, tagged("AddSource", "AddSource_Type_Web")),
+    ];
+    for (operation, both, rows) in cases {
+        // The list of the first account has two pages.
+        let rows: Vec<InputRow> = rows.into_iter().filter(|row| row.item().0 != Some("user_000")).collect();
+        let deletes_accounts = operation == Command::AccountDelete;
+        let played = Played::with(operation, both, &rows[1..], |job| {
+            let job = if deletes_accounts { job.with("guard", "unless_online", true) } else { job };
+            if deletes_accounts { job.with("backup", "friends", true) } else { job }
+        });
+        let announced = planned_calls(&played.workspace, &played.job);
+        played.workspace.imbulk(&["run", &played.job, "--execute", "--yes"]);
+        let report = played.workspace.report();
+        // Friends that are there already are looked up.
+        let lookups = report.commands[&Command::FriendGetList].calls;
+        assert_eq!(report.calls - lookups, announced, "{operation:?} both {both}");
+        assert!(lookups == 0 || operation == Command::FriendImport, "{operation:?}");
+    }
+}
+
 #[test]
 fn a_whole_list_is_in_a_backup_before_it_is_emptied() {
     for both in [false, true] {
@@ -277,5 +315,7 @@ fn a_folder_that_cannot_be_used_ends_the_run_before_anything_is_sent() {
     played.workspace.write("backups", "a file in the place of the folder");
     let output = played.workspace.run(&played.job).expect(1);
     assert!(output.stderr.contains("the backup cannot be written"), "{output:?}");
+    // The plan does not promise what the run refuses.
+    played.workspace.imbulk(&["plan", &played.job]).expect(1).says("the backup cannot be written");
     assert_eq!(played.workspace.report().calls, 0);
 }

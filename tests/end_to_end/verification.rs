@@ -169,7 +169,7 @@ fn announced_calls(output: &ProgramOutput) -> u64 {
 
 #[test]
 fn a_verification_writes_nothing_and_costs_the_calls_that_it_announces() {
-    for operation in [Command::AccountDelete, Command::FriendUpdate, Command::FriendDeleteAll] {
+    for operation in operations() {
         let workspace = sent(operation, false, 150);
         let before = workspace.report().calls;
         let output = workspace.imbulk(&["verify", "job"]).expect(0);

@@ -164,6 +164,16 @@ fn a_queue_that_others_may_open_is_a_warning_and_a_folder_that_is_missing_an_err
 }
 
 #[test]
+fn a_backup_without_a_folder_that_can_be_used_is_an_error() {
+    let workspace = workspace();
+    workspace.write("job.toml", format!("{JOB}[backup]\npath = \"backups/new\"\n"));
+    assert!(has(&doctor(&workspace, 0), "ok", "backup", "backups/new will be created"));
+    assert!(!workspace.path("backups").exists(), "nothing is created");
+    workspace.write("backups", "a file in the place of the folder");
+    finds(&workspace, "error", "backup", "the backup cannot be written");
+}
+
+#[test]
 fn a_time_zone_that_does_not_exist_is_an_error_and_a_raised_cap_a_warning() {
     let mut workspace = workspace();
     workspace.write("job.toml", format!("{JOB}[limits]\ncalls_per_second = 150\ncap_was_raised = true\n"));

@@ -12,9 +12,10 @@
 //! * `friend_import` of a user who is on the list already is 30001 with `Err_SNS_FriendImport_Friend_Exist`, and
 //!   changes nothing. Its fields are kept under the names of `friend_update`: `Remark` as `Tag_SNS_IM_Remark`. A user
 //!   who is known by name counts against the 3000 friends of a list; in an open world the others are not counted.
-//! * `friend_get` has pages of 100, in an open world of the friends that are known by name. Its sequences depend on the
-//!   content of the list alone. `friend_get_list` and `portrait_get` take up to 100 users. `friend_check` of an account
-//!   that does not exist is no relation.
+//! * `friend_get` has pages of 100, in an open world of the friends that are known by name. A list of an open world
+//!   that a call was to empty and did not shows one friend. Its sequences depend on the content of the list alone.
+//!   `friend_get_list` and `portrait_get` take up to 100 users. `friend_check` of an account that does not exist is no
+//!   relation.
 //! * Who is online is set from outside ([`World::set_online`]).
 //! * An account that was deleted can be imported again at once. Then it has no friends, and is on no list.
 //!   `multiaccount_import` names an account in `FailAccounts` only if a fault asks for it; a broken rule of the body

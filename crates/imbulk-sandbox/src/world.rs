@@ -303,6 +303,14 @@ impl World {
         self.known_friends(from).iter().filter(move |to| self.lists_friend(from, to.key))
     }
 
+    /// Whether an open world has friends on the list of `from` whom nobody knows by name. This is shown only after a
+    /// call that was to empty the list and did not, because a list that was never named looks empty.
+    pub(crate) fn has_unnamed_friends(&self, from: Key) -> bool {
+        let list = self.changes(Key::list(from));
+        let was_to_be_emptied = list.counters.received > 0 && list.removed == 0;
+        matches!(self.base, Base::Open { .. }) && was_to_be_emptied && self.exists(from)
+    }
+
     /// In an open world, a friend is known by name once a call sets fields of it.
     pub(crate) fn meet(&mut self, from: Key, item: &Item) {
         if matches!(self.base, Base::Open { .. }) && !self.fields.contains_key(&item.key) {

@@ -50,9 +50,14 @@ pub struct PreparationCalls {
     pub preparation: Preparation,
     /// The number of calls, without retries.
     pub calls: u64,
-    /// Whether long friend lists take more calls.
-    pub is_minimum: bool,
+    /// What takes more calls than these, as a clause; none if nothing does.
+    pub more: Option<&'static str>,
 }
+
+/// A list takes a call for each of its pages.
+const LONG_LISTS: &str = "long friend lists take more";
+/// A list that is emptied on both sides also takes a call for each of its friends, who are not known before.
+const LISTS_OF_FRIENDS: &str = "each friend on a list takes one more, and long friend lists take more";
 
 impl Preparations {
     /// What follows the backup.
@@ -62,16 +67,18 @@ impl Preparations {
 
     /// The calls before the changes of requests with this number of items.
     pub fn calls(self, operation: BoundOperation, requests: u64, items: u64) -> Vec<PreparationCalls> {
-        let of = |preparation, calls, is_minimum| PreparationCalls { preparation, calls, is_minimum };
-        let pairs = operation.shape.from.is_some();
-        let reverse = if operation.deletes_both_sides() && pairs { items } else { 0 };
+        let of = |preparation, calls, more| PreparationCalls { preparation, calls, more };
+        let lists = |calls, more| of(Preparation::ReadFriends, calls, Some(more));
+        let (both, pairs) = (operation.deletes_both_sides(), operation.shape.from.is_some());
         let backup = match self.backup {
-            Some(BackupSource::Friends) => Some(of(Preparation::ReadFriends, requests + reverse, true)),
-            Some(BackupSource::Profiles) => Some(of(Preparation::ReadProfiles, requests, false)),
+            Some(BackupSource::Friends) if both && pairs => Some(lists(requests + items, LONG_LISTS)),
+            Some(BackupSource::Friends) if both => Some(lists(requests, LISTS_OF_FRIENDS)),
+            Some(BackupSource::Friends) => Some(lists(requests, LONG_LISTS)),
+            Some(BackupSource::Profiles) => Some(of(Preparation::ReadProfiles, requests, None)),
             None => None,
         };
-        let friends = self.reads_friends_of_accounts().then(|| of(Preparation::ReadFriends, items, true));
-        let check = self.after_backup().map(|preparation| of(preparation, requests, false));
+        let friends = self.reads_friends_of_accounts().then(|| lists(items, LONG_LISTS));
+        let check = self.after_backup().map(|preparation| of(preparation, requests, None));
         backup.into_iter().chain(friends).chain(check).collect()
     }
 

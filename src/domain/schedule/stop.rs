@@ -110,6 +110,8 @@ pub enum StopReason {
         /// The text.
         reason: String,
     },
+    /// A backup cannot be written, with the cause.
+    BackupFailed(String),
     /// The path of the queue refers to another file or to none, so a later run would not find what is recorded.
     QueueLost,
     /// The file in which processes share the call limit cannot be used any more.
@@ -142,6 +144,7 @@ impl StopReason {
             Self::Canary { .. } => "canary",
             Self::Fuse { .. } => "fuse",
             Self::Fatal { .. } => "fatal",
+            Self::BackupFailed(_) => "backup_failed",
             Self::QueueLost => "queue_lost",
             Self::LedgerLost => "ledger_lost",
         }
@@ -162,6 +165,7 @@ impl StopReason {
             | Self::Outage(_)
             | Self::DiskFull { .. }
             | Self::Fatal { scope: Scope::App, .. }
+            | Self::BackupFailed(_)
             | Self::QueueLost
             | Self::LedgerLost => None,
         }
@@ -180,6 +184,7 @@ impl StopReason {
             | Self::Canary { .. }
             | Self::Fuse { .. }
             | Self::Fatal { scope: Scope::Command, .. }
+            | Self::BackupFailed(_)
             | Self::QueueLost
             | Self::LedgerLost => false,
         }
@@ -204,6 +209,7 @@ impl StopReason {
             | Self::AlreadyDone { .. }
             | Self::Canary { .. }
             | Self::Fuse { .. }
+            | Self::BackupFailed(_)
             | Self::QueueLost
             | Self::LedgerLost => None,
         }
@@ -221,6 +227,7 @@ impl StopReason {
             Self::DiskFull { .. } => EndedBy::DiskFull,
             Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
             Self::Fatal { .. } => EndedBy::FatalCode,
+            Self::BackupFailed(_) => EndedBy::BackupFailed,
             // Nothing more can be stored in a lost queue. If the file was only moved, the run in it resumes as after a
             // kill.
             Self::QueueLost | Self::LedgerLost => EndedBy::Kill,

@@ -1,10 +1,12 @@
 //! The disk is full: while an input is loaded, during a run, and while the results are written.
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imbulk_sandbox::{Caps, Command, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::power::mount_namespace::MountNamespace;
 use imbulk_testkit::requirements::{self, Requirement};
@@ -182,6 +184,76 @@ fn a_disk_that_another_process_fills_costs_no_more_than_repetitions() {
     small.free();
     small.run().expect(0);
     small.check(IN_FLIGHT * ITEMS);
+}
+
+/// The friendships in the backup files of a folder.
+fn kept_pairs(folder: &Path) -> BTreeSet<(String, String)> {
+    let mut kept = BTreeSet::new();
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("a file");
+        let mut decoder = zstd::Decoder::new(bytes.as_slice()).expect("zstd");
+        let (mut plain, mut block) = (Vec::new(), [0; 4096]);
+        // The frame that found no space is incomplete.
+        while let Ok(read) = decoder.read(&mut block)
+            && read > 0
+        {
+            plain.extend_from_slice(&block[..read]);
+        }
+        for line in plain.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok()) {
+            if let (Some(from), Some(to)) = (line["from"].as_str(), line["to"].as_str()) {
+                kept.insert((from.to_owned(), to.to_owned()));
+            }
+        }
+    }
+    kept
+}
+
+fn friendships() -> Vec<(String, String)> {
+    plain(Command::FriendDelete, 900).into_iter().map(|row| (row.from.expect("a pair"), row.account)).collect()
+}
+
+fn friends() -> World {
+    let pairs = friendships();
+    let accounts: Vec<&str> = pairs.iter().flat_map(|(from, to)| [&**from, &**to]).collect();
+    World::seeded(accounts, pairs.iter().map(|(from, to)| (&**from, &**to)))
+}
+
+#[test]
+fn a_full_disk_of_the_backup_ends_the_run_before_a_change_without_a_backup_and_status_says_why() {
+    if !requirements::are_met("full disk", NEEDS) {
+        return;
+    }
+    let workspace = Workspace::with(WorkspaceSetup { world: friends, ..WorkspaceSetup::default() });
+    let mut namespace = MountNamespace::new();
+    let (disk, kept) = (workspace.path("disk"), workspace.path("kept"));
+    namespace.sh(&format!("mkdir {0} {1} && mount -t tmpfs -o size=16k none {0}", disk.display(), kept.display()));
+    let job = JobFile::new("job", Command::FriendDelete)
+        .rows(&plain(Command::FriendDelete, 900))
+        .with("backup", "path", format!("\"{}\"", disk.display()))
+        .with("limits", "max_in_flight", IN_FLIGHT)
+        .write(&workspace);
+    let enter = namespace.enter(workspace.folder());
+    let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
+    let run = || workspace.start_under(&enter, &["run", &job, "--execute", "--yes"], b"").wait();
+    run().expect(1).says("the backup cannot be written").says("No space left");
+    let calls = workspace.report().calls;
+    let status = workspace.imbulk(&["status", "job", "--json"]).expect(0).stdout;
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    assert_eq!((&status["state"], status["session"]["calls"].as_u64()), (&"halted".into(), Some(calls)), "{status}");
+    assert!(status["stopped"].as_str().is_some_and(|why| why.contains("No space left")), "{status}");
+    assert!(workspace.results("job").iter().any(|row| row.outcome == "succeeded"), "nothing was sent before");
+    namespace.sh(&format!("cp {}/* {}", disk.display(), kept.display()));
+    let is_gone = |(from, to): &(String, String)| !workspace.world(|world| world.is_friend(from, to));
+    let backed_up = kept_pairs(&kept);
+    let gone: Vec<_> = friendships().into_iter().filter(is_gone).collect();
+    assert!(!gone.is_empty() && gone.len() < 900, "{}", gone.len());
+    assert!(gone.iter().all(|pair| backed_up.contains(pair)), "a friendship was deleted without its backup");
+    // Nothing is in doubt: the calls in flight were recorded.
+    namespace.sh(&format!("mount -o remount,size=4m {}", disk.display()));
+    run().expect(0);
+    assert!(workspace.results("job").iter().all(|row| row.outcome == "succeeded"));
+    assert!(workspace.report().calls > calls, "nothing was left to send");
+    assert_eq!(workspace.report().overlaps, 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Page `friend_get`: the friends of one user with their fields, page by page, 200 calls/s. It writes nothing.
 //!
-//! An open world shows only the friends that are known by name.
+//! An open world shows only the friends that are known by name, and one without a name of its own on a list that a
+//! call was to empty and did not.
 
 use serde_json::{Map, Value, json};
 
@@ -52,7 +53,10 @@ fn number(item: &Item, name: &str) -> u64 {
 /// The whole list is read again for every page, so a change between two pages moves the friends after it.
 fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
     let from = item.account.key;
-    let friends: Vec<Friend> = world.present_friends(from).map(|to| Friend::read(world, from, to)).collect();
+    let mut friends: Vec<Friend> = world.present_friends(from).map(|to| Friend::read(world, from, to)).collect();
+    if friends.is_empty() && world.has_unnamed_friends(from) {
+        friends.push(Friend { id: "unnamed".to_owned(), fields: Vec::new() });
+    }
     let sequences = [Kind::Standard, Kind::Custom].map(|kind| sequence(&friends, kind));
     let start = usize::try_from(number(item, "StartIndex")).unwrap_or(usize::MAX).min(friends.len());
     let end = friends.len().min(start.saturating_add(world.effects.page));
@@ -143,6 +147,19 @@ mod tests {
         assert_eq!(of(json!({"From_Account": "a", "StartIndex": "0"})), 30001);
         assert_eq!(of(json!({"From_Account": "a", "StartIndex": 0, "CustomSequence": "0"})), 30001);
         assert_eq!(of(json!({"StartIndex": 0})), 30001);
+    }
+
+    #[test]
+    fn a_list_of_an_open_world_that_was_not_emptied_is_not_empty() {
+        let mut world = World::open();
+        let ask = json!({"From_Account": "a", "StartIndex": 0});
+        assert_eq!(page(&mut world, &ask)["FriendNum"], 0);
+        let clear = ParsedRequest::read(Command::FriendDeleteAll, br#"{"From_Account":"a"}"#).unwrap();
+        world.receive(&clear);
+        let left = page(&mut world, &ask);
+        assert_eq!((&left["FriendNum"], left["UserDataItem"].as_array().unwrap().len()), (&json!(1), 1));
+        applied(&mut world, Command::FriendDeleteAll, &json!({"From_Account": "a"}));
+        assert_eq!(page(&mut world, &ask)["FriendNum"], 0);
     }
 
     fn page(world: &mut World, body: &Value) -> Value {

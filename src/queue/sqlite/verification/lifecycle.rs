@@ -5,8 +5,11 @@ use sqlx::SqliteConnection;
 use crate::domain::ids::RunId;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
+use crate::queue::run_state::Run;
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::reader::Reader;
+use crate::queue::sqlite::runs::run_row::{RunRow, select_run};
 use crate::queue::sqlite::store::Queue;
 use crate::queue::verification::Verification;
 
@@ -49,6 +52,21 @@ impl Queue {
             Ok(guarded(FailPoint::Discard, transaction.commit()).await?)
         };
         ended.await.map_err(|failure: Failure| failure.into_error(fail))
+    }
+}
+
+impl Reader {
+    /// The verification of a run that the owner of the queue sends now; none if there is no owner.
+    pub async fn active_verification(&self, of_run: RunId) -> Result<Option<Run>, QueueError> {
+        if !self.is_owned() {
+            return Ok(None);
+        }
+        let of_run = sqlx::query_as(select_run!(
+            "WHERE ended_by IS NULL AND id IN (SELECT run FROM verification WHERE of_run = ?)"
+        ))
+        .bind(of_run);
+        let found: Option<RunRow> = of_run.fetch_optional(&self.pool).await.map_err(self.fail())?;
+        found.map(RunRow::into_run).transpose()
     }
 }
 
