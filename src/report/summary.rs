@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::text::{Text, count, counted, duration, rate, visible};
 use crate::domain::call_counts::CallCounts;
-use crate::domain::operation::by_name;
+use crate::domain::operation::{ItemsBefore, by_name};
 use crate::domain::response::outcome::Outcome;
 
 /// Of this number of items at least one exists, if app and column are right.
@@ -94,7 +94,11 @@ fn nothing_existed(figures: &Figures) -> Option<String> {
     if others > 0 || rows(Outcome::AlreadyDone) < SUSPICIOUS {
         return None;
     }
-    let pairs = by_name(figures.operation).is_some_and(|operation| operation.shape.from.is_some());
+    let operation = by_name(figures.operation)?;
+    if operation.items_before == ItemsBefore::Missing {
+        return None;
+    }
+    let pairs = operation.shape.from.is_some();
     let (all, what) = (count(rows(Outcome::AlreadyDone)), if pairs { "friendships" } else { "accounts" });
     let sent = if rows(Outcome::Pending) > 0 { " that were sent" } else { "" };
     Some(format!("none of the {all} {what}{sent} existed: is this the right app and column?"))
@@ -278,6 +282,7 @@ mod tests {
             Some("none of the 20 friendships that were sent existed: is this the right app and column?")
         );
         assert_eq!(note("account_delete", &[(Outcome::AlreadyDone, 19)]), None);
+        assert_eq!(note("friend_import", &all), None, "what is imported existed before");
         for other in [Outcome::Succeeded, Outcome::Failed, Outcome::InDoubt] {
             assert_eq!(note("account_delete", &[(Outcome::AlreadyDone, 3_000), (other, 1)]), None);
         }
