@@ -200,18 +200,21 @@ fn a_run_that_was_killed_is_restored_with_its_queue_and_refused_without() {
     assert!(rows("all").is_superset(&rows("job-restore")));
     assert_eq!(rows("job-restore").len(), USERS * FRIENDS, "each friendship once");
     let files = restored.backups();
-    assert_eq!(files.len(), 3, "one for each session");
+    assert!(files.len() > 1, "one for each session that read something: {files:?}");
     let restore = |output, more: &[&str]| {
         let args = [&["restore", "--output", output], &files.iter().map(String::as_str).collect::<Vec<_>>()[..], more];
         workspace.imbulk(&args.concat())
     };
     restore("named", &[]).expect(0);
     assert_eq!(rows("named"), rows("job-restore"), "the other files are found beside the first one");
-    // The queue knows a file that is not there.
-    std::fs::rename(workspace.path(&files[1]), workspace.path("away.zst")).expect("a file");
-    let output = workspace.imbulk(&["restore", &backup, "--output", "without"]).expect(2);
+    // The queue knows a file that is not there. That of a killed session may belong to no change.
+    let complete = text.lines().find(|line| line.ends_with(", complete")).expect("the last session");
+    let complete = complete.trim_start_matches("read").trim().split(':').next().expect("a path");
+    let named = files.iter().find(|file| *file != complete).expect("a killed session");
+    std::fs::rename(workspace.path(complete), workspace.path("away.zst")).expect("a file");
+    let output = workspace.imbulk(&["restore", named, "--output", "without"]).expect(2);
     assert!(output.stderr.contains("the queue names this file of the run, and it is not here"), "{output:?}");
-    std::fs::rename(workspace.path("away.zst"), workspace.path(&files[1])).expect("a file");
+    std::fs::rename(workspace.path("away.zst"), workspace.path(complete)).expect("a file");
     workspace.imbulk(&["run", job, "--execute", "--yes", "--again"]).expect(0);
     let other = restored.backups().into_iter().find(|file| !files.contains(file)).expect("a file of another run");
     let output = restore("mixed", &[&other]).expect(2);
