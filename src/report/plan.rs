@@ -446,6 +446,7 @@ mod tests {
         halts          at 50 % failed, from 1,000 items on
         items          6, with 1 row merged into others that update the same friend
         requests       3, 0.2 % full (up to 1000 items each)
+        lookups        only for rows in doubt, with friend_get_list: from 0 to 6 calls
         largest From_Accounts
           big                               5 items in 2 requests
           small                             1 item in 1 request
