@@ -134,15 +134,17 @@ impl<'a> Lookups<'a> {
     }
 }
 
-/// The items that a call which only reads refused.
+/// The items that a call which only reads refused. The list of an account that does not exist is refused as a whole.
 fn refused(entry: &CallRecord) -> impl Iterator<Item = &String> {
+    let is_missing = entry.command == Command::FriendGet && entry.did == ResponseRecord::Whole(30003);
+    let missing = entry.items.iter().filter(move |_| is_missing);
     let items = match &entry.did {
         ResponseRecord::Items(items) if entry.command.reads_only() => items.as_slice(),
         ResponseRecord::Items(_) | ResponseRecord::Nothing | ResponseRecord::Status(_) | ResponseRecord::Whole(_) => {
             &[]
         }
     };
-    items.iter().filter(|(_, code)| *code != 0).map(|(id, _)| id)
+    items.iter().filter(|(_, code)| *code != 0).map(|(id, _)| id).chain(missing)
 }
 
 /// The state that an item asks for.
