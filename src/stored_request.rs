@@ -302,7 +302,7 @@ fn tags_of(item: &Item) -> impl Iterator<Item = &TagValues> {
 
 /// Serialising text, numbers and lists cannot fail.
 fn json(tags: &TagValues) -> Vec<u8> {
-    serde_json::to_vec(tags).unwrap_or_default()
+    serde_json::to_vec(tags).expect("texts and numbers are JSON")
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) fn init(args: &cli::InitArgs) -> Result<Exit, Error> {
     let input = input.map_err(|error| unusable(&error))?;
     let job =
         job_text(&NewJob { name, operation, input: input.as_ref(), heading: INIT_HEADING, known: &KnownValues::new() });
-    let schema = serde_json::to_string_pretty(&job_schema()).unwrap_or_default() + "\n";
+    let schema = serde_json::to_string_pretty(&job_schema()).expect("texts and numbers are JSON") + "\n";
     let list = protected_list(name);
     let needs_list = operation.protected_list == ProtectedList::Required;
     let beside = [(needs_list, &*list, PROTECTED_LIST), (true, "imbulk.env.example", ENV_EXAMPLE)];

@@ -30,9 +30,10 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     let manager = ServiceManager::start();
     let jobs = session::load_jobs(&jobs, env)?;
     let mut results = session::results_of(&jobs);
-    // A rehearsal in the sandbox says nothing of the job's app.
+    // A rehearsal in the sandbox says nothing of the job's app: it is neither notified nor measured.
+    let is_real = !sandbox;
     let notifier =
-        (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), env.secret_variables()));
+        is_real.then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), env.secret_variables()));
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
     let done = Box::pin(session::run(options, env, queue, log, &manager, &mut results)).await.map_err(Error::from);
     manager.stop();
@@ -40,8 +41,10 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     if done.is_err() {
         results.iter_mut().for_each(|job| job.exit = Some(exit));
     }
-    if let Some(notifier) = notifier {
+    if is_real {
         metrics::write(&results, exit).await;
+    }
+    if let Some(notifier) = notifier {
         let error = done.as_ref().err().map(ToString::to_string);
         let now = clock::now().as_millisecond();
         let notification = |job| (job, Notification::new(job, exit, error.clone(), now));

@@ -36,7 +36,7 @@ pub(super) async fn sandbox(args: &cli::SandboxArgs, env: &Env) -> Result<Exit, 
     let _ended = interrupt.recv().await;
     let report = sandbox.report();
     sandbox.stop().await;
-    super::print(&serde_json::to_string_pretty(&report).unwrap_or_default())
+    super::print(&serde_json::to_string_pretty(&report).expect("texts and numbers are JSON"))
 }
 
 /// Reads the profile that the sandbox imitates, and says which of its situations it cannot imitate.

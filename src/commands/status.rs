@@ -38,7 +38,7 @@ async fn watch(reader: &Reader, run: Option<&str>, json: bool) -> Result<Exit, E
         let is_last = !output.may_change();
         let shown = match &mut screen {
             Some(screen) => screen.draw(|width| output.text(Some(width)), is_last),
-            None if json => stdout::print_if_read(&serde_json::to_string(&output).unwrap_or_default()),
+            None if json => stdout::print_if_read(&serde_json::to_string(&output).expect("texts and numbers are JSON")),
             None => stdout::print_if_read(&output.update()),
         };
         if is_last || !shown.map_err(Error::io("stdout"))? {

@@ -45,9 +45,9 @@ pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v TagValue) -> Cow<'v
         !cell.starts_with(JSON) && fields.from_cell(name, cell).is_some_and(|read| read == *value)
     };
     // Text, integers and lists of text: serializing can't fail.
-    Some(plain)
-        .filter(says_the_same)
-        .unwrap_or_else(|| format!("{JSON}{}", serde_json::to_string(value).unwrap_or_default()).into())
+    Some(plain).filter(says_the_same).unwrap_or_else(|| {
+        format!("{JSON}{}", serde_json::to_string(value).expect("texts and numbers are JSON")).into()
+    })
 }
 
 /// The value of a CSV cell of a results file; none for a row that does not set the tag.

@@ -183,7 +183,7 @@ impl Tables {
         match self.item(texts, group, waiting, (account, tags)).ok_or_else(overfull)? {
             Lookup::New => Ok(None),
             Lookup::Existing(item) => {
-                let equal = self.equal(texts, item, waiting)?;
+                let equal = self.find_or_merge(texts, item, waiting)?;
                 if equal.is_none() {
                     self.add(item, waiting.row, tags).ok_or_else(overfull)?;
                 }
@@ -242,7 +242,12 @@ impl Tables {
     }
 
     /// The earlier row that this row repeats, if it does not change the merged tags.
-    fn equal(&mut self, texts: &[u8], item: u32, waiting: &WaitingRow<'_>) -> Result<Option<RowNo>, IntakeError> {
+    fn find_or_merge(
+        &mut self,
+        texts: &[u8],
+        item: u32,
+        waiting: &WaitingRow<'_>,
+    ) -> Result<Option<RowNo>, IntakeError> {
         let first = &self.items[item as usize];
         let last = self.more.get(first.last_extra as usize);
         let (row, tags) = last.map_or((first.row, first.tags), |last| (last.row, last.tags));

@@ -71,7 +71,7 @@ impl Notifier {
             running.spawn(ping(url, kind, ping_text(notification), Arc::clone(&self.proxies)));
         }
         if let Some(command) = UserCommand::of(&job.notify, &self.secrets) {
-            let json = serde_json::to_vec(notification).unwrap_or_default();
+            let json = serde_json::to_vec(notification).expect("texts and numbers are JSON");
             running.spawn(async move { warn("notify.command", command.run(json).await) });
         }
     }

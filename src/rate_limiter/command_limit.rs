@@ -93,7 +93,7 @@ impl CommandLimits {
         app.adopt(now);
         command.adopt(now);
         let trips = &self.round_trips;
-        if let Err(later) = command.ready(now, trips).and_then(|()| app.ready(now, trips)) {
+        if let Err(later) = command.reserve(now, trips).and_then(|()| app.reserve(now, trips)) {
             return Ok(Err(NoSlots::Until(later)));
         }
         let taken = self.ledger.take(&mut app.section, &mut command.section, (&mut self.days, today), clock)?;
@@ -245,7 +245,7 @@ impl CommandLimit {
     ///
     /// # Errors
     /// The call is too early. The error is the moment at which to ask again.
-    fn ready(&mut self, now: Moment, trips: &RoundTrips) -> Result<(), Moment> {
+    fn reserve(&mut self, now: Moment, trips: &RoundTrips) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
         let rate = self.throttle.rate(now);
         let cap = self.cap.get();

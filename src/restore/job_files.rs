@@ -17,7 +17,7 @@ const COLUMNS: usize = 98;
 
 /// Names and texts of the job files and of their schema.
 pub(super) fn texts(summary: &RestoreSummary) -> Vec<(String, String)> {
-    let schema = serde_json::to_string_pretty(&job_schema()).unwrap_or_default() + "\n";
+    let schema = serde_json::to_string_pretty(&job_schema()).expect("texts and numbers are JSON") + "\n";
     let job = |job: &WrittenJob| (format!("{}.toml", job.job.name()), text(summary, job));
     summary.jobs.iter().map(job).chain([(SCHEMA_FILE.to_owned(), schema)]).collect()
 }

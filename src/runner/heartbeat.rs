@@ -46,7 +46,7 @@ impl Runner<'_> {
     pub(super) fn store_heartbeats_if_due(&mut self, now: &ProgressSnapshot) {
         let is_due = self.heartbeats.stored.is_none_or(|stored| stored.elapsed() >= EVERY);
         for job in 0..self.jobs.len() {
-            let rates = self.rates(job, now.elapsed);
+            let rates = self.measure_rates(job, now.elapsed);
             if is_due {
                 self.store_heartbeat(job, rates);
             }
@@ -63,7 +63,7 @@ impl Runner<'_> {
     }
 
     /// The rates of a job in the last seconds.
-    fn rates(&mut self, job: JobNo, elapsed: Duration) -> Rates {
+    fn measure_rates(&mut self, job: JobNo, elapsed: Duration) -> Rates {
         let JobMeter { before, meter } = &mut self.heartbeats.jobs[job];
         let units = before[Outcome::Pending].saturating_sub(self.schedule.tally(job)[Outcome::Pending]);
         let calls = self.calls[job].counts().calls;

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Event, Runner, RunnerError, StopReason};
+use super::{CALLS_END_AFTER_LOSS, Event, Runner, RunnerError, StopReason};
 use crate::rate_limiter::LedgerError;
 use crate::stderr::tell;
 
-/// Calls in flight have this long to end once the ledger is lost; the run is to be over within two seconds.
-const TO_END: Duration = Duration::from_secs(1);
 /// A lock that is held this long is reported …
 const LOCKED_LONG: Duration = Duration::from_secs(1);
 /// … and then at this interval.
@@ -28,7 +26,7 @@ impl Runner<'_> {
     /// Stops if the ledger is lost, ends once its calls in flight had their time, and reports a lock that is held.
     pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunnerError> {
         match &self.ledger.lost {
-            Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_ledger(),
+            Some((since, _)) if since.elapsed() >= CALLS_END_AFTER_LOSS => return self.refuse_lost_ledger(),
             Some(_) => {}
             None => {
                 if let Err(error) = self.jobs.iter().try_for_each(|job| job.limiter.check()) {
@@ -51,7 +49,7 @@ impl Runner<'_> {
     /// Fails where the ledger is lost.
     pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunnerError> {
         let Some((_, source)) = self.ledger.lost.take() else { return Ok(()) };
-        let now = self.snapshot();
+        let now = self.take_snapshot();
         Err(RunnerError::LedgerLost { source, recorded: now.units, unrecorded: now.in_flight })
     }
 

@@ -58,6 +58,9 @@ pub use signals::Signals;
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How long a session that ends with an error may take to store what it knows.
 const TO_STORE: Duration = Duration::from_secs(2);
+/// How long calls in flight may take to end once the queue or the ledger is lost, so that the process ends within two
+/// seconds. The outcomes of a queue that was moved are in the moved file.
+const CALLS_END_AFTER_LOSS: Duration = Duration::from_secs(1);
 /// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
@@ -335,7 +338,7 @@ impl Runner<'_> {
         }
         match self.until_the_end(watch).await {
             Ok(()) => self.finish(watch).await,
-            Err(error) => Err(self.give_up(error).await),
+            Err(error) => Err(self.store_before_error(error).await),
         }
     }
 
@@ -359,7 +362,7 @@ impl Runner<'_> {
                     self.look_at_the_control_file();
                     self.look_at_the_ledger()?;
                     self.look_at_the_backup()?;
-                    let snapshot = self.snapshot();
+                    let snapshot = self.take_snapshot();
                     self.store_heartbeats_if_due(&snapshot);
                     watch(&snapshot);
                 }
@@ -370,7 +373,7 @@ impl Runner<'_> {
             }
             // A person who has pressed Ctrl-C sees at once what is being waited for.
             if self.stops() != stops {
-                watch(&self.snapshot());
+                watch(&self.take_snapshot());
             }
         }
         Ok(())
@@ -378,11 +381,11 @@ impl Runner<'_> {
 
     /// Stores what can still be stored before the session ends with an error, so that `imbulk status` shows it. A queue
     /// that caused the error is left alone.
-    async fn give_up(mut self, error: RunnerError) -> RunnerError {
+    async fn store_before_error(mut self, error: RunnerError) -> RunnerError {
         match error {
             RunnerError::Backup(_) | RunnerError::LedgerLost { .. } => {
                 self.send_all_answers();
-                let last = self.snapshot();
+                let last = self.take_snapshot();
                 self.store_last_heartbeats(&last);
                 // The error that ends the session is the one to report.
                 let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
@@ -398,7 +401,7 @@ impl Runner<'_> {
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, SessionEnd), RunnerError> {
         self.send_all_answers();
-        let last = self.snapshot();
+        let last = self.take_snapshot();
         self.store_last_heartbeats(&last);
         watch(&last);
         self.refuse_lost_queue()?;

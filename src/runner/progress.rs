@@ -24,7 +24,7 @@ pub(super) struct AppMeter {
 }
 
 impl Runner<'_> {
-    pub(super) fn snapshot(&mut self) -> ProgressSnapshot {
+    pub(super) fn take_snapshot(&mut self) -> ProgressSnapshot {
         let jobs = 0..self.jobs.len();
         let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();
         let total = jobs.clone().map(|job| self.schedule.tally(job).total()).sum();

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Event, Runner, RunnerError, StopReason, StopSignal};
+use super::{CALLS_END_AFTER_LOSS, Event, Runner, RunnerError, StopReason, StopSignal};
 use crate::domain::guard::Bytes;
 use crate::queue::{Busy, Identity, Loss, QueueError};
 
-/// Calls in flight have this long to end once the queue is lost: the outcomes of a moved one are in the moved file.
-const TO_END: Duration = Duration::from_secs(1);
 /// A stop by a signal waits for a lock of another program no longer than this.
 const TO_RECORD: Duration = Duration::from_secs(5);
 /// SQLite copies the WAL into the file at 8 MiB, unless a long read transaction prevents it.
@@ -36,7 +34,7 @@ impl Runner<'_> {
     pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunnerError> {
         self.check_wal_length();
         match &self.queue_watch.lost {
-            Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_queue(),
+            Some((since, _)) if since.elapsed() >= CALLS_END_AFTER_LOSS => return self.refuse_lost_queue(),
             Some(_) => {}
             None => {
                 if let Some(loss) = self.queue_watch.identity.loss() {
@@ -60,7 +58,7 @@ impl Runner<'_> {
         let Some(loss) = found.or_else(|| self.queue_watch.identity.loss()) else {
             return Ok(());
         };
-        let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.snapshot());
+        let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.take_snapshot());
         Err(RunnerError::Lost { queue, loss, recorded: now.units, unrecorded: self.unrecorded() })
     }
 

@@ -213,8 +213,26 @@ impl SessionError {
             Self::Interrupted(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
-            | Self::Queue(_)
-            | Self::Runner(_)
+            | Self::Queue(
+                QueueError::Locked(_)
+                | QueueError::Lost { .. }
+                | QueueError::Unusable { .. }
+                | QueueError::Store { .. }
+                | QueueError::Migration { .. }
+                | QueueError::Earlier(_)
+                | QueueError::OldLibrary(_)
+                | QueueError::Damaged(_)
+                | QueueError::Unexpected(_)
+                | QueueError::Sums { .. },
+            )
+            | Self::Runner(
+                RunnerError::Queue(_)
+                | RunnerError::Lost { .. }
+                | RunnerError::Busy { signal: None, .. }
+                | RunnerError::Backup(_)
+                | RunnerError::Ledger(_)
+                | RunnerError::LedgerLost { .. },
+            )
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::digests;
 use super::error::SessionError;
 use super::progress_display::StepDisplay;
 use super::target_settings::TargetSettings;
 use crate::domain::call_settings::CallSettings;
 use crate::domain::guard::Protected;
-use crate::domain::job::{Guard, Job, Protection};
+use crate::domain::job::{Job, Protection};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::input::{self, ReadProgress, Source};
 use crate::loading::LoadError;
@@ -89,43 +90,18 @@ impl JobInput {
 
     /// Digest of everything that decides what a row of the input means.
     pub(super) fn definition_digest(&self) -> String {
-        let Job { operation, input, .. } = &self.job;
-        let text = format!(
-            "{} {} {:?} {:?} {:?} {:?}",
-            operation.name,
-            operation.options_json(),
-            input.columns,
-            input.encoding,
-            input.delimiter,
-            input.unusual_ids
-        );
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        digests::digest(&digests::definition(&self.job))
     }
 
-    /// Whether a run with this digest was loaded with the same definition. Earlier versions had other digests: without
-    /// `unusual_ids`, and with the value of `delete_type` in place of all options.
+    /// Whether a run with this digest was loaded with the same definition, also by an earlier version.
     pub(super) fn is_defined_by(&self, digest: &str) -> bool {
-        let Job { operation, input, .. } = &self.job;
-        let delete_type = if operation.is_set("delete_type", "both") { "both" } else { "single" };
-        let first =
-            format!("{} {delete_type} {:?} {:?} {:?}", operation.name, input.columns, input.encoding, input.delimiter);
-        let second = format!("{first} {:?}", input.unusual_ids);
-        let is_of = |text: &String| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
-        digest == self.definition_digest() || [first, second].iter().any(is_of)
+        let earlier = digests::earlier_definitions(&self.job);
+        digest == self.definition_digest() || earlier.iter().any(|text| digests::digest(text) == digest)
     }
 
-    /// Digest of limits, retries, guards, stops, backup, endpoint and admin.
+    /// Digest of limits, retries, guards, stops, times, rejects, endpoint, admin and backup.
     pub(super) fn settings_digest(&self) -> String {
-        let Job { limits, retry, guard, stop, times, input, backup, .. } = &self.job;
-        // The protected list has a digest of its own: a file that is only moved changes nothing.
-        let guard = Guard { protected: None, ..guard.clone() };
-        let (endpoint, admin) = (self.target.endpoint(), self.target.admin());
-        let backup = backup.as_ref().map_or_else(String::new, |backup| format!(" {backup:?}"));
-        let text = format!(
-            "{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}{backup}",
-            input.rejects
-        );
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        digests::digest(&digests::settings(&self.job, self.target.endpoint().as_deref(), self.target.admin()))
     }
 
     /// How a session of a run calls the API, for commands that have no job file.

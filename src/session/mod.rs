@@ -8,6 +8,7 @@ mod apps;
 mod close;
 mod confirm;
 mod conformance;
+mod digests;
 mod doctor;
 mod drive;
 mod error;

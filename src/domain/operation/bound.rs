@@ -134,7 +134,7 @@ impl BoundOperation {
     pub fn options_json(self) -> String {
         let options: BTreeMap<&str, &str> = self.options().map(|(option, value)| (option.name, value.name)).collect();
         // Text under text keys: serialising can't fail.
-        serde_json::to_string(&options).unwrap_or_default()
+        serde_json::to_string(&options).expect("texts and numbers are JSON")
     }
 
     /// The accounts that a call with these items writes, as far as the request names them.

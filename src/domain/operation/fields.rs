@@ -305,7 +305,7 @@ fn check_groups(groups: &[Box<str>], max_bytes: usize) -> Result<(), FieldError>
 /// Fields as compact JSON in key order: equal fields are equal bytes.
 pub fn to_json(fields: &TagValues) -> String {
     // Text, integers and lists of text under text keys: serialising can't fail.
-    serde_json::to_string(fields).unwrap_or_default()
+    serde_json::to_string(fields).expect("texts and numbers are JSON")
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Purpose {
     pub fn to_json(&self) -> Option<String> {
         // Texts and numbers: serialising can't fail.
         let is_stored = !matches!(self, Self::Change | Self::Prepare(_) | Self::Backup(_));
-        is_stored.then(|| serde_json::to_string(self).unwrap_or_default())
+        is_stored.then(|| serde_json::to_string(self).expect("texts and numbers are JSON"))
     }
 
     /// Reads the stored form.

@@ -75,6 +75,7 @@ impl CodeHistory {
     }
 }
 
+#[cfg(test)]
 impl FromIterator<i64> for CodeHistory {
     fn from_iter<T: IntoIterator<Item = i64>>(codes: T) -> Self {
         Self(codes.into_iter().take(MAX_CODES).collect())

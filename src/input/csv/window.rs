@@ -106,7 +106,7 @@ impl<R: Read> TextWindow<R> {
         }
     }
 
-    /// Reads a chunk more and forgets the text before the mark; 0 at the end of the text.
+    /// Reads a chunk more and drops the text before the mark; 0 at the end of the text.
     fn fill(&mut self) -> io::Result<usize> {
         let stale = self.index(self.mark).min(self.read);
         self.bytes.drain(..stale);

@@ -272,6 +272,7 @@ const DONE: CodeInfo = CodeInfo {
 const FAMILIES: [&[CodeInfo]; 5] = [&[DONE], relationship::CODES, profile::CODES, common::CODES, account::CODES];
 
 /// All codes, in ascending order.
+#[cfg(test)]
 pub fn all_codes() -> impl Iterator<Item = &'static CodeInfo> {
     FAMILIES.into_iter().flatten()
 }

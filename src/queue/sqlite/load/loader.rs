@@ -162,11 +162,11 @@ impl Writer<'_> {
              WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())
-        .bind(serde_json::to_string(tags).unwrap_or_default())
-        .bind(serde_json::to_string(&largest).unwrap_or_default())
+        .bind(serde_json::to_string(tags).expect("texts and numbers are JSON"))
+        .bind(serde_json::to_string(&largest).expect("texts and numbers are JSON"))
         .bind(tally.total().cast_signed())
         .bind(items)
-        .bind(carried.map(|carried| serde_json::to_string(&carried).unwrap_or_default()))
+        .bind(carried.map(|carried| serde_json::to_string(&carried).expect("texts and numbers are JSON")))
         .bind(self.run)
         .execute(&mut self.queue.connection)
         .await

@@ -104,7 +104,7 @@ impl Snapshot {
              FROM json_each(?2) AS entry",
         )
         .bind(run)
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(serde_json::to_string(&rows).expect("texts and numbers are JSON"))
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
@@ -192,5 +192,5 @@ impl Choice<'_> {
 
 /// Texts and numbers: serialising cannot fail.
 fn json(tags: &TagValues) -> Vec<u8> {
-    serde_json::to_vec(tags).unwrap_or_default()
+    serde_json::to_vec(tags).expect("texts and numbers are JSON")
 }

@@ -119,7 +119,7 @@ impl ChangeTransaction<'_> {
     }
 
     async fn store_heartbeat(&mut self, run: RunId, heartbeat: &Heartbeat) -> Result<(), Failure> {
-        let heartbeat = serde_json::to_string(heartbeat).unwrap_or_default();
+        let heartbeat = serde_json::to_string(heartbeat).expect("texts and numbers are JSON");
         let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id = ?").bind(heartbeat).bind(run);
         expect("runs", 1, query.execute(&mut *self.transaction).await?.rows_affected())
     }

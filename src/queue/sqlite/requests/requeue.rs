@@ -156,7 +156,7 @@ impl Requeue<'_> {
         let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let (taken, kept): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| selected.contains_key(&item.row));
-        self.forget(&taken, &selected).await?;
+        self.take_back_outcomes(&taken, &selected).await?;
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, (&history, &purpose)).await?;
         let operation = self.run.operation()?;
         let mut by_code: BTreeMap<EarlierResult, Vec<Item>> = BTreeMap::new();
@@ -194,7 +194,7 @@ impl Requeue<'_> {
     /// The first rows of the selected items, with their outcomes and codes; none for a plain success.
     async fn selected(&mut self, items: &[Item]) -> Result<SelectedRows, Failure> {
         let rows: Vec<RowNo> = items.iter().map(|item| item.row).collect();
-        let rows = serde_json::to_string(&rows).unwrap_or_default();
+        let rows = serde_json::to_string(&rows).expect("texts and numbers are JSON");
         let query = match self.selection {
             RetrySelection::Ended { outcome, code } => sqlx::query_as(
                 "SELECT outcome.row, outcome.outcome, outcome.code FROM json_each(?1) AS entry JOIN outcome
@@ -232,7 +232,7 @@ impl Requeue<'_> {
              JOIN carried ON carried.source_run = ?2 AND carried.source_row = entry.value
              JOIN run ON run.id = carried.run AND run.started_at IS NOT NULL",
         )
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(serde_json::to_string(&rows).expect("texts and numbers are JSON"))
         .bind(self.run.id)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -249,13 +249,13 @@ impl Requeue<'_> {
     }
 
     /// Removes the outcomes of items, and what a verification showed of them.
-    async fn forget(&mut self, taken: &[Item], selected: &SelectedRows) -> Result<(), Failure> {
+    async fn take_back_outcomes(&mut self, taken: &[Item], selected: &SelectedRows) -> Result<(), Failure> {
         let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
-        verified_rows::forget(&mut self.transaction, self.run.id, &rows).await?;
+        verified_rows::remove(&mut self.transaction, self.run.id, &rows).await?;
         let stored = taken.iter().filter(|item| selected[&item.row].is_some()).map(|item| item.rows().count()).sum();
         let query = sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
             .bind(self.run.id)
-            .bind(serde_json::to_string(&rows).unwrap_or_default());
+            .bind(serde_json::to_string(&rows).expect("texts and numbers are JSON"));
         expect("outcomes taken back", stored, query.execute(&mut *self.transaction).await?.rows_affected())
     }
 

@@ -56,7 +56,8 @@ pub(in crate::queue) fn bind_skipped_rows(
             SkipReason::Duplicate { of } => (Some(of), None, None),
             SkipReason::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
         };
-        let tags = (!skipped.tags.is_empty()).then(|| serde_json::to_string(&skipped.tags).unwrap_or_default());
+        let tags = (!skipped.tags.is_empty())
+            .then(|| serde_json::to_string(&skipped.tags).expect("texts and numbers are JSON"));
         let texts = [&column, &reason, &skipped.from, &skipped.account, &tags].map(Option::as_deref);
         let checksum = checksum::skipped(run, skipped.row, outcome, duplicate_of, texts);
         let duplicate_of = duplicate_of.map(RowNo::cast_signed);

@@ -39,7 +39,7 @@ impl ControlRow {
             instruction: instruction.id.clone(),
             command: instruction.kind.to_string(),
             who: instruction.who.clone(),
-            effect: serde_json::to_string(effect).unwrap_or_default(),
+            effect: serde_json::to_string(effect).expect("texts and numbers are JSON"),
             applied_at,
             checksum: 0,
         };

@@ -64,7 +64,7 @@ pub(in crate::queue) async fn describe(
 ) -> Result<(), sqlx::Error> {
     for (number, facts) in (0..).zip(facts) {
         let counts = (facts.rows.cast_signed(), facts.blank_rows.cast_signed());
-        let notes = serde_json::to_string(&facts.notes).unwrap_or_default();
+        let notes = serde_json::to_string(&facts.notes).expect("texts and numbers are JSON");
         let select = sqlx::query_scalar("SELECT name FROM source WHERE run = ? AND number = ?");
         let name: String = select.bind(run).bind(number).fetch_one(&mut *connection).await?;
         let checksum = checksum::source((run, number), &name, counts, &notes, None);

@@ -36,7 +36,7 @@ impl Queue {
         .bind(&run.input_digest)
         .bind(run.file_stamps.as_deref().unwrap_or_default())
         .bind(&run.protected_digest)
-        .bind(serde_json::to_string(&run.files).unwrap_or_default())
+        .bind(serde_json::to_string(&run.files).expect("texts and numbers are JSON"))
         .bind(run.created_at)
         .fetch_one(&mut *transaction)
         .await
@@ -49,21 +49,23 @@ impl Queue {
         Ok(id)
     }
 
-    /// Marks a run as begun. From now on it is finished before any other input of its job.
+    /// Marks a run as begun, and removes the shown plan of its job, with which later runs are not compared. From now on
+    /// the run is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
-        self.forget_plan(run).await?;
-        self.move_run(
-            FailPoint::Begin,
-            run,
-            sqlx::query(
+        let fail = self.fail();
+        let begun = async {
+            let mut transaction = self.transaction().await?;
+            let plan = "DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)";
+            sqlx::query(plan).bind(run).execute(&mut *transaction).await?;
+            let change = sqlx::query(
                 "UPDATE run SET state = 'running', end_reason = NULL, end_hint = NULL, ended_by = NULL, ended_at = NULL,
                                 heartbeat = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
-            )
-            .bind(run)
-            .bind(now),
-        )
-        .await
+            );
+            change_run(&mut transaction, run, change.bind(run).bind(now)).await?;
+            Ok(guarded(FailPoint::Begin, transaction.commit()).await?)
+        };
+        begun.await.map_err(|failure: Failure| failure.into_error(fail))
     }
 
     /// Stores with which job settings a run is sent: their digest, and those that later commands need.
@@ -72,22 +74,12 @@ impl Queue {
         let stored = async {
             let mut transaction = self.transaction().await?;
             let change = sqlx::query("UPDATE run SET settings_digest = ?2, call_settings = ?3 WHERE id = ?1");
-            let calls = serde_json::to_string(calls).unwrap_or_default();
+            let calls = serde_json::to_string(calls).expect("texts and numbers are JSON");
             let change = change.bind(run).bind(digest).bind(calls);
             change_run(&mut transaction, run, change).await?;
             Ok(transaction.commit().await?)
         };
         stored.await.map_err(|failure: Failure| failure.into_error(fail))
-    }
-
-    /// Removes the shown plan of a run that begins: later runs are not compared with it.
-    async fn forget_plan(&mut self, run: RunId) -> Result<(), QueueError> {
-        let forget =
-            sqlx::query("DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)");
-        let fail = self.fail();
-        let mut transaction = self.transaction().await.map_err(&fail)?;
-        forget.bind(run).execute(&mut *transaction).await.map_err(&fail)?;
-        transaction.commit().await.map_err(fail)
     }
 
     /// Stores a kill as the end of each unfinished run whose session stored none.

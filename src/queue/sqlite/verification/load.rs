@@ -96,7 +96,7 @@ impl VerificationLoad<'_> {
         .bind(now)
         .fetch_one(&mut *self.transaction)
         .await?;
-        let selection = serde_json::to_string(self.selection).unwrap_or_default();
+        let selection = serde_json::to_string(self.selection).expect("texts and numbers are JSON");
         let checksum = checksum::verification(run, self.of_run.id, &selection);
         sqlx::query("INSERT INTO verification (run, of_run, selection, checksum) VALUES (?, ?, ?, ?)")
             .bind(run)
@@ -166,7 +166,7 @@ impl VerificationLoad<'_> {
             "SELECT outcome.row, outcome.outcome FROM json_each(?1) AS entry JOIN outcome
              ON outcome.run = ?2 AND outcome.row = entry.value",
         )
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(serde_json::to_string(&rows).expect("texts and numbers are JSON"))
         .bind(self.of_run.id)
         .fetch_all(&mut *self.transaction)
         .await?;

@@ -31,7 +31,7 @@ pub(in crate::queue) async fn store(
     });
     let rows: Vec<(RowNo, &'static str, &String)> = found.flatten().collect();
     let numbers: Vec<RowNo> = rows.iter().map(|(row, ..)| *row).collect();
-    forget(&mut *connection, run, &numbers).await?;
+    remove(&mut *connection, run, &numbers).await?;
     let mut found: BTreeMap<&str, i64> = BTreeMap::new();
     rows.iter().for_each(|(_, verified, _)| *found.entry(verified).or_default() += 1);
     add_to_tally(&mut *connection, run, found).await?;
@@ -47,8 +47,8 @@ pub(in crate::queue) async fn store(
     Ok(())
 }
 
-/// Forgets what lookups showed of rows that are sent again.
-pub(in crate::queue) async fn forget(
+/// Removes what lookups showed of rows that are sent again.
+pub(in crate::queue) async fn remove(
     connection: &mut SqliteConnection,
     run: RunId,
     rows: &[RowNo],
@@ -56,10 +56,10 @@ pub(in crate::queue) async fn forget(
     let query = sqlx::query_scalar(
         "DELETE FROM verified WHERE run = ? AND row IN (SELECT value FROM json_each(?)) RETURNING verified",
     );
-    let query = query.bind(run).bind(serde_json::to_string(rows).unwrap_or_default());
-    let forgotten: Vec<String> = query.fetch_all(&mut *connection).await?;
+    let query = query.bind(run).bind(serde_json::to_string(rows).expect("texts and numbers are JSON"));
+    let found: Vec<String> = query.fetch_all(&mut *connection).await?;
     let mut removed: BTreeMap<&str, i64> = BTreeMap::new();
-    forgotten.iter().for_each(|verified| *removed.entry(verified).or_default() -= 1);
+    found.iter().for_each(|verified| *removed.entry(verified).or_default() -= 1);
     add_to_tally(connection, run, removed).await
 }
 
