@@ -11,6 +11,7 @@ mod heartbeat;
 mod ledger_watch;
 mod progress;
 mod queue_watch;
+mod reading;
 mod recorder;
 mod sender;
 mod signals;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::api::{Client, Renewal};
@@ -282,6 +284,7 @@ pub async fn drive(
         jobs,
         reader,
         recorder,
+        senders: JoinSet::new(),
         to_loop,
         inbox,
         hold_back,
@@ -307,6 +310,8 @@ struct Runner<'a> {
     deadlines: &'a mut Vec<Deadline>,
     reader: Reader,
     recorder: Recorder,
+    /// The calls under way.
+    senders: JoinSet<()>,
     to_loop: mpsc::UnboundedSender<Inbound>,
     inbox: mpsc::UnboundedReceiver<Inbound>,
     /// For the senders of each job. After it was set, later senders get a new one.
@@ -400,6 +405,9 @@ impl Runner<'_> {
         mut self,
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, SessionEnd), RunnerError> {
+        // The calls of an app that an outage stopped are not awaited. The same command may go on with another run, and
+        // the quarantine of their accounts begins when it reads the queue, so they must have ended by then.
+        self.senders.shutdown().await;
         self.send_all_answers();
         let last = self.take_snapshot();
         self.store_last_heartbeats(&last);
@@ -540,7 +548,9 @@ impl Runner<'_> {
         }
     }
 
-    fn send(&self, call: PreparedCall) {
+    fn send(&mut self, call: PreparedCall) {
+        // The set keeps those that have ended until they are taken out.
+        while self.senders.try_join_next().is_some() {}
         let job = &self.jobs[call.job];
         let (path, limiter) = job.command(call.kind);
         let sender = Sender {
@@ -552,32 +562,7 @@ impl Runner<'_> {
             call,
             to_loop: self.to_loop.clone(),
         };
-        tokio::spawn(sender.run());
-    }
-
-    fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.jobs[job].scheduled.run, self.jobs[job].last_request);
-        self.read(async move {
-            let requests = reader.page(run, after, last, limit).await?;
-            Ok(Event::Page { job, requests })
-        });
-    }
-
-    fn load(&self, job: JobNo, request: RequestId) {
-        let reader = self.reader.clone();
-        self.read(async move { Ok(Event::Loaded { job, request: reader.request(request).await? }) });
-    }
-
-    fn read(&self, read: impl Future<Output = Result<Event, QueueError>> + Send + 'static) {
-        let to_loop = self.to_loop.clone();
-        tokio::spawn(async move {
-            let inbound = match read.await {
-                Ok(event) => Inbound::Event(event),
-                Err(error) => Inbound::Broken(error.into()),
-            };
-            // The loop is gone only when all is over.
-            let _over = to_loop.send(inbound);
-        });
+        self.senders.spawn(sender.run());
     }
 
     fn renew(&mut self, job: JobNo, generation: u64, code: i64, fallback: RenewFallback) {

@@ -7,9 +7,8 @@ use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::call_result::CallResult;
-use imbulk::domain::response::codes::Scope;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
+use imbulk::domain::schedule::{Action, Event, Schedule, ScheduleTime, ScheduledJob};
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -148,8 +147,12 @@ fn an_account_stays_held_by_a_recovered_request_when_a_request_that_waits_for_it
     let waiting = RequestId::new(4);
     assert!(actions.contains(&Action::Load { job: 1, request: waiting }), "{actions:?}");
     let _ = handle(Event::Loaded { job: 1, request: link(4, busy, held) });
-    let reason = StopReason::Fatal { scope: Scope::Command, job: 1, code: None, reason: String::new() };
-    let _ = handle(Event::Stop(reason));
+    // A fatal code about the operation stops only the job of this request.
+    let fatal = RequestId::new(3);
+    let _ = handle(Event::Changed(Changed::Intended(vec![fatal])));
+    let _ = handle(Event::Sent(fatal));
+    let result = CallResult::Body(br#"{"ErrorCode":60017,"ErrorInfo":"disabled"}"#.to_vec());
+    let _ = handle(Event::Replied { request: fatal, result, generation: 0 });
     let actions = handle(Event::Page { job: 0, requests: vec![link(5, held, 3), link(6, 3, 4)] });
     let intends = Action::Commit { change: Change::Intend(vec![RequestId::new(6)]), urgent: true };
     assert!(actions.contains(&intends), "request 6 shares no account with a request in flight: {actions:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::{Preparation, Preparations};
+use imbulk::domain::operation::{BackupSource, Preparation, Preparations};
 use imbulk::domain::request::{CallKind, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
@@ -26,8 +26,11 @@ struct Checked {
 
 impl Checked {
     fn new(requests: Vec<Request>) -> Self {
+        Self::prepared_by(Preparations { unless_online: true, ..Preparations::default() }, requests)
+    }
+
+    fn prepared_by(preparations: Preparations, requests: Vec<Request>) -> Self {
         let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
-        let preparations = Preparations { unless_online: true, ..Preparations::default() };
         let job =
             ScheduledJob { operation: bound("account_delete"), preparations, tally, ..scheduled_job("single", None) };
         let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: ScheduleTime::START, calls: Vec::new() };
@@ -132,6 +135,34 @@ fn after_a_pause_the_account_is_asked_again() {
         checked.later(pause);
         checked.handle(Event::Resume(0));
         assert_eq!(checked.next(), (request, wanted), "after {pause:?}");
+    }
+}
+
+#[test]
+fn after_a_long_pause_the_backup_is_read_again() {
+    const PROFILES: &str = r#"{"ErrorCode":0,"UserProfileItem":[{"To_Account":"u1","ProfileItem":[],"ResultCode":0}]}"#;
+    const READ: CallKind = CallKind::Preparation(Preparation::ReadProfiles);
+    for unless_online in [false, true] {
+        for (pause, is_read_again) in [(Duration::from_mins(4), false), (Duration::from_hours(3), true)] {
+            let backup = Some(BackupSource::Profiles);
+            let preparations = Preparations { unless_online, backup, ..Preparations::default() };
+            let mut checked = Checked::prepared_by(preparations, vec![delete(1, &[1])]);
+            assert_eq!(checked.answer(PROFILES), READ);
+            let after_backup = if unless_online { CHECK } else { CallKind::Change };
+            assert_eq!(checked.next().1, after_backup);
+            let (request, ..) = checked.calls.remove(0);
+            checked.handle(Event::Pause(0));
+            checked.handle(Event::HeldBack(request));
+            checked.later(pause);
+            checked.handle(Event::Resume(0));
+            let wanted = if is_read_again { READ } else { after_backup };
+            assert_eq!(checked.next(), (request, wanted), "after {pause:?}, online check: {unless_online}");
+            // It is read once more, not for ever.
+            if is_read_again {
+                checked.answer(PROFILES);
+                assert_eq!(checked.next(), (request, after_backup));
+            }
+        }
     }
 }
 

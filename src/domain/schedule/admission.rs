@@ -116,6 +116,7 @@ impl Schedule {
             previous,
             payment,
             not_after: None,
+            backed_up_at: None,
             sent_at: ScheduleTime::START,
         };
         state.prepare(self.jobs[job].scheduled.preparations);

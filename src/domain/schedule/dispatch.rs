@@ -101,9 +101,7 @@ impl Schedule {
         let state = self.requests.get_mut(&id).expect("the request is in memory");
         state.request.calls += 1;
         state.payment = payment;
-        if state.not_after.is_some_and(|end| end < now) {
-            state.check_again(preparations);
-        }
+        state.prepare_again_if_old(preparations, now);
         Some(id)
     }
 }

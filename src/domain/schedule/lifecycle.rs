@@ -14,7 +14,7 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_failure;
 use crate::domain::ids::RequestId;
 use crate::domain::operation::Preparation;
-use crate::domain::request::{CallKind, Request};
+use crate::domain::request::{CallKind, Purpose, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::lookup::{self, assess_call};
 use crate::domain::response::outcome::{Count, Outcome};
@@ -79,7 +79,7 @@ impl Schedule {
     ) {
         let (job, lease) = self.advance(id, Stage::InFlight, Stage::Recording);
         let state = self.requests.remove(&id).expect("the request is in memory");
-        let RequestState { mut request, previous, payment, sent_at, .. } = state;
+        let RequestState { mut request, previous, payment, sent_at, backed_up_at, .. } = state;
         if !result.was_sent() {
             request.calls -= 1;
         }
@@ -110,7 +110,8 @@ impl Schedule {
             self.breaker_of(job).failed_unbounded(sent_at);
         }
         let urgent = self.is_urgent(job, lease, &settlement, &ended);
-        self.pending_records.insert(id, PendingRecord { job, lease, items, sent_at, health, blame, kind, ended });
+        let record = PendingRecord { job, lease, items, sent_at, backed_up_at, health, blame, kind, ended };
+        self.pending_records.insert(id, record);
         match assessment.activity {
             ServerActivity::Done => {
                 out.push(Action::Commit { change: Change::Record { run, settlement }, urgent });
@@ -172,6 +173,9 @@ impl Schedule {
         let PendingRecord { job, lease, sent_at, blame, kind, .. } = *record;
         let is_online_check = kind == CallKind::Preparation(Preparation::OnlineCheck);
         let not_after = is_online_check.then(|| sent_at + CHANGE_AFTER_CHECK);
+        // The calls of a backup follow each other: the last one before another kind of call completes it.
+        let is_read = matches!(request.purpose, Purpose::Backup(_));
+        let backed_up_at = if is_online_check { record.backed_up_at } else { (!is_read).then_some(sent_at) };
         let previous = Some(PreviousCall { cost: RetryCost::FREE, sent_at, charge: Charge::Free, blame });
         self.jobs[job].moved(Stage::Stored, Stage::Ready, request.items.len(), false);
         let (id, payment) = (request.id, Payment::Paid(RetryCost::FREE));
@@ -183,6 +187,7 @@ impl Schedule {
             previous,
             payment,
             not_after,
+            backed_up_at,
             sent_at: ScheduleTime::START,
         };
         let earlier = self.requests.insert(id, state);

@@ -4,7 +4,7 @@ use super::leases::LeaseId;
 use super::retry_budget::RetryCost;
 use super::scheduled_job::JobNo;
 use super::stage::Stage;
-use super::time::ScheduleTime;
+use super::time::{CHANGE_AFTER_BACKUP, ScheduleTime};
 use crate::domain::operation::Preparations;
 use crate::domain::request::{CallKind, Purpose, Request};
 use crate::domain::response::outcome::{Count, Outcome};
@@ -22,6 +22,8 @@ pub(super) struct RequestState {
     pub(super) payment: Payment,
     /// The moment by which the call must start, because its preparation is too old afterwards.
     pub(super) not_after: Option<ScheduleTime>,
+    /// When the bytes of the last call of its backup left, once the backup is complete.
+    pub(super) backed_up_at: Option<ScheduleTime>,
     /// When its bytes left; meaningful from [`Stage::InFlight`].
     pub(super) sent_at: ScheduleTime,
 }
@@ -37,9 +39,15 @@ impl RequestState {
         }
     }
 
-    /// The preparation was made too long ago: makes it again. The backup was read under the same lease.
-    pub(super) fn check_again(&mut self, preparations: Preparations) {
-        self.prepare(Preparations { backup: None, ..preparations });
+    /// Makes again what was read too long ago: the online check, or with the backup every preparation.
+    pub(super) fn prepare_again_if_old(&mut self, preparations: Preparations, now: ScheduleTime) {
+        if self.backed_up_at.is_some_and(|at| at + CHANGE_AFTER_BACKUP < now) {
+            self.backed_up_at = None;
+            self.request.purpose = Purpose::Change;
+            self.prepare(preparations);
+        } else if self.not_after.is_some_and(|end| end < now) {
+            self.prepare(Preparations { backup: None, ..preparations });
+        }
     }
 }
 
@@ -90,6 +98,8 @@ pub(super) struct PendingRecord {
     pub(super) items: usize,
     /// When its bytes left.
     pub(super) sent_at: ScheduleTime,
+    /// When the bytes of the last call of an earlier backup left.
+    pub(super) backed_up_at: Option<ScheduleTime>,
     /// What the call said of the server.
     pub(super) health: ServerHealth,
     /// The cause of a failure, as far as it was known before this call.
