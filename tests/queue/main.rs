@@ -3,6 +3,7 @@
 mod fixture;
 
 mod before_first_load;
+mod carrying;
 mod control;
 mod damage;
 mod files;

@@ -16,8 +16,9 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::call_result::CallResult;
 use super::code_history::CodeHistory;
+use super::earlier_effect::may_have_had_effect;
 use super::outcome::Outcome;
-use super::preparation::{may_be_done, names, not_changed};
+use super::preparation::{names, not_changed};
 use super::verdict::{Assessment, CallContext, ItemResult, Resend, ServerActivity, Verdict, Verdicts, Wait, assess};
 use crate::domain::backup::{BackupFields, BackupLine};
 use crate::domain::operation::{BackupSource, BoundOperation, Preparation};
@@ -96,7 +97,7 @@ impl BackupCall<'_> {
     }
 
     fn not_read(&self, code: Option<i64>, why: &str) -> Verdict {
-        let may_be_done = may_be_done(self.context.operation, self.request);
+        let may_be_done = may_have_had_effect(&self.context.operation, self.request.doubt, &self.request.history);
         let reason = format!("backup.path: the backup could not be read, so the change was not sent: {why}");
         not_changed(may_be_done, Outcome::Failed, code, reason)
     }

@@ -14,8 +14,9 @@ use super::answer::Answer;
 use super::backup;
 use super::call_result::CallResult;
 use super::code_history::{CodeHistory, Trace};
+use super::earlier_effect::may_have_had_effect;
 use super::outcome::Outcome;
-use super::preparation::{assess_online_check, may_be_done};
+use super::preparation::assess_online_check;
 use super::verdict::{
     AppNotice, Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Verdict, Verdicts, Wait,
     assess,
@@ -66,7 +67,7 @@ fn no_lookup(operation: BoundOperation) -> ! {
 /// If an earlier change may have had an effect, a lookup decides about items that are not changed after a preparation.
 fn prepared(context: &CallContext, request: &Request, assessment: Assessment) -> Assessment {
     match context.operation.lookup {
-        Some(_) if may_be_done(context.operation, request) => {
+        Some(_) if may_have_had_effect(&context.operation, request.doubt, &request.history) => {
             after_change(context.operation, request, false, assessment)
         }
         Some(_) | None => assessment,
@@ -100,8 +101,8 @@ fn is_unknown(operation: BoundOperation, request: &Request, result: &ItemResult)
     match result.outcome {
         Outcome::InDoubt => true,
         Outcome::Failed => {
-            let (trace, _) = request.history.clone().with(&operation, result.code).trace(&operation);
-            request.doubt > Doubt::None || trace > Trace::Nothing
+            let history = request.history.clone().with(&operation, result.code);
+            may_have_had_effect(&operation, request.doubt, &history)
         }
         Outcome::Succeeded
         | Outcome::AlreadyDone

@@ -6,6 +6,7 @@ mod backup;
 pub mod call_result;
 pub mod code_history;
 pub mod codes;
+pub mod earlier_effect;
 pub mod lookup;
 pub mod outcome;
 mod preparation;

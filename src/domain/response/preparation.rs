@@ -9,11 +9,11 @@
 
 use super::answer::{Answer, ItemAnswer};
 use super::call_result::CallResult;
-use super::code_history::Trace;
+use super::earlier_effect::may_have_had_effect;
 use super::outcome::Outcome;
 use super::verdict::{Assessment, CallContext, ItemResult, Resend, ServerActivity, Verdict, Verdicts, Wait, assess};
-use crate::domain::operation::{BoundOperation, OnlineStatus, Preparation};
-use crate::domain::request::{Doubt, Item, Purpose, Request};
+use crate::domain::operation::{OnlineStatus, Preparation};
+use crate::domain::request::{Item, Purpose, Request};
 
 /// What the result of an online check means. Its codes are treated as those of the change, so that the code for "no
 /// such account" proves what it proves there.
@@ -21,7 +21,8 @@ pub(super) fn assess_online_check(context: &CallContext, request: &Request, resu
     let plain = assess(context, request, result);
     let statuses = result.body().map(Preparation::online_statuses).unwrap_or_default();
     let answer = result.body().and_then(|body| Answer::parse_online_status(body).ok());
-    let check = OnlineCheck { may_be_deleted: may_be_done(context.operation, request) };
+    let may_be_deleted = may_have_had_effect(&context.operation, request.doubt, &request.history);
+    let check = OnlineCheck { may_be_deleted };
     let says_already =
         |code: &Option<i64>| context.operation.already_done.codes.iter().any(|known| Some(known.code) == *code);
     let verdict = |item: &Item, verdict: &Verdict| match verdict {
@@ -48,11 +49,6 @@ pub(super) fn assess_online_check(context: &CallContext, request: &Request, resu
 pub(super) fn names(answer: Option<&Answer<'_>>, item: &Item, code: Option<i64>) -> bool {
     let of_item = answer.map(Answer::by_id).and_then(|items| items.get(item.account.as_str()).cloned());
     matches!(of_item, Some(ItemAnswer::Code(own, _)) if Some(own) == code)
-}
-
-/// Whether an earlier call may have made the change.
-pub(super) fn may_be_done(operation: BoundOperation, request: &Request) -> bool {
-    request.doubt > Doubt::None || request.history.trace(&operation).0 > Trace::Nothing
 }
 
 /// An online check that was answered.
@@ -97,6 +93,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::RequestId;
     use crate::domain::operation::{Preparations, by_name};
+    use crate::domain::request::Doubt;
     use crate::domain::request::account::UserId;
     use crate::domain::response::code_history::CodeHistory;
 

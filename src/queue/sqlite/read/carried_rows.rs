@@ -8,7 +8,8 @@ use super::row_results::{ExceptionColumns, LineSpanColumns, parse, wrong_checksu
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::BoundOperation;
 use crate::domain::request::row::{RowNo, TagValues};
-use crate::domain::request::{Doubt, Item, Purpose};
+use crate::domain::request::{Doubt, Item};
+use crate::domain::response::earlier_effect::may_have_had_effect;
 use crate::domain::response::outcome::Outcome;
 use crate::queue::carried::{CarriedPage, CarriedRow, Past};
 use crate::queue::error::QueueError;
@@ -181,11 +182,8 @@ impl Choice<'_> {
                 Some(_) | None => None,
             });
         }
-        // A call without an answer, or one whose effect was about to be looked up.
-        let was_sent = self.request.state == "sending" && !self.request.reads;
-        let may_be_done = was_sent || self.request.purpose()? != Purpose::Change;
-        let doubt = if may_be_done { Doubt::EffectUnknown } else { doubt };
-        let joins = row < self.carried_before || doubt != Doubt::None;
+        let doubt = self.request.doubt_if_not_sent_again()?;
+        let joins = row < self.carried_before || may_have_had_effect(&self.operation, doubt, &history);
         Ok(joins.then_some(Past { doubt, history }))
     }
 }

@@ -14,7 +14,8 @@ use sqlx::{Connection, Sqlite, Transaction};
 use crate::domain::ids::RequestId;
 use crate::domain::request::skipped_row::SkipReason;
 use crate::domain::request::{Doubt, Item, Purpose};
-use crate::domain::response::code_history::{CodeHistory, Trace};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::earlier_effect::may_have_had_effect;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
 use crate::fail_point::{FailPoint, guarded};
@@ -109,9 +110,7 @@ impl ProtectTransaction<'_> {
         }
         let rows: u64 = taken.iter().map(Item::row_count).sum();
         let (history, purpose) = (stored.history()?, stored.purpose()?);
-        let trace = history.trace(&*self.run.operation()?).0;
-        let was_sent = purpose != Purpose::Change || stored.state == "sending" && !stored.reads;
-        if was_sent || stored.doubt() > Doubt::None || trace > Trace::Nothing {
+        if may_have_had_effect(&*self.run.operation()?, stored.doubt_if_not_sent_again()?, &history) {
             self.leave_in_doubt(stored, &taken, &history, &purpose).await?;
             self.in_doubt += rows;
         } else {

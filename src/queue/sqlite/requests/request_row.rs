@@ -9,6 +9,7 @@ use crate::domain::ids::RunId;
 use crate::domain::request::account::UserId;
 use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::earlier_effect::doubt_of_unsent;
 use crate::stored_request::{StoredRequest, StoredRequestError};
 
 /// A SELECT of [`RequestRow`] from both tables, with the rest of the statement after their join. A LEFT JOIN, so that a
@@ -107,6 +108,12 @@ impl RequestRow {
     /// Whether an earlier call may have taken effect. A number without a meaning counts as the gravest doubt.
     pub(in crate::queue) fn doubt(&self) -> Doubt {
         Doubt::numbered(self.in_doubt).unwrap_or(Doubt::EffectUnknown)
+    }
+
+    /// The same, if its run does not send it any more.
+    pub(in crate::queue) fn doubt_if_not_sent_again(&self) -> Result<Doubt, QueueError> {
+        let sent = self.state == "sending" && !self.reads;
+        Ok(doubt_of_unsent(self.doubt(), &self.purpose()?, sent))
     }
 
     /// The codes of earlier responses. Call [`RequestRow::items`] first, which compares their checksum.
