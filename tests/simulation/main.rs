@@ -12,6 +12,7 @@ mod checks;
 mod commits;
 mod directed;
 mod fairness;
+mod item_limit;
 mod outages;
 mod overtaking;
 mod planted_bugs;

@@ -18,7 +18,8 @@ pub enum Event {
     /// A request was found `sending` at the start: an earlier runner was killed, and the server may still be working on
     /// its call.
     Recovered {
-        /// The job; `None` if the request belongs to no job of this runner, and only its accounts are leased.
+        /// The job; `None` if this runner does not send the request, because it belongs to no job of the runner or an
+        /// item limit keeps it back. Then only its accounts are leased.
         job: Option<JobNo>,
         /// The request.
         request: Request,

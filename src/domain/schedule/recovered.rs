@@ -14,7 +14,7 @@ use crate::domain::request::{AccountKey, AccountKeys, Request};
 #[derive(Debug)]
 pub(super) struct RecoveredRequest {
     pub(super) lease: LeaseId,
-    /// The job and the request; `None` if it belongs to no job of this runner.
+    /// The job and the request; `None` if this runner does not send it.
     pub(super) own: Option<(JobNo, Request)>,
 }
 
@@ -25,16 +25,15 @@ pub(super) struct RecoveredRequests {
     /// Their accounts. A request that writes one of them is parked: while it waited for its lease, it would block all
     /// others at its other accounts.
     accounts: HashSet<AccountKey, foldhash::fast::FixedState>,
-    /// Those of jobs of this runner, because a page brings them again once they are pending.
-    own: HashSet<RequestId>,
+    /// All that were found. Once they are pending, a page may bring them: again, or although an item limit keeps them
+    /// back.
+    found: HashSet<RequestId>,
 }
 
 impl RecoveredRequests {
     pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, request: RecoveredRequest) {
         self.accounts.extend(keys.as_slice());
-        if request.own.is_some() {
-            self.own.insert(id);
-        }
+        self.found.insert(id);
         self.requests.insert(id, request);
     }
 
@@ -61,8 +60,8 @@ impl RecoveredRequests {
         self.accounts.contains(&account)
     }
 
-    /// Whether a request was recovered, so that a page must not bring it once more.
+    /// Whether a request was recovered, so that it must not be taken from a page.
     pub(super) fn knows(&self, id: RequestId) -> bool {
-        self.own.contains(&id)
+        self.found.contains(&id)
     }
 }
