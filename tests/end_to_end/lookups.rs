@@ -218,8 +218,9 @@ fn a_run_killed_during_a_lookup_looks_up_again_and_sends_nothing_twice() {
     let played = Played::new(Command::FriendDelete, true, 300, &faults);
     let mut running = played.workspace.start(&["run", &played.job, "--execute", "--yes"], b"");
     let begun = Instant::now();
-    while played.lookups() == 0 && running.is_alive() {
-        assert!(begun.elapsed() < PATIENCE, "no lookup");
+    // The first ones may concern only pairs of which one side was there.
+    while played.lookups() < 15 && running.is_alive() {
+        assert!(begun.elapsed() < PATIENCE, "{} lookups", played.lookups());
         played.workspace.nap();
     }
     let _killed = running.kill();
