@@ -92,15 +92,7 @@ impl ControlFile {
             Some((file, up_to)) if is_same(&file, &found) => (file, up_to),
             Some(_) | None => (self.open(OpenOptions::new().read(true))?, 0),
         };
-        let now = file.metadata()?;
-        let (instructions, up_to) = if now.len() == from {
-            (Vec::new(), from)
-        } else if is_trusted(&now, &std::fs::metadata(&self.queue)?) {
-            read_from(&mut file, from)?
-        } else {
-            tracing::warn!("{}: ignored: users who may not write the queue may write it", self.path.display());
-            (Vec::new(), now.len())
-        };
+        let (instructions, up_to) = self.read_from(&mut file, from)?;
         self.read = Some((file, up_to));
         Ok(instructions)
     }
@@ -110,7 +102,21 @@ impl ControlFile {
     pub(super) fn remove(&mut self) -> std::io::Result<Vec<Instruction>> {
         let Some((mut file, up_to)) = self.read.take() else { return Ok(Vec::new()) };
         std::fs::remove_file(&self.path)?;
-        Ok(read_from(&mut file, up_to)?.0)
+        Ok(self.read_from(&mut file, up_to)?.0)
+    }
+
+    /// The instructions from this byte on, if only users who may write the queue can have written them, and the byte
+    /// from which the next call reads.
+    fn read_from(&self, file: &mut File, from: u64) -> std::io::Result<(Vec<Instruction>, u64)> {
+        let now = file.metadata()?;
+        if now.len() == from {
+            return Ok((Vec::new(), from));
+        }
+        if is_trusted(&now, &std::fs::metadata(&self.queue)?) {
+            return complete_lines(file, from);
+        }
+        tracing::warn!("{}: ignored: users who may not write the queue may write it", self.path.display());
+        Ok((Vec::new(), now.len()))
     }
 }
 
@@ -131,7 +137,7 @@ fn is_same(file: &File, found: &Metadata) -> bool {
 }
 
 /// The instructions of the complete lines from this byte on, and the end of these lines.
-fn read_from(file: &mut File, from: u64) -> std::io::Result<(Vec<Instruction>, u64)> {
+fn complete_lines(file: &mut File, from: u64) -> std::io::Result<(Vec<Instruction>, u64)> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(from))?;
     file.take(MOST).read_to_end(&mut bytes)?;
@@ -249,6 +255,18 @@ mod tests {
             assert_eq!(reader.read_new().unwrap(), [], "{mode:o}");
             std::fs::remove_file(reader.path()).unwrap();
         }
+    }
+
+    #[test]
+    fn an_instruction_that_arrives_in_a_file_with_wider_permissions_while_it_is_removed_is_ignored() {
+        let place = Place::new();
+        let (writer, mut reader) = (place.file(), place.file());
+        writer.send(&instruction("1")).unwrap();
+        place.set_mode("q.db-control", 0o602);
+        assert_eq!(reader.read_new().unwrap(), []);
+        writer.send(&instruction("2")).unwrap();
+        assert_eq!(reader.remove().unwrap(), []);
+        assert!(!reader.path().exists());
     }
 
     #[test]
