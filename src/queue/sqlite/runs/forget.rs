@@ -11,14 +11,16 @@ use crate::queue::sqlite::bulk_insert::temporary_folder;
 use crate::queue::sqlite::error::Failure;
 use crate::queue::sqlite::store::Queue;
 
-/// The tables that have rows of a run. A row of `payload` is removed with its request.
-const DELETES: [&str; 9] = [
+/// The tables that have rows of a run. A row of `payload` is removed with its request. Table `carried` has only numbers
+/// and keeps them, so that `imbulk retry` of an earlier run does not send a row again that this run took over.
+const DELETES: [&str; 10] = [
     "DELETE FROM request WHERE run = ?",
     "DELETE FROM outcome WHERE run = ?",
     "DELETE FROM skipped WHERE run = ?",
     "DELETE FROM line_span WHERE run = ?",
     "DELETE FROM source WHERE run = ?",
     "DELETE FROM control WHERE run = ?",
+    "DELETE FROM backup WHERE run = ?",
     "DELETE FROM verified WHERE run = ?",
     "DELETE FROM verified_tally WHERE run = ?",
     "DELETE FROM run WHERE id IN (SELECT run FROM verification WHERE of_run = ?)",
@@ -72,4 +74,29 @@ impl Queue {
 async fn empty_wal(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
     Ok(busy == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Queue;
+
+    #[tokio::test]
+    async fn the_rows_of_a_run_are_removed_from_every_table_that_has_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
+        // Tables `tally` and `carried` have only numbers, and a row of `verification` is removed with its own run.
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('tally', 'carried', 'verification')
+             AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) WHERE name = 'run') ORDER BY name",
+        )
+        .fetch_all(&mut queue.connection)
+        .await
+        .unwrap();
+        assert!(tables.len() > 8, "{tables:?}");
+        for table in tables {
+            let delete = format!("DELETE FROM {table} WHERE run = ?");
+            assert!(DELETES.contains(&delete.as_str()), "{delete}");
+        }
+    }
 }
