@@ -87,6 +87,23 @@ const OFFLINE: &str = r#"{"ErrorCode":0,"QueryResult":[{"To_Account":"u1","Statu
 const BUSY: &str = r#"{"ErrorCode":70500,"ErrorInfo":"busy"}"#;
 
 #[test]
+#[should_panic(expected = "a preparation allows one call")]
+fn no_call_that_a_preparation_allows_is_dropped() {
+    let mut checked = Checked::new(vec![delete(1, &[1])]);
+    let (request, ..) = checked.calls.remove(0);
+    checked.handle(Event::Sent(request));
+    let result = CallResult::Body(OFFLINE.as_bytes().to_vec());
+    let actions = checked.schedule.handle(checked.now, Event::Replied { request, result, generation: 0 });
+    let allowed = actions.into_iter().find_map(|action| match action {
+        Action::Commit { change: Change::Record { settlement, .. }, .. } => Some(settlement.follow_ups),
+        _ => None,
+    });
+    let mut follow_ups = allowed.expect("the change");
+    follow_ups.extend(follow_ups.clone());
+    checked.handle(Event::Changed(Changed::Recorded { request, follow_ups }));
+}
+
+#[test]
 fn a_change_follows_its_check_before_other_checks_and_within_5_seconds() {
     let requests = (1..=100).map(|number| delete(number, &[u32::try_from(number).expect("few")])).collect();
     let mut checked = Checked::new(requests);

@@ -156,7 +156,10 @@ impl Schedule {
             None => self.pass_canary(record.job),
         }
         let is_stopped = self.jobs[record.job].stop().is_some();
-        if let Some(next) = prepared.into_iter().next().filter(|_| !is_stopped) {
+        let mut prepared = prepared.into_iter();
+        let next = prepared.next();
+        assert!(prepared.next().is_none(), "a preparation allows one call");
+        if let Some(next) = next.filter(|_| !is_stopped) {
             return self.go_on(now, id, &record, next.request);
         }
         self.breaker_of(record.job).probe_is_over(now, id);

@@ -131,7 +131,8 @@ impl CarriedItems {
     fn pack(&mut self, item: Item) -> Option<NewRequest> {
         let is_of_input = item.rows().any(|row| row >= self.row_count() || self.repeated.contains(&row));
         self.only_carried += u64::from(!is_of_input);
-        let (past, attempts) = usize::try_from(item.row).ok().and_then(|row| self.rows.get(row)).copied()?;
+        let row = usize::try_from(item.row).ok().and_then(|row| self.rows.get(row));
+        let (past, attempts) = *row.expect("a carried row is known");
         let bytes = bytes_of(&item);
         let filling = self.filling.entry(past).or_default();
         let is_full = filling.items.len() == self.most || filling.bytes + bytes > BODY_BYTES;
@@ -294,6 +295,12 @@ mod tests {
         let (rest, full) = items.take_from(StoredRequest::encode(None, &all));
         assert_eq!((rest.map(|rest| rest.item_count), full.len()), (Some(1), 0));
         assert_eq!((items.only_carried(), items.finish()[0].encoded.row_count), (1, 4));
+    }
+
+    #[test]
+    #[should_panic(expected = "a carried row is known")]
+    fn an_item_whose_carried_row_is_unknown_is_never_dropped() {
+        carried(&[1]).pack(item(1, None));
     }
 
     #[test]
