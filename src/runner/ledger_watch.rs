@@ -50,7 +50,7 @@ impl Runner<'_> {
     pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunnerError> {
         let Some((_, source)) = self.ledger.lost.take() else { return Ok(()) };
         let now = self.take_snapshot();
-        Err(RunnerError::LedgerLost { source, recorded: now.units, unrecorded: now.in_flight })
+        Err(RunnerError::LedgerLost { source, recorded: now.units, unrecorded: self.unrecorded() })
     }
 
     fn tell_of_lock(&mut self) {

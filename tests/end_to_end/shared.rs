@@ -155,6 +155,18 @@ fn a_ledger_that_is_replaced_stops_all_its_users() {
 }
 
 #[test]
+fn a_request_without_an_answer_counts_as_unrecorded_when_the_ledger_is_lost() {
+    let workspace = workspace();
+    // The request has no answer, and its result is stored 3.2 s later.
+    workspace.faults(&["any:reset-after:1"]);
+    let job = JobFile::new("one", OPERATION).rows(&plain(OPERATION, 9)).with("limits", "max_in_flight", 1);
+    let mut running = workspace.start_run(&job.write(&workspace));
+    workspace.until_calls(1, &mut running);
+    std::fs::remove_file(workspace.ledger()).expect("it is there");
+    running.wait().expect(1).says("was removed while in use").says("1 requests in flight have none");
+}
+
+#[test]
 fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
     let workspace = workspace();
     let job = JobFile::new("few", OPERATION)
