@@ -89,8 +89,7 @@ impl Reader {
 
 impl Queue {
     /// The requests of all runs that a killed process left `sending`: the server may have received them. They are in
-    /// doubt from now on, unless their call only reads. They stay
-    /// `sending` until
+    /// doubt from now on, unless their call only reads. They stay `sending` until
     /// [`Change::Reopen`](crate::domain::change::Change::Reopen), so that they are found again after another kill.
     pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, AccountKeys)>, QueueError> {
         let fail = self.fail();
