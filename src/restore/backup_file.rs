@@ -110,6 +110,7 @@ pub(super) fn read(
             BackupFileLine::Header(_) => {
                 return Err(lines.fault(BackupProblem::NotALine("it is a second header".to_owned())));
             }
+            BackupFileLine::Item(_) if lines.number == 1 => return Err(lines.fault(BackupProblem::NoHeader)),
             BackupFileLine::End(_) => break,
             BackupFileLine::Item(item) => {
                 each(item)?;
@@ -121,7 +122,7 @@ pub(super) fn read(
 }
 
 /// Compares the bytes of a file with the parts that the queue knows. Returns where the last part ends.
-fn check_parts(path: &Path, parts: &[&BackupPart]) -> Result<u64, RestoreError> {
+pub(super) fn check_parts(path: &Path, parts: &[&BackupPart]) -> Result<u64, RestoreError> {
     let fault = |problem| RestoreError::Backup { path: path.to_owned(), line: None, problem };
     let file = open(path)?;
     let length = file.metadata().map_err(RestoreError::io(path))?.len();

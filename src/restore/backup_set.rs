@@ -1,5 +1,6 @@
 //! The files of the backup of one run: each of its sessions wrote one.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -12,14 +13,51 @@ use crate::domain::backup::{BackupHeader, BackupPart};
 pub struct KnownParts(pub Vec<BackupPart>);
 
 impl KnownParts {
-    fn of(&self, path: &Path) -> Vec<&BackupPart> {
-        self.0.iter().filter(|part| Path::new(&part.file).file_name() == path.file_name()).collect()
+    /// The parts of the file that the queue knows by this name.
+    fn of(&self, name: &OsStr) -> Vec<&BackupPart> {
+        self.0.iter().filter(|part| name_in_queue(part) == Some(name)).collect()
     }
 
     /// The files that the queue knows, by name.
     fn names(&self) -> impl Iterator<Item = &OsStr> {
-        self.0.iter().filter_map(|part| Path::new(&part.file).file_name())
+        self.0.iter().filter_map(name_in_queue)
     }
+
+    /// The name by which the queue knows a file, which may have been renamed since: then its first part shows it.
+    fn name_of(&self, path: &Path) -> Option<&OsStr> {
+        let starts_with = |part: &&BackupPart| part.first_byte == 0 && backup_file::check_parts(path, &[part]).is_ok();
+        let own = self.names().find(|name| path.file_name() == Some(*name));
+        own.or_else(|| self.0.iter().find(starts_with).and_then(name_in_queue))
+    }
+
+    /// The parts of each file, the files that are not there first.
+    fn assign(&self, paths: Vec<PathBuf>, folder_of: &Path) -> Vec<BackupFile<'_>> {
+        let known_as: Vec<Option<&OsStr>> = paths.iter().map(|path| self.name_of(path)).collect();
+        let lost: BTreeSet<&OsStr> = self.names().filter(|name| !known_as.contains(&Some(*name))).collect();
+        let is_complete = lost.is_empty();
+        let lost = lost.into_iter().map(|name| (folder_of.with_file_name(name), Some(name)));
+        let parts = |name: Option<&OsStr>| match name {
+            Some(name) => Some(self.of(name)),
+            // A session was killed before the queue knew a part of its file.
+            None if is_complete => Some(Vec::new()),
+            // It may be a file that the queue knows.
+            None => None,
+        };
+        let all = lost.chain(paths.into_iter().zip(known_as));
+        all.map(|(path, name)| BackupFile { path, parts: parts(name) }).collect()
+    }
+}
+
+fn name_in_queue(part: &BackupPart) -> Option<&OsStr> {
+    Path::new(&part.file).file_name()
+}
+
+/// A file of the backup.
+#[derive(Debug)]
+struct BackupFile<'k> {
+    path: PathBuf,
+    /// The parts that the queue knows; none if it does not know the file.
+    parts: Option<Vec<&'k BackupPart>>,
 }
 
 /// A file that was read.
@@ -37,49 +75,50 @@ pub(super) struct ReadFile {
 
 /// The files of the backup of one run.
 #[derive(Debug)]
-pub(super) struct BackupSet {
+pub(super) struct BackupSet<'k> {
     /// The first line of the file that was named.
     pub(super) header: BackupHeader,
     /// The files, in the sequence in which they were written.
-    files: Vec<PathBuf>,
+    files: Vec<BackupFile<'k>>,
 }
 
-impl BackupSet {
+impl<'k> BackupSet<'k> {
     /// The named files, the other files of their run that are beside the first one, and those that the queue knows.
-    pub(super) fn find(named: &[PathBuf], known: Option<&KnownParts>) -> Result<Self, RestoreError> {
+    pub(super) fn find(named: &[PathBuf], known: Option<&'k KnownParts>) -> Result<Self, RestoreError> {
         let [first, others @ ..] = named else { unreachable!("the command line requires a file") };
         let header = backup_file::header_of(first)?;
         for path in others {
-            let run = backup_file::header_of(path)?.run;
-            if run != header.run {
-                let problem = BackupProblem::OtherRun(run, header.run);
-                return Err(RestoreError::Backup { path: path.clone(), line: Some(1), problem });
-            }
+            refuse_other_run(path, backup_file::header_of(path)?, &header)?;
         }
-        let names = names_beside(first, &header)?.into_iter();
-        let mut files = named.to_vec();
-        for name in names.chain(known.iter().flat_map(|known| known.names()).map(OsStr::to_owned)) {
-            if files.iter().all(|file| file.file_name() != Some(&name)) {
-                files.push(first.with_file_name(name));
+        let mut paths = named.to_vec();
+        for name in names_beside(first, &header)? {
+            if paths.iter().any(|path| path.file_name() == Some(&name)) {
+                continue;
             }
+            let path = first.with_file_name(name);
+            match backup_file::header_of(&path) {
+                Ok(other) => refuse_other_run(&path, other, &header)?,
+                Err(error @ RestoreError::Backup { problem: BackupProblem::OtherSchema(_), .. }) => return Err(error),
+                // It may be damaged, which is found when it is proved.
+                Err(_) => {}
+            }
+            paths.push(path);
         }
         // The sessions of a run follow each other. Of two files with one time the later one has a number in its name.
-        files.sort_by_cached_key(|file| {
-            let began_at = backup_file::header_of(file).ok().map(|header| header.began_at);
-            (began_at.is_none(), began_at, file.as_os_str().len(), file.clone())
+        paths.sort_by_cached_key(|path| {
+            let began_at = backup_file::header_of(path).ok().map(|header| header.began_at);
+            (began_at.is_none(), began_at, path.as_os_str().len(), path.clone())
         });
+        let files = match known {
+            Some(known) => known.assign(paths, first),
+            None => paths.into_iter().map(|path| BackupFile { path, parts: None }).collect(),
+        };
         Ok(Self { header, files })
     }
 
     /// Reads all files.
-    pub(super) fn read(
-        &self,
-        known: Option<&KnownParts>,
-        incomplete: bool,
-        each: &mut LineSink<'_>,
-    ) -> Result<Vec<ReadFile>, RestoreError> {
-        let mut read = |path: &PathBuf| {
-            let parts = known.map(|known| known.of(path));
+    pub(super) fn read(&self, incomplete: bool, each: &mut LineSink<'_>) -> Result<Vec<ReadFile>, RestoreError> {
+        let mut read = |BackupFile { path, parts }: &BackupFile<'_>| {
             let (extent, mut fault) = match backup_file::prove(path, parts.as_deref()) {
                 Err(error) if incomplete => (BackupExtent::Unproved, Some(error.partial()?)),
                 proved => (proved?, None),
@@ -100,6 +139,15 @@ impl BackupSet {
     }
 }
 
+/// Refuses a file of another run than the one that was named first.
+fn refuse_other_run(path: &Path, other: BackupHeader, first: &BackupHeader) -> Result<(), RestoreError> {
+    if other.run == first.run {
+        return Ok(());
+    }
+    let problem = BackupProblem::OtherRun(other.run, first.run.clone());
+    Err(RestoreError::Backup { path: path.to_owned(), line: Some(1), problem })
+}
+
 /// The names of the files of the run in the folder of this file.
 fn names_beside(file: &Path, header: &BackupHeader) -> Result<Vec<OsString>, RestoreError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
@@ -109,4 +157,130 @@ fn names_beside(file: &Path, header: &BackupHeader) -> Result<Vec<OsString>, Res
     let names = std::fs::read_dir(folder)
         .and_then(|files| files.map(|file| Ok(file?.file_name())).collect::<Result<Vec<_>, std::io::Error>>());
     Ok(names.map_err(RestoreError::io(folder))?.into_iter().filter(is_of_run).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::backup::{BackupEnd, BackupFileLine};
+    use crate::domain::ids::RunId;
+
+    fn header(run: &str) -> String {
+        format!(
+            "{{\"kind\":\"header\",\"schema\":\"imbulk-backup-1\",\"job\":\"j\",\"run\":\"{run}\",\
+             \"target\":\"sandbox\",\"endpoint\":\"\",\"operation\":\"friend_delete\",\"options\":{{}},\
+             \"began_at\":\"2026-11-30T02:15:44Z\"}}\n"
+        )
+    }
+
+    fn friends(from: u32, count: u32) -> String {
+        let friend = |n| format!("{{\"kind\":\"friend\",\"from\":\"a{n}\",\"to\":\"b\",\"fields\":{{}}}}\n");
+        (from..from + count).map(friend).collect()
+    }
+
+    fn frame(text: &str) -> Vec<u8> {
+        zstd::encode_all(text.as_bytes(), 3).unwrap()
+    }
+
+    /// A file with an end line.
+    fn complete(text: &str) -> Vec<u8> {
+        let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
+        let end = BackupEnd { lines: text.lines().count() as u64, blake3 };
+        frame(&(text.to_owned() + &serde_json::to_string(&BackupFileLine::End(end)).unwrap() + "\n"))
+    }
+
+    /// The parts of a file that these frames make up.
+    fn known(file: &str, frames: &[Vec<u8>]) -> KnownParts {
+        let mut first_byte = 0;
+        let part = |frame: &Vec<u8>| {
+            let (bytes, blake3) = (frame.len() as u64, blake3::hash(frame).to_hex().to_string());
+            first_byte += bytes;
+            BackupPart {
+                run: RunId::new(1),
+                file: format!("elsewhere/{file}"),
+                first_byte: first_byte - bytes,
+                bytes,
+                lines: 2,
+                blake3,
+            }
+        };
+        KnownParts(frames.iter().map(part).collect())
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        }
+    }
+
+    /// Each file with its lines, whether it is complete, and its fault.
+    fn read(
+        named: &Path,
+        known: Option<&KnownParts>,
+        incomplete: bool,
+    ) -> Result<Vec<(String, u64, bool, Option<BackupProblem>)>, RestoreError> {
+        let files = BackupSet::find(&[named.to_owned()], known)?.read(incomplete, &mut |_| Ok(()))?;
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let parts = |file: ReadFile| (name(&file.path), file.lines, file.is_complete, file.fault.map(|(_, why)| why));
+        Ok(files.into_iter().map(parts).collect())
+    }
+
+    #[test]
+    fn a_file_with_the_name_of_the_run_is_refused_if_its_header_is_not_of_the_run() {
+        let folder = Folder::new();
+        let first = folder.write("j-r-1.jsonl.zst", &complete(&(header("r") + &friends(0, 2))));
+        assert_eq!(read(&first, None, false).unwrap(), [("j-r-1.jsonl.zst".to_owned(), 2, true, None)]);
+        for (lines, expected) in [
+            (header("s"), "j-r-2.jsonl.zst:1: the file belongs to run s, and the first one to run r"),
+            (header("r").replace("backup-1", "backup-2"), "j-r-2.jsonl.zst:1: the schema is `imbulk-backup-2`"),
+            (String::new(), "j-r-2.jsonl.zst:1: this is not a backup of imbulk: the first line is not a header"),
+        ] {
+            folder.write("j-r-2.jsonl.zst", &complete(&(lines + &friends(7, 3))));
+            for incomplete in [false, true] {
+                let error = read(&first, None, incomplete).unwrap_err().to_string();
+                assert!(error.contains(expected), "{error}");
+            }
+        }
+        folder.write("j-r-2.jsonl.zst", &frame(&header("r"))[..4]);
+        assert_eq!(read(&first, None, true).unwrap().len(), 2, "of a damaged file nothing is known");
+    }
+
+    #[test]
+    fn a_renamed_file_is_proved_by_its_first_part() {
+        let folder = Folder::new();
+        let frames = [frame(&(header("r") + &friends(0, 2))), frame(&friends(2, 2)), frame(&friends(4, 2))];
+        let known = known("j-r-1.jsonl.zst", &frames[..2]);
+        let renamed = folder.write("mine.jsonl.zst", &frames.concat());
+        assert_eq!(read(&renamed, Some(&known), false).unwrap(), [("mine.jsonl.zst".to_owned(), 4, false, None)]);
+    }
+
+    #[test]
+    fn an_unknown_file_proves_nothing_while_a_known_one_is_missing() {
+        let folder = Folder::new();
+        let frames = [frame(&(header("r") + &friends(0, 2))), frame(&friends(2, 2))];
+        let known = known("j-r-1.jsonl.zst", &frames);
+        let changed = folder.write("mine.jsonl.zst", &frame(&(header("r") + &friends(0, 1))));
+        let error = read(&changed, Some(&known), false).unwrap_err().to_string();
+        assert!(error.contains("j-r-1.jsonl.zst: the queue names this file"), "{error}");
+        let expected = [
+            ("j-r-1.jsonl.zst".to_owned(), 0, false, Some(BackupProblem::Lost)),
+            ("mine.jsonl.zst".to_owned(), 1, false, Some(BackupProblem::NoEnd)),
+        ];
+        assert_eq!(read(&changed, Some(&known), true).unwrap(), expected);
+        // With the missing file, the other one is that of a session that was killed before its first change.
+        folder.write("j-r-1.jsonl.zst", &frames.concat());
+        let mut all = read(&changed, Some(&known), false).unwrap();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        let expected =
+            [("j-r-1.jsonl.zst".to_owned(), 4, false, None), ("mine.jsonl.zst".to_owned(), 0, false, None)];
+        assert_eq!(all, expected);
+    }
 }

@@ -120,7 +120,10 @@ impl BackupProblem {
             Self::Empty => "name another file of the run, or a good copy of this one",
             Self::NotZstd | Self::NoHeader => "name a file that a run with `backup.path` wrote: JOB-RUN-TIME.jsonl.zst",
             Self::OtherSchema(_) | Self::OtherOperation(_) => "use the version of imbulk that wrote the backup",
-            Self::OtherRun(..) => "name files of one run; each run is restored on its own",
+            Self::OtherRun(..) => {
+                "name files of one run, since each run is restored on its own, and remove files of other runs that \
+                 have a name of this one from their folder"
+            }
             Self::NoEnd | Self::CutOff => {
                 "its session was killed or still runs, or the file was cut off: name the queue of the run with \
                  --queue, which knows every part, or restore the lines that are there with --incomplete"

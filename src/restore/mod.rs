@@ -57,7 +57,7 @@ pub fn restore(request: &RestoreRequest, known: Option<&KnownParts>) -> Result<R
     let mut folder = RestoreFolder::create(&path)?;
     let mut rows = RestoredRows::of(operation);
     let mut seen = Seen::default();
-    let files = set.read(known, request.incomplete, &mut |line| {
+    let files = set.read(request.incomplete, &mut |line| {
         if seen.is_new(&line) { folder.push(&rows.row(line)) } else { Ok(()) }
     })?;
     let losses = rows.into_losses();

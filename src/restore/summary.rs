@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::backup_set::ReadFile;
 use super::rows::{DEFAULT_SOURCE, Losses, Remains, RestoreJob, operation_of, remains_after};
 use crate::domain::backup::BackupHeader;
-use crate::domain::operation::Operation;
+use crate::domain::operation::{ItemsBefore, Operation};
 use crate::report::{counted, visible, wrap};
 
 /// The width of the text.
@@ -62,6 +62,7 @@ impl RestoreSummary {
             }
             (RestoreJob::Accounts, Remains::Item) => {}
         }
+        lines.extend(created(self.operation, job.job).map(str::to_owned));
         let is_of_job = |tag: &str| tag.starts_with("Tag_Profile_") == (job.job == RestoreJob::Accounts);
         for (tag, rows) in self.losses.fields.iter().filter(|(tag, _)| is_of_job(tag)) {
             let rows = counted(*rows, "row", "rows");
@@ -112,5 +113,42 @@ impl RestoreSummary {
             text.push_str(&format!("  imbulk plan {file}\n  imbulk run {file} --execute\n"));
         }
         text
+    }
+}
+
+/// What a run has created, which no job removes.
+const fn created(operation: &Operation, job: RestoreJob) -> Option<&'static str> {
+    match (operation.items_before, job) {
+        (ItemsBefore::Exist, RestoreJob::Accounts | RestoreJob::Friends) => None,
+        (ItemsBefore::Missing, RestoreJob::Accounts) => Some("Accounts that the run has created are not deleted."),
+        (ItemsBefore::Missing, RestoreJob::Friends) => Some("Friends that the run has added are not deleted."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::operation;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("account_import", RestoreJob::Accounts, Some("Accounts that the run has created are not deleted."))]
+    #[case("friend_import", RestoreJob::Friends, Some("Friends that the run has added are not deleted."))]
+    #[case("friend_update", RestoreJob::Friends, None)]
+    #[case("friend_delete", RestoreJob::Friends, None)]
+    fn what_an_import_created_is_named(#[case] name: &str, #[case] job: RestoreJob, #[case] expected: Option<&str>) {
+        let header = format!(
+            "{{\"schema\":\"imbulk-backup-1\",\"job\":\"j\",\"run\":\"r\",\"target\":\"sandbox\",\
+             \"endpoint\":\"\",\"operation\":\"{name}\",\"options\":{{}},\"began_at\":\"2026-11-30T02:15:44Z\"}}"
+        );
+        let summary = RestoreSummary {
+            operation: operation::by_name(name).unwrap(),
+            header: serde_json::from_str(&header).unwrap(),
+            files: Vec::new(),
+            jobs: vec![WrittenJob { job, rows: 1, file: "f".into() }],
+            losses: Losses::default(),
+        };
+        let found = summary.not_restored(&summary.jobs[0]);
+        assert_eq!(found.iter().find(|line| line.contains("are not deleted")).map(String::as_str), expected);
     }
 }
