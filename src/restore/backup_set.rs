@@ -221,12 +221,10 @@ mod tests {
         }
     }
 
-    /// Each file with its lines, whether it is complete, and its fault.
-    fn read(
-        named: &Path,
-        known: Option<&KnownParts>,
-        incomplete: bool,
-    ) -> Result<Vec<(String, u64, bool, Option<BackupProblem>)>, RestoreError> {
+    /// The name of a file, its lines, whether it is complete, and its fault.
+    type Found = (String, u64, bool, Option<BackupProblem>);
+
+    fn read(named: &Path, known: Option<&KnownParts>, incomplete: bool) -> Result<Vec<Found>, RestoreError> {
         let files = BackupSet::find(&[named.to_owned()], known)?.read(incomplete, &mut |_| Ok(()))?;
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let parts = |file: ReadFile| (name(&file.path), file.lines, file.is_complete, file.fault.map(|(_, why)| why));
@@ -279,8 +277,7 @@ mod tests {
         folder.write("j-r-1.jsonl.zst", &frames.concat());
         let mut all = read(&changed, Some(&known), false).unwrap();
         all.sort_by(|one, other| one.0.cmp(&other.0));
-        let expected =
-            [("j-r-1.jsonl.zst".to_owned(), 4, false, None), ("mine.jsonl.zst".to_owned(), 0, false, None)];
+        let expected = [("j-r-1.jsonl.zst".to_owned(), 4, false, None), ("mine.jsonl.zst".to_owned(), 0, false, None)];
         assert_eq!(all, expected);
     }
 }
