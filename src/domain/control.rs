@@ -57,10 +57,13 @@ pub enum ControlEffect {
     },
     /// The rate is another one.
     Rate {
-        /// Calls per second before.
+        /// The calls per second that the job allowed before.
         from: u32,
-        /// Calls per second now.
+        /// The calls per second that it allows now.
         to: u32,
+        /// The calls per second that are made, if another job that shares the command allows fewer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_force: Option<u32>,
     },
     /// Refused: the rate is above the limit of the job.
     AboveLimit {

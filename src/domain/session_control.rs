@@ -13,14 +13,25 @@ pub struct ControlledJob {
     pub run: String,
     /// Its name.
     pub name: String,
-    /// Its app and its operation. Jobs of the same operation share the limit of its command in their app.
-    pub command: (Option<NonZeroU64>, &'static str),
+    /// Its app.
+    pub app: Option<NonZeroU64>,
+    /// The commands of its calls, that of its change first. Jobs of the same app share the limit of a command.
+    pub commands: Vec<JobCommand>,
     /// The calls per second that the job file allows.
     pub max_rate: NonZeroU32,
     /// The calls per second that are allowed now.
     pub rate: NonZeroU32,
     /// The pause, while there is one.
     pub pause: Option<RunPause>,
+}
+
+/// A command of the calls of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobCommand {
+    /// Its path.
+    pub path: &'static str,
+    /// The calls per second that are allowed at any rate of the job.
+    pub cap: NonZeroU32,
 }
 
 /// The calls of a job at one moment.
@@ -31,6 +42,8 @@ pub struct JobCalls {
     /// Whether some request is between its intent and its first byte. Its call can begin although the job is paused or
     /// stops.
     pub may_begin: bool,
+    /// Whether no call of it follows in this session.
+    pub is_over: bool,
 }
 
 /// What an instruction leads to, for the runner to carry out.
@@ -60,8 +73,8 @@ pub enum ControlStep {
         job: JobNo,
         /// The calls per second of the job.
         rate: NonZeroU32,
-        /// The calls per second of its command, which jobs of the same operation share.
-        shared_rate: NonZeroU32,
+        /// The calls per second of each of its commands: no job that shares the command allows fewer.
+        caps: Vec<NonZeroU32>,
     },
     /// Store the effect, as the answer to `imbulk ctl`.
     Answer(AppliedInstruction),
@@ -127,21 +140,39 @@ impl SessionControl {
                 self.unanswered.push((job, instruction));
                 steps.push(ControlStep::Drain { who });
             }
-            InstructionKind::Rate(rate) => steps.extend(self.set_rate(job, rate, instruction)),
+            InstructionKind::Rate(rate) => steps.extend(self.set_rate(job, rate, instruction, calls)),
         }
         steps
     }
 
-    fn set_rate(&mut self, job: JobNo, rate: NonZeroU32, instruction: Instruction) -> Vec<ControlStep> {
-        let ControlledJob { command, max_rate, .. } = self.jobs[job];
+    fn set_rate(
+        &mut self,
+        job: JobNo,
+        rate: NonZeroU32,
+        instruction: Instruction,
+        calls: &[JobCalls],
+    ) -> Vec<ControlStep> {
+        let max_rate = self.jobs[job].max_rate;
         if rate > max_rate {
             return vec![answer(instruction, ControlEffect::AboveLimit { limit: max_rate.get() })];
         }
         let from = std::mem::replace(&mut self.jobs[job].rate, rate);
-        let sharing = self.jobs.iter().filter(|job| job.command == command);
-        let shared_rate = sharing.map(|job| job.rate).min().unwrap_or(rate);
-        let effect = ControlEffect::Rate { from: from.get(), to: rate.get() };
-        vec![ControlStep::SetRate { job, rate, shared_rate }, answer(instruction, effect)]
+        let caps: Vec<NonZeroU32> =
+            self.jobs[job].commands.iter().map(|command| self.shared_cap(job, *command, calls)).collect();
+        let in_force = caps.first().copied().filter(|cap| *cap < rate).map(NonZeroU32::get);
+        let effect = ControlEffect::Rate { from: from.get(), to: rate.get(), in_force };
+        vec![ControlStep::SetRate { job, rate, caps }, answer(instruction, effect)]
+    }
+
+    /// The calls per second of a command of a job: the fewest that it and the other jobs allow that still make such
+    /// calls.
+    fn shared_cap(&self, job: JobNo, command: JobCommand, calls: &[JobCalls]) -> NonZeroU32 {
+        let app = self.jobs[job].app;
+        let others = self.jobs.iter().zip(calls).filter(|(other, calls)| other.app == app && !calls.is_over);
+        let of_others = others.flat_map(|(other, _)| {
+            other.commands.iter().filter(|own| own.path == command.path).map(|own| own.cap.min(other.rate))
+        });
+        of_others.fold(command.cap.min(self.jobs[job].rate), NonZeroU32::min)
     }
 
     /// Answers the pauses of a job that is resumed now, whether calls can still begin or not.
@@ -182,26 +213,29 @@ fn answer(instruction: Instruction, effect: ControlEffect) -> ControlStep {
 mod tests {
     use super::*;
 
-    /// Three jobs of one operation, two of them of one app, all at 100 calls per second.
+    /// Three jobs of different operations, two of them of one app, all at 100 calls per second. All of them call
+    /// portrait_get, at most 60 times per second.
     fn control() -> SessionControl {
         let rate = NonZeroU32::new(100).unwrap();
-        let job = |(name, app): (&str, u64)| ControlledJob {
+        let command = |(path, cap)| JobCommand { path, cap: NonZeroU32::new(cap).unwrap() };
+        let job = |(name, app, path): (&str, u64, &'static str)| ControlledJob {
             run: format!("run-{name}"),
             name: name.to_owned(),
-            command: (NonZeroU64::new(app), "account_delete"),
+            app: NonZeroU64::new(app),
+            commands: [(path, 100), ("portrait_get", 60)].map(command).into(),
             max_rate: rate,
             rate,
             pause: None,
         };
-        let jobs = [("one", 1), ("two", 1), ("three", 2)];
+        let jobs = [("one", 1, "account_delete"), ("two", 1, "account_import"), ("three", 2, "account_delete")];
         SessionControl::new(jobs.into_iter().map(job).collect(), vec!["seen".to_owned()])
     }
 
     fn calls(in_flight: u64, may_begin: bool) -> JobCalls {
-        JobCalls { in_flight, may_begin }
+        JobCalls { in_flight, may_begin, is_over: false }
     }
 
-    const IDLE: [JobCalls; 3] = [JobCalls { in_flight: 0, may_begin: false }; 3];
+    const IDLE: [JobCalls; 3] = [JobCalls { in_flight: 0, may_begin: false, is_over: false }; 3];
 
     fn instruction(id: &str, run: &str, text: &str) -> Instruction {
         Instruction { id: id.to_owned(), run: run.to_owned(), kind: text.parse().unwrap(), who: "a@b".to_owned() }
@@ -274,19 +308,38 @@ mod tests {
         assert_eq!((other.len(), effects(&other)), (1, vec![("x", ControlEffect::NotSending)]));
     }
 
+    /// Sets a rate. Returns the calls per second of both commands of the job, and the rate in the answer that is in
+    /// force instead.
+    fn set(control: &mut SessionControl, (run, rate): (&str, u32), calls: &[JobCalls]) -> ([u32; 2], Option<u32>) {
+        let steps = steps(control, run, &format!("rate {rate}"), calls);
+        let ControlStep::SetRate { rate: to, caps, .. } = &steps[0] else { panic!("{steps:?}") };
+        let (_, ControlEffect::Rate { to: answered, in_force, .. }) = effects(&steps).remove(0) else {
+            panic!("{steps:?}")
+        };
+        assert_eq!((to.get(), answered), (rate, rate), "{run}");
+        ([caps[0].get(), caps[1].get()], in_force)
+    }
+
     #[test]
-    fn jobs_of_one_operation_share_the_lowest_of_their_rates_within_their_app() {
+    fn a_command_keeps_the_lowest_rate_of_all_jobs_of_its_app_that_call_it() {
         let mut control = control();
-        let [shared, own, back] = [("one", 30, 30), ("three", 20, 20), ("two", 50, 30)].map(|(run, rate, shared)| {
-            let set = steps(&mut control, run, &format!("rate {rate}"), &IDLE);
-            let ControlStep::SetRate { rate: to, shared_rate, .. } = &set[0] else { panic!("{set:?}") };
-            assert_eq!((to.get(), shared_rate.get()), (rate, shared), "{run}");
-            effects(&set)[0].1.clone()
-        });
-        let from_100 = |to| ControlEffect::Rate { from: 100, to };
-        assert_eq!([shared, own, back], [from_100(30), from_100(20), from_100(50)]);
+        assert_eq!(set(&mut control, ("two", 20), &IDLE), ([20, 20], None));
+        assert_eq!(set(&mut control, ("one", 90), &IDLE), ([90, 20], None), "job two still allows 20 lookups");
+        assert_eq!(set(&mut control, ("three", 80), &IDLE), ([80, 60], None), "another app");
+        let two_is_over = [IDLE[0], JobCalls { is_over: true, ..IDLE[1] }, IDLE[2]];
+        assert_eq!(set(&mut control, ("one", 70), &two_is_over), ([70, 60], None));
         let above = steps(&mut control, "one", "rate 101", &IDLE);
         assert_eq!(effects(&above), [("one rate 101", ControlEffect::AboveLimit { limit: 100 })]);
         assert_eq!(above.len(), 1, "the rate does not change");
+    }
+
+    #[test]
+    fn the_answer_names_the_rate_that_is_in_force_if_another_job_allows_fewer_changes() {
+        let mut control = control();
+        control.jobs[1].commands = control.jobs[0].commands.clone();
+        assert_eq!(set(&mut control, ("two", 20), &IDLE), ([20, 20], None));
+        assert_eq!(set(&mut control, ("one", 50), &IDLE), ([20, 20], Some(20)));
+        let two_is_over = [IDLE[0], JobCalls { is_over: true, ..IDLE[1] }, IDLE[2]];
+        assert_eq!(set(&mut control, ("one", 60), &two_is_over), ([60, 60], None));
     }
 }

@@ -32,12 +32,21 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
             message(&format!("draining: no new calls; {}{}", calls(*in_flight), visible(&others)))
                 .add_hint("the next `imbulk run` sends the rest")
         }
-        ControlEffect::Rate { from, to } if from == to => {
-            message(&format!("nothing changed: the rate was {}", rate(*to)))
+        ControlEffect::Rate { from, to, in_force } => {
+            let in_force = in_force.map_or_else(String::new, lower_rate);
+            message(&if from == to {
+                format!("nothing changed: the rate was {}{in_force}", rate(*to))
+            } else {
+                format!("rate: {} → {}{in_force}", rate(*from), rate(*to))
+            })
         }
-        ControlEffect::Rate { from, to } => message(&format!("rate: {} → {}", rate(*from), rate(*to))),
         ControlEffect::AboveLimit { limit } => above_limit(job, *limit),
     }
+}
+
+/// The rate that is in force instead of that of the job.
+fn lower_rate(in_force: u32) -> String {
+    format!("; {} are in force, because another job that makes the same calls allows no more", rate(in_force))
 }
 
 /// The refusal of a rate above the limit of the job.
@@ -104,8 +113,13 @@ mod tests {
     #[case("drain", ControlEffect::Draining { in_flight: 1, jobs: vec!["purge".into(), "friends".into()] },
         "purge: draining: no new calls; 1 call in flight ends and is recorded; the jobs purge, friends end together\n\
          hint: the next `imbulk run` sends the rest")]
-    #[case("rate 50", ControlEffect::Rate { from: 100, to: 50 }, "purge: rate: 100 calls/s → 50 calls/s")]
-    #[case("rate 1", ControlEffect::Rate { from: 1, to: 1 }, "purge: nothing changed: the rate was 1 call/s")]
+    #[case("rate 50", ControlEffect::Rate { from: 100, to: 50, in_force: None },
+        "purge: rate: 100 calls/s → 50 calls/s")]
+    #[case("rate 50", ControlEffect::Rate { from: 100, to: 50, in_force: Some(20) },
+        "purge: rate: 100 calls/s → 50 calls/s; 20 calls/s are in force, because another job that makes the same \
+         calls allows no more")]
+    #[case("rate 1", ControlEffect::Rate { from: 1, to: 1, in_force: None },
+        "purge: nothing changed: the rate was 1 call/s")]
     #[case("rate 900", ControlEffect::AboveLimit { limit: 200 },
         "purge: refused: limits.calls_per_second of the job allows at most 200 calls/s\nhint: name a rate from 1 to \
          200")]

@@ -25,7 +25,8 @@ impl RunControl {
         let controlled = |job: &RunnerJob| ControlledJob {
             run: job.uuid.clone(),
             name: job.name.clone(),
-            command: (job.scheduled.sdkappid, job.scheduled.operation.name),
+            app: job.scheduled.sdkappid,
+            commands: job.commands().map(|(command, _)| command).collect(),
             max_rate: job.max_rate,
             rate: job.scheduled.calls_per_second,
             pause: None,
@@ -80,6 +81,7 @@ impl Runner<'_> {
         let calls = |job| JobCalls {
             in_flight: self.schedule.in_flight(job) as u64,
             may_begin: !self.schedule.is_held_back(job),
+            is_over: self.schedule.job_is_over(job),
         };
         (0..self.jobs.len()).map(calls).collect()
     }
@@ -90,8 +92,8 @@ impl Runner<'_> {
             ControlStep::Pause(job) => self.handle(Event::Pause(job)),
             ControlStep::Resume(job) => self.handle(Event::Resume(job)),
             ControlStep::Drain { who } => self.handle(Event::Stop(StopReason::Drain { who })),
-            ControlStep::SetRate { job, rate, shared_rate } => {
-                self.jobs[job].set_cap(shared_rate);
+            ControlStep::SetRate { job, rate, caps } => {
+                self.jobs[job].set_caps(&caps);
                 self.handle(Event::SetRate { job, calls_per_second: rate });
             }
             ControlStep::Answer(AppliedInstruction { instruction, effect }) => {

@@ -18,6 +18,7 @@ mod signals;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::iter;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{
     Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
 };
+use crate::domain::session_control::JobCommand;
 use crate::domain::session_state::AppStop;
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
@@ -132,11 +134,18 @@ impl RunnerJob {
         preparations.for_each(|reading| reading.limiter.throttled(Scope::Command, pause));
     }
 
-    /// Sets the rate of the changes, and that of the calls that only read as far as their commands allow it.
-    fn set_cap(&self, rate: NonZeroU32) {
-        let cap = |rate| Cap::try_from(rate).unwrap_or(Cap::HIGHEST);
-        self.limiter.set_cap(cap(rate));
-        self.reading.iter().for_each(|reading| reading.limiter.set_cap(cap(rate.min(reading.cap))));
+    /// Its commands, that of the change first, each with its limiter.
+    fn commands(&self) -> impl Iterator<Item = (JobCommand, &CommandLimiter)> {
+        let change = (JobCommand { path: self.scheduled.operation.path, cap: self.max_rate }, &self.limiter);
+        let reading = self.reading.iter();
+        iter::once(change).chain(reading.map(|own| (JobCommand { path: own.path, cap: own.cap }, &own.limiter)))
+    }
+
+    /// Sets the calls per second of each of its commands.
+    fn set_caps(&self, caps: &[NonZeroU32]) {
+        for ((_, limiter), cap) in self.commands().zip(caps) {
+            limiter.set_cap(Cap::try_from(*cap).unwrap_or(Cap::HIGHEST));
+        }
     }
 }
 

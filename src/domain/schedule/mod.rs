@@ -192,6 +192,11 @@ impl Schedule {
         are_stopping(self.states_of(app))
     }
 
+    /// Whether nothing of a job is left to do in this session.
+    pub fn job_is_over(&self, job: JobNo) -> bool {
+        self.jobs[job].is_over()
+    }
+
     /// Whether requests of a job are left that may be sent.
     pub fn is_sending(&self, job: JobNo) -> bool {
         !self.jobs[job].is_over() && self.jobs[job].is_active()
