@@ -51,7 +51,7 @@ pub enum StateChange {
         /// The code with which the API refused the last one; none if it was replaced because of its age.
         code: Option<i64>,
     },
-    /// Jobs stop: one of them, or all. A graver reason may follow.
+    /// Jobs stop: one of them, those of an app, or all. A graver reason may follow.
     Stopping(StopReason),
 }
 

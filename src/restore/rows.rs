@@ -175,8 +175,9 @@ fn clear_if_missing(object: &mut Map<String, Value>, field: &Field) {
     }
 }
 
-/// The friends and accounts that were read. Of several lines for one of them, the first one is the state before the
-/// first change.
+/// The friends and accounts that were read. Of several lines for one of them, the first one counts: a later one may
+/// show what an earlier change has left. If a backup was read again after a wait, without a change in between, the
+/// first line is older than the change.
 #[derive(Debug, Default)]
 pub(super) struct Seen(HashSet<[u8; 16]>);
 

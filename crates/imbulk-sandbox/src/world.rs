@@ -303,8 +303,8 @@ impl World {
         self.known_friends(from).iter().filter(move |to| self.lists_friend(from, to.key))
     }
 
-    /// Whether an open world has friends on the list of `from` whom nobody knows by name. This is shown only after a
-    /// call that was to empty the list and did not, because a list that was never named looks empty.
+    /// Whether an open world has friends on the list of `from` that no call has named. This is shown only after a call
+    /// that was to empty the list and did not, because a list that was never named looks empty.
     pub(crate) fn has_unnamed_friends(&self, from: Key) -> bool {
         let list = self.changes(Key::list(from));
         let was_to_be_emptied = list.counters.received > 0 && list.removed == 0;

@@ -7,8 +7,8 @@ use super::account::UserId;
 
 /// An account that a call writes, as a 64-bit hash.
 ///
-/// Two accounts with one hash would merely wait for each other, so the table of busy accounts need not keep
-/// their names.
+/// Two accounts with one hash count as one account, so they wait for each other, and the table of busy accounts need
+/// not keep their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey(pub u64);
 
@@ -22,7 +22,7 @@ impl AccountKey {
 /// Differs from the seed of accounts, so that the hash of an app is independent of theirs.
 const APP_SEED: u64 = 0x6170_7073;
 
-/// The accounts that a call writes, as far as the request names them: each once; never empty.
+/// The accounts that a call writes, as far as the request names them: each once. Empty for a command that only reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountKeys(Vec<AccountKey>);
 
