@@ -25,8 +25,8 @@ pub(super) struct Columns<'a> {
     pub(super) account: Column<'a>,
     /// The fields that `input.columns` maps.
     pub(super) mapped_fields: Vec<Column<'a>>,
-    /// Whether `input.columns` names the columns of ids itself: then names that are near theirs are the user's own.
-    ids_are_mapped: bool,
+    /// The columns of ids that `input.columns` names itself: then names that are near theirs are the user's own.
+    named_ids: Vec<&'static str>,
     pub(super) fields: FieldFamily,
     pub(super) items: ItemPlace,
     pub(super) encoding: Encoding,
@@ -61,16 +61,25 @@ pub enum Misfit {
     #[error("is the API's `{0}`, which rows of this operation do not have")]
     Foreign(&'static str),
     /// It is nearly the name of a column of this operation.
-    #[error("is nearly `{0}`, but differs in case, blanks or invisible characters")]
-    Near(String),
+    #[error("is nearly `{file}`, but differs in case, blanks or invisible characters")]
+    Near {
+        /// The API's name for the column.
+        api: String,
+        /// The file's name for it.
+        file: String,
+    },
 }
 
 impl Misfit {
+    fn near(column: &Column<'_>) -> Self {
+        Self::Near { api: column.api.to_owned(), file: column.file.to_owned() }
+    }
+
     /// The column at fault: the id's that the name is meant for, or the tag as it is written.
     pub(super) fn column(&self, name: &str) -> Option<String> {
         match self {
-            Self::Near(api) if !field_names::is_like_tag(name) => Some(api.clone()),
-            Self::Near(_) | Self::Tag(_) => Some(name.to_owned()),
+            Self::Near { api, .. } if !field_names::is_like_tag(name) => Some(api.clone()),
+            Self::Near { .. } | Self::Tag(_) => Some(name.to_owned()),
             Self::Foreign(_) => None,
         }
     }
@@ -81,10 +90,16 @@ impl Misfit {
         match self {
             Self::Tag(_) => format!("rename the {it} to one of these tags, map it with input.columns, or leave it out"),
             Self::Foreign(field) => format!("{}leave the {it} out", field_names::use_of(field)),
-            Self::Near(_) if name.contains(is_invisible) => format!("rename the {it}"),
-            Self::Near(api) => {
-                format!("rename the {it}, or name it in the job: input.columns = {{ {api} = {name:?} }}")
-            }
+            Self::Near { .. } if name.contains(is_invisible) => format!("rename the {it}"),
+            // The file may have both names, and only the user knows which of them has the ids.
+            Self::Near { api, file } if api == file && field_names::ID_COLUMNS.contains(&api.as_str()) => format!(
+                "rename the {it}, or choose the one that has the ids: input.columns = {{ {api} = {file:?} }} or \
+                 {{ {api} = {name:?} }}"
+            ),
+            Self::Near { api, file } => format!(
+                "rename the {it}, or, if it is to be read instead of {file:?}, name it in the job: \
+                 input.columns = {{ {api} = {name:?} }}"
+            ),
         }
     }
 }
@@ -120,7 +135,7 @@ impl<'a> Columns<'a> {
             from: shape.from.map(column),
             account: column(shape.account),
             mapped_fields: mapped_fields.collect(),
-            ids_are_mapped: shape.columns().all(|id| input.columns.contains_key(id)),
+            named_ids: shape.columns().filter(|id| input.columns.contains_key(*id)).collect(),
             fields: shape.fields,
             items: shape.items,
             encoding: input.encoding,
@@ -138,7 +153,7 @@ impl<'a> Columns<'a> {
             from: columns.from.zip(shape.from).map(|(column, api)| plain(column, api)),
             account: plain(columns.account, shape.account),
             mapped_fields: Vec::new(),
-            ids_are_mapped: false,
+            named_ids: Vec::new(),
             encoding: Encoding::Utf8,
             results: true,
             ..columns
@@ -186,7 +201,7 @@ impl<'a> Columns<'a> {
             let has_tags = self.fields.tag_list.is_some();
             let near = self.exact_fields().find(|field| field_names::are_alike(field, name));
             return Err(match near {
-                Some(field) => Misfit::Near(field.to_owned()),
+                Some(field) => Misfit::near(&Column { api: field, file: field }),
                 None if has_tags => Misfit::Tag(self.fields.unknown()),
                 None => Misfit::Foreign("Tag_*"),
             });
@@ -194,14 +209,14 @@ impl<'a> Columns<'a> {
         if let Some(field) = field_names::field(name) {
             return match self.ids().find(|id| id.api == field) {
                 None => Err(Misfit::Foreign(field)),
-                Some(id) if id.file != id.api || self.ids_are_mapped => Ok(()),
-                Some(id) => Err(Misfit::Near(id.api.to_owned())),
+                Some(id) if id.file != id.api || self.named_ids.contains(&id.api) => Ok(()),
+                Some(id) => Err(Misfit::near(&id)),
             };
         }
         let plain = self.exact_fields().map(|field| Column { api: field, file: field });
         let own = self.ids().chain(self.mapped_fields.iter().copied()).chain(plain);
         let near = own.into_iter().find(|near| field_names::are_alike(near.file, name));
-        near.map_or(Ok(()), |near| Err(Misfit::Near(near.api.to_owned())))
+        near.map_or(Ok(()), |near| Err(Misfit::near(&near)))
     }
 
     fn exact_fields(&self) -> impl Iterator<Item = &'static str> {
@@ -232,7 +247,10 @@ mod tests {
         let columns = Columns::new(&shape, &input);
         assert_eq!(columns.meaning("note"), Ok(Meaning::Field("Tag_SNS_IM_Remark")));
         assert_eq!(columns.meaning("Tag_SNS_Custom_Vip"), Ok(Meaning::Field("Tag_SNS_Custom_Vip")));
-        assert_eq!(columns.meaning("TAG_SNS_IM_Group"), Err(Misfit::Near("Tag_SNS_IM_Group".to_owned())));
+        assert_eq!(
+            columns.meaning("TAG_SNS_IM_Group"),
+            Err(Misfit::near(&Column { api: "Tag_SNS_IM_Group", file: "Tag_SNS_IM_Group" }))
+        );
         assert_eq!(columns.meaning("mail"), Ok(Meaning::Own));
     }
 
@@ -277,5 +295,24 @@ mod tests {
             assert!(!near(&input(&[("UserID", "user_id")]), name), "{name}");
         }
         assert!(near(&input(&[("UserID", "user_id")]), "User_ID"));
+    }
+
+    #[test]
+    fn each_hint_on_a_near_name_leads_to_a_file_that_is_read() {
+        let hint = |operation: &str, mapping: &[(&str, &str)], name: &str| {
+            let (shape, input) = (shape(operation), input(mapping));
+            let misfit = Columns::new(&shape, &input).meaning(name).expect_err("a near name");
+            misfit.hint(NamePlace::Column, name)
+        };
+        let both = hint("account_delete", &[], "userid");
+        assert!(both.ends_with(r#"input.columns = { UserID = "UserID" } or { UserID = "userid" }"#), "{both}");
+        let own = hint("account_delete", &[("UserID", "user_id")], "User_ID");
+        assert!(own.contains(r#"instead of "user_id""#), "{own}");
+        assert!(own.ends_with(r#"input.columns = { UserID = "User_ID" }"#), "{own}");
+
+        let (shape, input) = (shape("friend_delete"), input(&[("From_Account", "From_Account")]));
+        let columns = Columns::new(&shape, &input);
+        assert_eq!(columns.meaning("from_account"), Ok(Meaning::Own), "the job names this id");
+        assert!(columns.meaning("to_account").is_err(), "the job does not name this one");
     }
 }
