@@ -60,7 +60,9 @@ impl Hint for Error {
                  name a new queue with --queue and run the same input: what was deleted before is then \
                  `already_done`; if the disk is healthy, please report this"
             }
-            Self::Panic(_) => "please report this; run the same command to resume: nothing is lost",
+            Self::Panic(_) => {
+                "please report this; nothing is lost: the next `imbulk run` of the job, without --again, continues"
+            }
         };
         Some(hint.into())
     }
@@ -85,6 +87,16 @@ impl Error {
             | Self::Panic(_) => false,
         };
         if is_damage { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
+    }
+
+    /// The error without anything that a file contains.
+    pub(super) fn without_content(&self) -> String {
+        match self {
+            Self::Session(error) => error.without_content(),
+            Self::Damaged { queue, .. } => format!("the queue {} is damaged", queue.display()),
+            Self::Panic(_) => "internal error".to_owned(),
+            Self::Export(_) | Self::Restore(_) | Self::LogFile(_) => self.to_string(),
+        }
     }
 
     /// For `map_err`: adds what was being done.

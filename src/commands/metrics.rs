@@ -6,7 +6,6 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use crate::clock;
-use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::export::{ExportError, READABLE, atomic_file};
 use crate::report::job_result::JobResult;
@@ -15,7 +14,7 @@ use crate::stderr::tell;
 
 /// Writes the metrics of the jobs of a command. A file that cannot be written is a warning, because the outcomes are
 /// recorded.
-pub(super) async fn write(results: &[JobResult], exit: Exit) {
+pub(super) async fn write(results: &[JobResult]) {
     let mut files: BTreeMap<&Path, Vec<&JobResult>> = BTreeMap::new();
     for job in results {
         if let Some(path) = &job.reporting.metrics {
@@ -23,16 +22,16 @@ pub(super) async fn write(results: &[JobResult], exit: Exit) {
         }
     }
     for (path, jobs) in files {
-        if let Err(Message { text, hint }) = replace(path, &jobs, exit).await {
+        if let Err(Message { text, hint }) = replace(path, &jobs).await {
             let warning = Message { text: format!("report.metrics: {text}; the exit code does not change"), hint };
             tell(warning.with_hint());
         }
     }
 }
 
-async fn replace(path: &Path, jobs: &[&JobResult], exit: Exit) -> Result<(), Message> {
+async fn replace(path: &Path, jobs: &[&JobResult]) -> Result<(), Message> {
     let before = read(path)?;
-    let text = metrics_text(&before, jobs, exit, clock::now()).map_err(|foreign| {
+    let text = metrics_text(&before, jobs, clock::now()).map_err(|foreign| {
         let hint = "name another file in `report.metrics`, or remove this one";
         Message::new(format!("{}: {foreign}, so the file is not replaced", path.display())).add_hint(hint)
     })?;

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::domain::exit::Exit;
 use crate::domain::run_choice::Rerun;
 use crate::notify::Notifier;
+use crate::report::job_result::JobError;
 use crate::report::notification::Notification;
 use crate::session::{self, RunLog, RunOptions, ServiceManager};
 use crate::settings::Env;
@@ -37,18 +38,16 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
     let done = Box::pin(session::run(options, env, queue, log, &manager, &mut results)).await.map_err(Error::from);
     manager.stop();
-    let exit = done.as_ref().map_or_else(Error::exit, |exit| *exit);
-    if done.is_err() {
-        results.iter_mut().for_each(|job| job.exit = Some(exit));
+    if let Err(error) = &done {
+        let of_job = JobError { text: error.to_string(), without_content: error.without_content() };
+        results.iter_mut().filter(|job| !job.is_over).for_each(|job| job.fail(error.exit(), of_job.clone()));
     }
     if is_real {
-        metrics::write(&results, exit).await;
+        metrics::write(&results).await;
     }
     if let Some(notifier) = notifier {
-        let error = done.as_ref().err().map(ToString::to_string);
         let now = clock::now().as_millisecond();
-        let notification = |job| (job, Notification::new(job, exit, error.clone(), now));
-        notifier.end(results.iter().map(notification).collect()).await;
+        notifier.end(results.iter().map(|job| (job, Notification::new(job, now))).collect()).await;
     }
     done
 }

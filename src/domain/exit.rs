@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::job::RejectPolicy;
 use super::response::outcome::Outcome;
 use super::response::tally::Tally;
-use super::schedule::End;
+use super::schedule::{End, StopReason};
 
 /// How a command ended, in ascending order of gravity: of several jobs, the gravest counts. Scripts depend on the
 /// numbers, which are a public contract.
@@ -15,7 +15,8 @@ pub enum Exit {
     Done,
     /// Every row has its outcome, and some are failed, in_doubt or rejected.
     DoneWithFailures,
-    /// A signal, a deadline or `--limit` stopped the session, and rows are pending.
+    /// A person, a signal, a time limit, `--limit` or `limits.calls_per_day` stopped the session with work left, or the
+    /// run is paused, or its window is closed.
     Stopped,
     /// A fatal code, a guard, the canary, the fuse or an outage halted the session, or a guard refused it.
     Halted,
@@ -51,10 +52,14 @@ impl From<Exit> for ExitCode {
 /// The exit code of a session with a run.
 pub fn exit_of(tally: &Tally, end: &End, rejects: RejectPolicy) -> Exit {
     match end {
-        End::Stopped(reason) if reason.ended_by().is_halt() => Exit::Halted,
-        End::Stopped(_) => Exit::Stopped,
+        End::Stopped(reason) => exit_of_stop(reason),
         End::Complete => exit_of_finished(tally, rejects),
     }
+}
+
+/// The exit code of a session that was stopped with work left.
+pub const fn exit_of_stop(reason: &StopReason) -> Exit {
+    if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped }
 }
 
 /// The exit code of a run without pending rows.
@@ -72,7 +77,7 @@ mod tests {
     use super::*;
     use crate::domain::guard::Bytes;
     use crate::domain::response::codes::Scope;
-    use crate::domain::schedule::{DeadlineKey, StopReason, StopSignal};
+    use crate::domain::schedule::{DeadlineKey, StopSignal};
 
     fn tally(counts: &[(Outcome, u64)]) -> Tally {
         counts.iter().copied().collect()

@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod hint;
 pub mod ids;
 pub mod job;
+pub mod next_round;
 pub mod operation;
 pub mod outage;
 pub mod plan_id;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::outage::Outage;
 use super::progress::Phase;
-use super::schedule::{CloseFuse, JobNo, StopReason};
+use super::schedule::{CloseFuse, JobNo, StopReason, StopScope};
 use super::session_state::{AppCondition, AppStop, SessionState};
 
 /// A change of a session's state.
@@ -76,7 +76,10 @@ impl StateChange {
     pub const fn only_job(&self) -> Option<JobNo> {
         match self {
             Self::CanaryPassed { job } | Self::FuseClose(CloseFuse { job, .. }) => Some(*job),
-            Self::Stopping(reason) => reason.only_job(),
+            Self::Stopping(reason) => match reason.scope() {
+                StopScope::Job(job) => Some(job),
+                StopScope::App | StopScope::Session => None,
+            },
             Self::PhaseBegun(_)
             | Self::PhaseEnded { .. }
             | Self::Throttled { .. }

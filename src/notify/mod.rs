@@ -28,52 +28,50 @@ pub struct Notifier {
     proxies: Arc<Proxies>,
     /// Variables of the environment that the commands of the user do not get.
     secrets: Vec<String>,
-    /// The pings of the start, which may not have arrived yet.
-    started: JoinSet<()>,
+    /// For each job, the ping of its start, which may not have arrived yet.
+    started: Vec<JoinSet<()>>,
 }
 
 impl Notifier {
     /// Reports the start, without waiting.
     pub fn start(jobs: &[JobResult], proxies: Proxies, secrets: Vec<String>) -> Self {
         let proxies = Arc::new(proxies);
-        let mut started = JoinSet::new();
-        for url in jobs.iter().filter_map(ping_url) {
-            started.spawn(ping(url, PingKind::Start, String::new(), Arc::clone(&proxies)));
-        }
+        let start = |job: &JobResult| {
+            let pings = ping_url(job).map(|url| ping(url, PingKind::Start, String::new(), Arc::clone(&proxies)));
+            pings.into_iter().collect()
+        };
+        let started = jobs.iter().map(start).collect();
         Self { proxies, secrets, started }
     }
 
-    /// Reports the end. Returns when all notifications are done, or after [`LIMIT`].
-    pub async fn end(mut self, notifications: Vec<(&JobResult, Notification)>) {
-        let mut started = std::mem::take(&mut self.started);
-        let mut ended = JoinSet::new();
-        let all = async {
-            // The service must not receive the start after the end.
-            while started.join_next().await.is_some() {}
-            for (job, notification) in notifications {
-                self.notify(job, &notification, &mut ended);
+    /// Reports the end of the jobs that were given at the start. Returns when all notifications are done, or after
+    /// [`LIMIT`].
+    pub async fn end(self, notifications: Vec<(&JobResult, Notification)>) {
+        let Self { proxies, secrets, started } = self;
+        let mut running = JoinSet::new();
+        for ((job, notification), started) in notifications.into_iter().zip(started) {
+            if let Some(url) = ping_url(job) {
+                let failure = PingKind::Failure(notification.exit_code);
+                let kind = if notification.success { PingKind::Success } else { failure };
+                let ping = ping(url, kind, ping_text(job), Arc::clone(&proxies));
+                running.spawn(async move {
+                    // The service must not receive the start after the end.
+                    started.join_all().await;
+                    ping.await;
+                });
             }
-            while ended.join_next().await.is_some() {}
-        };
+            if let Some(command) = UserCommand::of(&job.notify, &secrets) {
+                let json = serde_json::to_vec(&notification).expect("texts and numbers are JSON");
+                running.spawn(async move { warn("notify.command", command.run(json).await) });
+            }
+        }
+        let all = async { while running.join_next().await.is_some() {} };
         if timeout(LIMIT, all).await.is_err() {
             let what = format!("a notification was not done within {} s", LIMIT.as_secs());
             warn("notify", Err(Message::new(what).add_hint("check the server and the command of [notify]")));
         }
         // A command that has not ended is killed with its JoinSet, before the process ends.
-        started.shutdown().await;
-        ended.shutdown().await;
-    }
-
-    fn notify(&self, job: &JobResult, notification: &Notification, running: &mut JoinSet<()>) {
-        if let Some(url) = ping_url(job) {
-            let failure = PingKind::Failure(notification.exit_code);
-            let kind = if notification.success { PingKind::Success } else { failure };
-            running.spawn(ping(url, kind, ping_text(notification), Arc::clone(&self.proxies)));
-        }
-        if let Some(command) = UserCommand::of(&job.notify, &self.secrets) {
-            let json = serde_json::to_vec(notification).expect("texts and numbers are JSON");
-            running.spawn(async move { warn("notify.command", command.run(json).await) });
-        }
+        running.shutdown().await;
     }
 }
 

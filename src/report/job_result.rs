@@ -25,10 +25,21 @@ pub struct JobResult {
     pub summaries: Vec<Summary>,
     /// The rows of a run of this input that was finished before.
     pub finished_before: Option<Tally>,
-    /// The error that refused the job, if other jobs went on.
-    pub error: Option<String>,
-    /// The highest exit code of the job so far; none: nothing is known of it yet.
-    pub exit: Option<Exit>,
+    /// The error that refused the job, or ended the command before the job was over.
+    pub error: Option<JobError>,
+    /// The highest exit code of the job so far.
+    pub exit: Exit,
+    /// Whether the command has nothing left to do for the job: a later error is not the job's.
+    pub is_over: bool,
+}
+
+/// Why a command did not do what a job asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobError {
+    /// The whole error.
+    pub text: String,
+    /// The error without anything that a file contains: no account is in it.
+    pub without_content: String,
 }
 
 impl JobResult {
@@ -43,7 +54,8 @@ impl JobResult {
             summaries: Vec::new(),
             finished_before: None,
             error: None,
-            exit: None,
+            exit: Exit::Done,
+            is_over: false,
         }
     }
 
@@ -55,7 +67,14 @@ impl JobResult {
 
     /// Takes an exit code of the job into account.
     pub fn add_exit(&mut self, exit: Exit) {
-        self.exit = self.exit.max(Some(exit));
+        self.exit = self.exit.max(exit);
+    }
+
+    /// The command does not do what the job asks.
+    pub fn fail(&mut self, exit: Exit, error: JobError) {
+        self.add_exit(exit);
+        self.error = Some(error);
+        self.is_over = true;
     }
 
     /// Rows by outcome of the run that was sent last, or of the one that was finished before.
@@ -73,11 +92,11 @@ impl JobResult {
         self.summaries.iter().map(|run| run.session.took).sum()
     }
 
-    /// Whether a night with this exit code needs nobody's attention: it is done, or it was stopped early and will be
-    /// continued. A session that gave no row an outcome is no success: a job that is paused or never in its window
-    /// would otherwise seem well every night.
-    pub fn is_success(&self, exit: Exit) -> bool {
-        match exit {
+    /// Whether no person has to act: the job is done, or it was stopped early and will be continued. A session that
+    /// gave no row an outcome is no success: a job that is paused or never in its window would otherwise seem well
+    /// every night.
+    pub fn is_success(&self) -> bool {
+        match self.exit {
             Exit::Done => true,
             Exit::Stopped => self.summaries.iter().any(|run| run.session.rows > 0),
             Exit::DoneWithFailures | Exit::Halted | Exit::InUse | Exit::Unusable | Exit::Internal => false,
@@ -91,29 +110,29 @@ mod tests {
     use crate::report::summary::SessionFigures;
     use crate::report::testing;
 
-    fn result(rows: &[u64]) -> JobResult {
+    fn result(exit: Exit, rows: &[u64]) -> JobResult {
         let summary = |rows: &u64| Summary {
             figures: testing::figures(),
             session: SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), rows: *rows },
         };
-        JobResult { summaries: rows.iter().map(summary).collect(), ..testing::job_result("purge") }
+        JobResult { exit, summaries: rows.iter().map(summary).collect(), ..testing::job_result("purge") }
     }
 
     #[test]
     fn a_stopped_session_is_a_success_only_if_it_got_further() {
-        assert!(result(&[]).is_success(Exit::Done), "nothing was left to send");
-        assert!(result(&[0, 1]).is_success(Exit::Stopped));
-        assert!(!result(&[]).is_success(Exit::Stopped), "the window is closed, or the run is paused");
-        assert!(!result(&[0]).is_success(Exit::Stopped));
+        assert!(result(Exit::Done, &[]).is_success(), "nothing was left to send");
+        assert!(result(Exit::Stopped, &[0, 1]).is_success());
+        assert!(!result(Exit::Stopped, &[]).is_success(), "the window is closed, or the run is paused");
+        assert!(!result(Exit::Stopped, &[0]).is_success());
         for failed in [Exit::DoneWithFailures, Exit::Halted, Exit::InUse, Exit::Unusable, Exit::Internal] {
-            assert!(!result(&[5]).is_success(failed), "{failed:?}");
+            assert!(!result(failed, &[5]).is_success(), "{failed:?}");
         }
     }
 
     #[test]
     fn the_highest_exit_code_of_a_job_counts() {
-        let mut job = result(&[]);
+        let mut job = result(Exit::Done, &[]);
         [Exit::Done, Exit::Halted, Exit::DoneWithFailures].into_iter().for_each(|exit| job.add_exit(exit));
-        assert_eq!(job.exit, Some(Exit::Halted));
+        assert_eq!(job.exit, Exit::Halted);
     }
 }

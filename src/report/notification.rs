@@ -7,7 +7,6 @@ use super::figures::Rejects;
 use super::job_result::JobResult;
 use super::json::FormatVersion;
 use super::summary::Summary;
-use crate::domain::exit::Exit;
 use crate::domain::timestamp::rfc3339;
 
 /// What a notification says of a job.
@@ -34,29 +33,29 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// The notification of a job whose command ended at `now` (milliseconds since 1970) with this exit code.
-    pub fn new(job: &JobResult, exit: Exit, error: Option<String>, now: i64) -> Self {
-        let exit = job.exit.unwrap_or(exit);
+    /// The notification of a job whose command ended at `now` (milliseconds since 1970).
+    pub fn new(job: &JobResult, now: i64) -> Self {
         Self {
             schema: FormatVersion,
             job: job.job.clone(),
             operation: job.operation,
             target: job.target.clone(),
-            exit_code: exit.code(),
-            success: job.is_success(exit),
-            error: job.error.clone().or(error),
+            exit_code: job.exit.code(),
+            success: job.is_success(),
+            error: job.error.as_ref().map(|error| error.text.clone()),
             ended_at: rfc3339(now),
             summaries: job.summaries.clone(),
         }
     }
 }
 
-/// The text of a ping. Rejected rows are left out, since they may name accounts, and the text leaves the machine.
-pub fn ping_text(notification: &Notification) -> String {
-    let Notification { job, exit_code, error, summaries, .. } = notification;
-    let mut text = format!("imbulk: job {job} ended with exit code {exit_code}\n");
+/// The text of a ping. It leaves the machine, so rejected rows and what files contain are left out: they may name
+/// accounts.
+pub fn ping_text(result: &JobResult) -> String {
+    let JobResult { job, exit, error, summaries, .. } = result;
+    let mut text = format!("imbulk: job {job} ended with exit code {}\n", exit.code());
     if let Some(error) = error {
-        text.push_str(&format!("error: {error}\n"));
+        text.push_str(&format!("error: {}\n", error.without_content));
     }
     for summary in summaries {
         let mut summary = summary.clone();
@@ -72,6 +71,8 @@ mod tests {
 
     use super::*;
     use crate::domain::call_counts::CallCounts;
+    use crate::domain::exit::Exit;
+    use crate::report::job_result::JobError;
     use crate::report::summary::SessionFigures;
     use crate::report::testing;
 
@@ -80,11 +81,17 @@ mod tests {
         let session = SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), rows: 1 };
         let mut job = testing::job_result("purge");
         job.add_run(Summary { figures: testing::figures(), session }, Exit::Halted);
-        let error = Some("the ledger is lost".to_owned());
-        let text = ping_text(&Notification::new(&job, Exit::Internal, error, 0));
-        for part in ["job purge ended with exit code 4\n", "error: the ledger is lost", "999,000", "fuse: 812 of"] {
+        let without_content = "guard.max_rejected: 1 of 2 rows is rejected".to_owned();
+        let error = JobError { text: format!("{without_content}\n  in.csv:3: `u1`"), without_content };
+        job.fail(Exit::Halted, error);
+        let text = ping_text(&job);
+        for part in
+            ["job purge ended with exit code 4\n", "error: guard.max_rejected: 1 of 2", "999,000", "fuse: 812 of"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("in.csv:3"), "{text}");
+        let error = Notification::new(&job, 0).error;
+        assert!(error.is_some_and(|error| error.contains("in.csv:3")), "the command on this machine receives it");
     }
 }

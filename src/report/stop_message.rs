@@ -7,6 +7,10 @@ use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::{DeadlineKey, JobNo, StopReason};
 
+/// What to do after a guard has halted a run. Repeating the command is not harmless: it sends more of the same input.
+const IF_RIGHT: &str = "if the input is wrong, correct it and use --again; if it is right, run the command again: it \
+                        sends the next items";
+
 /// Why the session stopped. A reason that concerns one of several jobs names it.
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
@@ -38,7 +42,7 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
                 "{}guard.max_already_done: {already_done} of {ended} items of this session were already done",
                 of(*job)
             );
-            return Message::new(text).add_hint("check the app and the id column, then run again");
+            return Message::new(text).add_hint(format!("check the app and the id column; {IF_RIGHT}"));
         }
         StopReason::Canary { job, failed, already_done, ended } => {
             let text = format!(
@@ -46,10 +50,12 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
                  session sent nothing else",
                 of(*job)
             );
-            return Message::new(text).add_hint("look at them with `imbulk results`, then run again");
+            return Message::new(text).add_hint(format!("look at them with `imbulk results`; {IF_RIGHT}"));
         }
         StopReason::Fuse { job, failed, ended } => {
-            format!("{}stop.failed_share (the fuse): {failed} of {ended} items of this session failed", of(*job))
+            let text =
+                format!("{}stop.failed_share (the fuse): {failed} of {ended} items of this session failed", of(*job));
+            return Message::new(text).add_hint(format!("`imbulk results` says why; {IF_RIGHT}"));
         }
         StopReason::Fatal { job, code: Some(code), reason, .. } => {
             let text = format!("{}code {code}: {reason}", of(*job));
@@ -63,6 +69,16 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
         StopReason::LedgerLost => "the file in which processes share the call limit cannot be used any more".to_owned(),
     })
+}
+
+/// Why nothing of the current input of a job is sent in this session.
+pub fn not_sent_message(job: &str, reason: &StopReason) -> Message {
+    if *reason == StopReason::ItemLimit {
+        return Message::new(format!("{job}: nothing is sent: --limit allows no more items"))
+            .add_hint("run it again with a higher --limit, or without it");
+    }
+    let text = format!("{job}: the current input is not sent: {}", stop_message(reason, &[]).text);
+    Message::new(text).add_hint("its older run is finished; the next `imbulk run` of the job loads and sends it")
 }
 
 fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> Message {

@@ -111,7 +111,7 @@ fn next_steps(figures: &Figures) -> Vec<String> {
     let mut steps = Vec::new();
     if rows(Outcome::Pending) > 0 {
         let left = counted(rows(Outcome::Pending), "row is", "rows are");
-        steps.push(format!("{left} left: run the same command to resume"));
+        steps.push(format!("{left} left: the next `imbulk run` of the job, without --again, sends them"));
     }
     if rows(Outcome::Failed) > 0 {
         steps.push(format!("imbulk results {job} --outcome failed     shows which rows failed, and why"));
@@ -174,7 +174,7 @@ mod tests {
         took           3 min 20 s, 1,234 calls sent, 1,000,000 rows ended (5,000/s)
         stopped        fuse: 812 of 1000 items failed
         next
-          2 rows are left: run the same command to resume
+          2 rows are left: the next `imbulk run` of the job, without --again, sends them
           imbulk results purge --outcome failed     shows which rows failed, and why
           imbulk retry purge                        makes these rows pending again
           imbulk results purge --outcome in_doubt   shows rows whose effect is unknown

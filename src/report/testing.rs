@@ -4,6 +4,7 @@ use super::figures::{Figures, Rejects};
 use super::job_result::JobResult;
 use super::json::FormatVersion;
 use super::state::StateName;
+use crate::domain::exit::Exit;
 use crate::domain::hint::Message;
 use crate::domain::job::{Notify, Reporting};
 use crate::domain::response::outcome::Outcome;
@@ -53,6 +54,7 @@ pub(super) fn job_result(name: &str) -> JobResult {
         summaries: Vec::new(),
         finished_before: None,
         error: None,
-        exit: None,
+        exit: Exit::Done,
+        is_over: false,
     }
 }

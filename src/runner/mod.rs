@@ -41,7 +41,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{
-    Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopSignal,
+    Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopScope, StopSignal,
 };
 use crate::domain::session_control::JobCommand;
 use crate::domain::session_state::AppStop;
@@ -531,7 +531,7 @@ impl Runner<'_> {
     fn stops(&self) -> Vec<AppStop> {
         let stop = |job| {
             let reason = self.schedule.stop_of(job)?;
-            let app = self.schedule.named_app(self.schedule.app_of(job)).filter(|_| reason.concerns_app());
+            let app = self.schedule.named_app(self.schedule.app_of(job)).filter(|_| reason.scope() == StopScope::App);
             Some((app, reason))
         };
         let stops: BTreeSet<_> = (0..self.jobs.len()).filter_map(stop).collect();

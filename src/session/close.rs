@@ -6,7 +6,7 @@ use super::session_run::SessionRun;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::{End, JobNo, StopReason};
+use crate::domain::schedule::{End, JobNo};
 use crate::queue::Queue;
 use crate::report::stop_message::stop_message;
 use crate::report::summary::{self, Summary};
@@ -16,8 +16,7 @@ use crate::runner;
 pub(super) struct Closed {
     pub(super) exit: Exit,
     pub(super) summary: Summary,
-    /// What ended the session before the run was finished.
-    pub(super) stopped_by: Option<StopReason>,
+    pub(super) end: End,
 }
 
 /// Closes one run.
@@ -42,9 +41,5 @@ pub(super) async fn close(
     let rows = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], rows };
     let exit = exit_of(&tally, &end, session_run.input.job.input.rejects);
-    let stopped_by = match end {
-        End::Stopped(reason) => Some(reason),
-        End::Complete => None,
-    };
-    Ok(Closed { exit, summary: Summary { figures, session }, stopped_by })
+    Ok(Closed { exit, summary: Summary { figures, session }, end })
 }

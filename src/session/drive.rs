@@ -24,8 +24,9 @@ use super::target_settings::TargetSettings;
 use super::{confirm, jobs};
 use crate::api::CALL_TIMEOUT;
 use crate::clock;
-use crate::domain::exit::{Exit, exit_of_finished};
+use crate::domain::exit::{Exit, exit_of_finished, exit_of_stop};
 use crate::domain::hint::{Hint, Message};
+use crate::domain::next_round::{NextStep, SentRun, next_steps};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
 use crate::domain::schedule::{QUARANTINE, StopReason};
@@ -35,9 +36,10 @@ use crate::queue::{Queue, Run};
 use crate::rate_limiter::LedgerUser;
 use crate::report::control::pause_message;
 use crate::report::input::Input;
-use crate::report::job_result::JobResult;
+use crate::report::job_result::{JobError, JobResult};
 use crate::report::progress::Subject;
 use crate::report::state_change::line_above_progress;
+use crate::report::stop_message::not_sent_message;
 use crate::report::summary::Summary;
 use crate::report::{moment_ahead, target_name as target_text, wrap};
 use crate::runner::{self, Deadline, RunnerError, RunnerJob, SessionEnd, Signals};
@@ -58,11 +60,9 @@ pub async fn run(
     jobs::check_environment(env)?;
     let mut jobs = options.jobs;
     jobs::tell_zone(&jobs);
-    let jobs_named = jobs.len();
-    jobs::leave_out_closed(&mut jobs);
-    let exit = if jobs.len() == jobs_named { Exit::Done } else { Exit::Stopped };
+    jobs::leave_out_closed(&mut jobs, results);
     if jobs.is_empty() {
-        return Ok(exit);
+        return Ok(Exit::Stopped);
     }
     let deadlines: Vec<Deadline> = jobs.iter().flat_map(|job| Deadline::starting_now(&job.times)).collect();
     if let Some(due) = deadlines.iter().map(Deadline::due).min() {
@@ -87,7 +87,6 @@ pub async fn run(
         deadlines,
         summaries: Vec::new(),
         not_shown: None,
-        exit,
         confirmed: options.sandbox || options.yes || !confirm::is_at_a_terminal(),
         json: options.json,
         limit: options.limit,
@@ -111,7 +110,7 @@ pub async fn run(
 /// Ends the process at once. Like after a kill, the queue on disk is consistent.
 pub(super) fn leave(why: &str) {
     events::log_left(Exit::Stopped, why);
-    tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
+    tell(format!("{why}: ended without waiting for the calls in flight; the next `imbulk run` of the job continues"));
     log::finish();
     std::process::exit(Exit::Stopped.code().into());
 }
@@ -125,7 +124,6 @@ struct Session<'a> {
     summaries: Vec<Summary>,
     /// The first error of printing a summary.
     not_shown: Option<SessionError>,
-    exit: Exit,
     /// Whether the session is confirmed, or needs no confirmation.
     confirmed: bool,
     json: bool,
@@ -138,14 +136,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Takes the exit code of a job into account.
-    fn add_exit(&mut self, job: &str, exit: Exit) {
-        self.exit = self.exit.max(exit);
-        self.result(job, |result| result.add_exit(exit));
+    /// The result of a job of this command.
+    fn result(&mut self, job: &str) -> &mut JobResult {
+        let found = self.results.iter_mut().find(|result| result.job == job);
+        found.unwrap_or_else(|| unreachable!("each job of the command has a result"))
     }
 
-    fn result(&mut self, job: &str, change: impl FnOnce(&mut JobResult)) {
-        self.results.iter_mut().find(|result| result.job == job).map(change);
+    /// Nothing more is sent for these jobs.
+    fn end_jobs(&mut self, jobs: &BTreeSet<String>) {
+        jobs.iter().for_each(|job| self.result(job).is_over = true);
+        self.inputs.retain(|input| !jobs.contains(&input.job.name));
     }
 
     async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), SessionError> {
@@ -163,29 +163,25 @@ impl Session<'_> {
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
         or_signal(&mut self.signals, async { Ok(queue.store_kills().await?) }).await?;
         let prepared = self.prepare(&mut queue, rerun).await?;
-        if prepared.iter().all(Option::is_none) {
+        let idle = self.inputs.iter().zip(&prepared).filter(|(_, prepared)| prepared.is_none());
+        let idle: BTreeSet<String> = idle.map(|(input, _)| input.job.name.clone()).collect();
+        let prepared: Vec<Prepared> = prepared.into_iter().flatten().collect();
+        self.end_jobs(&idle);
+        if prepared.is_empty() {
             queue.close().await?;
             return Ok(None);
         }
-        let targets: BTreeSet<&str> = prepared.iter().flatten().map(|it| it.run.target.as_str()).collect();
+        let targets: BTreeSet<&str> = prepared.iter().map(|it| it.run.target.as_str()).collect();
         self.confirm(&mut queue, rerun, &targets).await?;
-        let older: Vec<String> =
-            prepared.iter().flatten().filter(|it| it.is_older).map(|it| it.run.job.clone()).collect();
-        let mut runs = Vec::new();
+        let (mut runs, mut withheld) = (Vec::new(), Vec::new());
         for (input, prepared) in self.inputs.iter().zip(prepared) {
-            if let Some(prepared) = prepared {
-                let admitted = admit(&mut queue, input, prepared, &mut self.limit);
-                runs.push(or_signal(&mut self.signals, admitted).await?);
-            }
+            let admitted = admit(&mut queue, input, prepared, &mut self.limit);
+            let run = or_signal(&mut self.signals, admitted).await?;
+            // A run of which `--limit` allows nothing is not begun.
+            if run.is_withheld { withheld.push(input.job.name.clone()) } else { runs.push(run) }
         }
-        // A run of which `--limit` allows nothing is not begun.
-        runs.retain(SessionRun::may_send);
         if runs.is_empty() {
-            let note = Message::new("nothing is sent: --limit allows no more items");
-            tell(note.add_hint("run it again with a higher --limit, or without it").with_hint());
-            events::log_nothing_sent(Exit::Stopped, &StopReason::ItemLimit);
-            let jobs: Vec<String> = self.inputs.iter().map(|input| input.job.name.clone()).collect();
-            jobs.iter().for_each(|job| self.add_exit(job, Exit::Stopped));
+            self.withhold(withheld.into_iter().map(|job| (job, StopReason::ItemLimit)).collect());
             queue.close().await?;
             return Ok(None);
         }
@@ -196,12 +192,19 @@ impl Session<'_> {
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, end) = sent.await?;
         let closed = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await?;
-        let may_go_on = jobs_that_may_go_on(&runs, &end);
-        let is_done = |closed: &Closed| matches!(closed.exit, Exit::Done | Exit::DoneWithFailures);
-        let done: Vec<String> =
-            closed.iter().filter(|closed| is_done(closed)).map(|closed| closed.summary.figures.job.clone()).collect();
+        let steps = steps_after(&runs, &end, &closed);
         self.add_closed(closed);
-        self.inputs.retain(|input| [&older, &done, &may_go_on].iter().all(|jobs| jobs.contains(&input.job.name)));
+        let mut over = BTreeSet::new();
+        let mut not_sent: Vec<_> = withheld.into_iter().map(|job| (job, StopReason::ItemLimit)).collect();
+        for (job, step) in steps {
+            match step {
+                NextStep::CurrentInput => {}
+                NextStep::Nothing => _ = over.insert(job),
+                NextStep::Withheld(reason) => not_sent.push((job, reason)),
+            }
+        }
+        self.end_jobs(&over);
+        self.withhold(not_sent);
         if !self.inputs.is_empty() {
             return Ok(Some(queue));
         }
@@ -209,12 +212,23 @@ impl Session<'_> {
         Ok(None)
     }
 
+    /// Nothing of the current input of these jobs is sent, for these reasons.
+    fn withhold(&mut self, jobs: Vec<(String, StopReason)>) {
+        for (job, reason) in &jobs {
+            let message = not_sent_message(job, reason);
+            tell(message.with_hint());
+            let exit = exit_of_stop(reason);
+            events::log_not_sent(job, exit, reason);
+            self.result(job).add_exit(exit);
+        }
+        self.end_jobs(&jobs.into_iter().map(|(job, _)| job).collect());
+    }
+
     /// Takes the exit codes and the summaries of runs that have ended, and prints the summaries.
     fn add_closed(&mut self, closed: Vec<Closed>) {
         let done_before = self.summaries.len();
         for Closed { exit, summary, .. } in closed {
-            self.exit = self.exit.max(exit);
-            self.result(&summary.figures.job, |result| result.add_run(summary.clone(), exit));
+            self.result(&summary.figures.job).add_run(summary.clone(), exit);
             self.summaries.push(summary);
         }
         if !self.json {
@@ -238,7 +252,7 @@ impl Session<'_> {
         }
         self.comparison.check(queue, parts, rerun).await?;
         // A plan that was asked for or confirmed is sent completely or not at all.
-        let may_go_on = self.inputs.len() > 1 && !self.comparison.is_binding();
+        let may_go_on = self.results.len() > 1 && !self.comparison.is_binding();
         let (mut all, mut inputs) = (Vec::new(), Vec::new());
         for (mut input, outlook) in std::mem::take(&mut self.inputs).into_iter().zip(outlooks) {
             match self.prepare_job(queue, &mut input, outlook, rerun).await {
@@ -294,8 +308,7 @@ impl Session<'_> {
         tell(format!("{job}: nothing is sent; the other jobs go on"));
         let (exit, text) = (error.exit(), error.to_string());
         events::log_refused(job, exit, &text);
-        self.add_exit(job, exit);
-        self.result(job, |result| result.error = Some(text));
+        self.result(job).fail(exit, JobError { text, without_content: error.without_content() });
     }
 
     /// Nothing of a paused run is sent.
@@ -307,7 +320,7 @@ impl Session<'_> {
         let Some(Prepared { run, .. }) = &prepared else { return Ok(None) };
         let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(prepared) };
         tell(pause_message(&run.job, &run.uuid, &pause).with_hint());
-        self.add_exit(&run.job, Exit::Stopped);
+        self.result(&run.job).add_exit(Exit::Stopped);
         Ok(None)
     }
 
@@ -332,8 +345,9 @@ impl Session<'_> {
     async fn already_finished(&mut self, queue: &Queue, input: &JobInput, run: &Run) -> Result<(), SessionError> {
         let tally = queue.reader().await?.tally(run).await?;
         let exit = exit_of_finished(&tally, input.job.input.rejects);
-        self.add_exit(&run.job, exit);
-        self.result(&run.job, |result| result.finished_before = Some(tally));
+        let result = self.result(&run.job);
+        result.add_exit(exit);
+        result.finished_before = Some(tally);
         // In a later round it is the run that this session has just finished.
         if self.summaries.is_empty() {
             events::log_finished_before(run, exit, &tally);
@@ -352,22 +366,25 @@ impl Session<'_> {
             let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
             tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
-        self.not_shown.map_or(Ok(self.exit), Err)
+        let exit = self.results.iter().map(|result| result.exit).max();
+        self.not_shown.map_or(Ok(exit.unwrap_or(Exit::Done)), Err)
     }
 }
 
-/// The jobs to which calls may be sent after this session: neither the session nor their app was stopped.
-fn jobs_that_may_go_on(runs: &[SessionRun<'_>], end: &SessionEnd) -> Vec<String> {
-    // Such a reason stops the job or its app, and leaves the other apps.
-    let leaves_others = |reason: &StopReason| reason.only_job().is_some() || reason.concerns_app();
-    if !end.stops.iter().flatten().all(leaves_others) {
-        return Vec::new();
-    }
-    let run = |it: &SessionRun<'_>| it.prepared.run.clone();
-    let stops_app = |stop: &Option<StopReason>| stop.as_ref().is_some_and(StopReason::concerns_app);
-    let stopped = runs.iter().zip(&end.stops).filter(|(_, stop)| stops_app(stop));
-    let stopped: BTreeSet<String> = stopped.map(|(it, _)| run(it).target).collect();
-    runs.iter().map(run).filter(|run| !stopped.contains(&run.target)).map(|run| run.job).collect()
+/// What follows for the job of each run that was sent.
+fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Closed]) -> Vec<(String, NextStep)> {
+    let sent: Vec<SentRun<'_>> = runs
+        .iter()
+        .zip(&end.stops)
+        .zip(closed)
+        .map(|((run, stop), closed)| SentRun {
+            target: &run.prepared.run.target,
+            is_older: run.prepared.is_older,
+            stop: stop.as_ref(),
+            end: &closed.end,
+        })
+        .collect();
+    runs.iter().map(|run| run.prepared.run.job.clone()).zip(next_steps(&sent)).collect()
 }
 
 /// What the runner needs of the runs: each is sent to its own target, and those of one target share its client and its

@@ -152,7 +152,7 @@ impl Hint for SessionError {
             Self::Queue(error) => return error.hint(),
             Self::Runner(error) => return error.hint(),
             Self::Ledger(error) => return error.hint(),
-            Self::Interrupted(_) => "run the same command to resume",
+            Self::Interrupted(_) => "the next `imbulk run` of the job, without --again, continues",
             Self::Io { source, .. } => {
                 let refused = source.get_ref().and_then(|error| error.downcast_ref::<NotLoopback>());
                 return refused.map(|error| error.hint().into());
@@ -235,6 +235,35 @@ impl SessionError {
             )
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
+        }
+    }
+
+    /// The error without anything that the input or the protected list contains, so that no account is in it.
+    pub fn without_content(&self) -> String {
+        match self {
+            Self::Refused(errors) => errors.iter().map(Self::without_content).collect::<Vec<_>>().join("\n"),
+            // Sample rows follow on lines of their own.
+            Self::Guard(message) => message.text.lines().next().unwrap_or_default().to_owned(),
+            Self::Load(LoadError::Input(_)) => "the input is refused: the error on the machine says where".to_owned(),
+            Self::Protected(_) => "the protected list is refused: the error on the machine says where".to_owned(),
+            Self::JobFile(_)
+            | Self::Env(_)
+            | Self::Endpoint(_)
+            | Self::Proxy(_)
+            | Self::Secret { .. }
+            | Self::Api(_)
+            | Self::Usage(_)
+            | Self::NeedsDecision { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. }
+            | Self::Redefined { .. }
+            | Self::NotMeasured(_)
+            | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
+            | Self::Queue(_)
+            | Self::Runner(_)
+            | Self::Ledger(_)
+            | Self::Interrupted(_)
+            | Self::Io { .. } => self.to_string(),
         }
     }
 

@@ -23,9 +23,10 @@ pub(super) fn log_finished_before(run: &Run, exit: Exit, tally: &Tally) {
     log_end((&run.uuid, &run.job), exit, Some("finished_before"), tally, (Duration::ZERO, 0));
 }
 
-/// Nothing is sent, which is no error.
-pub(super) fn log_nothing_sent(exit: Exit, reason: &StopReason) {
-    info!(target: RUN, event = "end", exit_code = exit.code(), reason = reason.name(), calls = 0, "nothing was sent");
+/// Nothing of the current input of a job is sent, which is no error.
+pub(super) fn log_not_sent(job: &str, exit: Exit, reason: &StopReason) {
+    let (exit, reason) = (exit.code(), reason.name());
+    info!(target: RUN, event = "end", job, exit_code = exit, reason, calls = 0, "nothing was sent");
 }
 
 /// A job is refused, and other jobs go on.

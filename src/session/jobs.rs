@@ -7,6 +7,7 @@ use super::error::SessionError;
 use super::job_input::JobInput;
 use super::target_settings::{TargetSettings, target_name};
 use crate::clock;
+use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
@@ -84,12 +85,16 @@ pub fn results_of(jobs: &[Job]) -> Vec<JobResult> {
 }
 
 /// Removes the jobs whose window is closed, and says when it opens.
-pub(super) fn leave_out_closed(jobs: &mut Vec<Job>) {
+pub(super) fn leave_out_closed(jobs: &mut Vec<Job>, results: &mut [JobResult]) {
     let now = clock::local_now();
     jobs.retain(|job| {
         let Some(window) = job.times.daily.as_ref().and_then(|daily| daily.closed_window(&now)) else { return true };
         let opens = window.opens(&now).map(|at| format!(" before {}", moment_ahead(&at, &now))).unwrap_or_default();
         tell(format!("{}: nothing is sent{opens}: `stop.window` is {window}", job.name));
+        for result in results.iter_mut().filter(|result| result.job == job.name) {
+            result.add_exit(Exit::Stopped);
+            result.is_over = true;
+        }
         false
     });
 }

@@ -139,7 +139,7 @@ impl JobInput {
     /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
     async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected_digest != self.protected.digest() {
-            if queue.reader().await?.has_sending(run.id).await? {
+            if queue.reader().await?.sending_items(run.id).await? > 0 {
                 // What is removed from a request keeps no account leased any more. So the calls that a killed process
                 // left in flight must have ended before.
                 tokio::time::sleep(QUARANTINE).await;

@@ -10,7 +10,7 @@ use super::events::{log_change, log_end};
 use super::session_run::SessionRun;
 use crate::domain::exit::Exit;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::StopReason;
+use crate::domain::schedule::End;
 use crate::domain::state_change::AppChange;
 use crate::domain::target::sdkappid_of;
 use crate::queue::Run;
@@ -87,7 +87,10 @@ impl RunLog {
     pub(super) fn end(&mut self, closed: &Closed) {
         let (figures, session) = (&closed.summary.figures, closed.summary.session);
         self.started.retain(|started| started.run != figures.run);
-        let reason = closed.stopped_by.as_ref().map(StopReason::name);
+        let reason = match &closed.end {
+            End::Stopped(reason) => Some(reason.name()),
+            End::Complete => None,
+        };
         log_end(
             (&figures.run, &figures.job),
             closed.exit,

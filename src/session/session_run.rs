@@ -37,13 +37,8 @@ pub(super) struct SessionRun<'a> {
     pub(super) last_request: RequestId,
     /// Whether `--limit` is set, so that later requests may be withheld.
     pub(super) has_item_limit: bool,
-}
-
-impl SessionRun<'_> {
-    /// Whether `--limit` allows at least one request of it, or none is left to send.
-    pub(super) fn may_send(&self) -> bool {
-        !self.has_item_limit || self.last_request > RequestId::BEFORE_FIRST || self.tally[Outcome::Pending] == 0
-    }
+    /// Whether `--limit` withholds all that could be sent: nothing is to be done for the run.
+    pub(super) is_withheld: bool,
 }
 
 /// Applies `--limit` to a run: finds its last request that may be sent.
@@ -54,13 +49,16 @@ pub(super) async fn admit<'a>(
     limit: &mut Option<u64>,
 ) -> Result<SessionRun<'a>, SessionError> {
     let run = prepared.run.id;
-    let last_request = match limit {
+    let (last_request, has_item_limit) = match limit {
         Some(left) => {
             let found = queue.first_items(run, *left).await?;
-            *left = left.saturating_sub(found.items);
-            found.last_request
+            // Requests that a killed session sent are withheld, unless all that is left is within the limit.
+            let in_flight = queue.reader().await?.sending_items(run).await?;
+            let all_fit = in_flight > 0 && found.items + in_flight <= *left;
+            *left = left.saturating_sub(found.items + if all_fit { in_flight } else { 0 });
+            (found.last_request, !all_fit)
         }
-        None => queue.reader().await?.last_request(run).await?,
+        None => (queue.reader().await?.last_request(run).await?, false),
     };
     let tally = queue.reader().await?.tally(&prepared.run).await?;
     let canary = input.job.guard.canary_on(true);
@@ -70,7 +68,8 @@ pub(super) async fn admit<'a>(
         _ => queue.reader().await?.ended_items(run, canary).await?,
     };
     let rate = queue.control_state(run).await?.rate;
-    Ok(SessionRun { input, prepared, tally, ended_items, rate, last_request, has_item_limit: limit.is_some() })
+    let is_withheld = has_item_limit && last_request == RequestId::BEFORE_FIRST && tally[Outcome::Pending] > 0;
+    Ok(SessionRun { input, prepared, tally, ended_items, rate, last_request, has_item_limit, is_withheld })
 }
 
 /// Begins the runs and supersedes the runs that they replace.

@@ -155,7 +155,7 @@ fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the
             workspace.nap();
         }
         running.signal(signal);
-        running.wait().expect(5).says("run the same command to resume");
+        running.wait().expect(5).says("the next `imbulk run` of the job, without --again, continues");
         assert_eq!(workspace.report().calls, 0, "it had not begun to send");
     }
     workspace.run(&job).expect(0);

@@ -29,6 +29,7 @@ mod plans;
 mod restoring;
 mod results_check_selftest;
 mod round_trip;
+mod rounds;
 mod sending;
 mod shared;
 mod status;

@@ -162,11 +162,25 @@ fn a_service_that_refuses_or_fails_is_a_warning() {
 #[test]
 fn a_service_that_does_not_answer_delays_the_command_by_a_limited_time() {
     let service = Service::start(Reply::Silence);
-    let (workspace, job) = pinging(&service.url()).in_a_workspace();
+    let workspace = Workspace::new();
+    let job = commanding(&workspace, "sleep 2; cat > got.json").with("notify", "ping", format!("{:?}", service.url()));
+    let job = job.write(&workspace);
     let begun = Instant::now();
     let done = workspace.run(&job).expect(0).says("a notification was not done within 10 s");
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     is_discreet(&done);
+    assert!(workspace.path("got.json").exists(), "a slow command of the user does not wait for the ping");
+}
+
+#[test]
+fn what_a_file_contains_does_not_leave_the_machine() {
+    let service = Service::start(Reply::Status(200));
+    let (workspace, job) = pinging(&service.url()).with("guard", "max_rejected", 0.1).in_a_workspace();
+    // The reasons of these rows quote their ids.
+    workspace.write("night.csv", "From_Account\nsecret_1;x\nsecret_2;y\n");
+    workspace.run(&job).expect(4).says("secret_1");
+    let end = service.requests().pop().expect("a ping");
+    assert!(end.body.contains("guard.max_rejected: 2 of 2 rows are") && !end.body.contains("secret_"), "{end:?}");
 }
 
 #[test]

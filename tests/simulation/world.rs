@@ -14,7 +14,7 @@ use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::codes::Scope;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, ScheduledJob, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, ScheduledJob, StopReason, StopScope, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -403,7 +403,13 @@ impl World<'_> {
                 End::Stopped(StopReason::Fatal { scope: Scope::App, job: of, .. }) => {
                     (0, self.app_of(jobs[*of]) == self.app_of(*job))
                 }
-                End::Stopped(reason) => (0, reason.only_job().is_none_or(|of| of == at)),
+                End::Stopped(reason) => (
+                    0,
+                    match reason.scope() {
+                        StopScope::Job(of) => of == at,
+                        StopScope::App | StopScope::Session => true,
+                    },
+                ),
             };
             if pending > 0 || !is_own {
                 let what = format!("job {at} has {pending} pending rows at its end: {end:?}");

@@ -43,6 +43,17 @@ pub enum DeadlineKey {
     MaxRuntime,
 }
 
+/// What a reason to stop concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopScope {
+    /// One job: the others go on.
+    Job(JobNo),
+    /// The jobs of one app: those of other apps go on.
+    App,
+    /// All jobs of the session.
+    Session,
+}
+
 /// Why a run stops before its end, in ascending order of gravity. If there are several reasons, the gravest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
@@ -150,43 +161,22 @@ impl StopReason {
         }
     }
 
-    /// The job that the reason concerns; `None` if it concerns all jobs, or all of an app.
-    pub const fn only_job(&self) -> Option<JobNo> {
+    /// What the reason concerns.
+    pub const fn scope(&self) -> StopScope {
         match self {
             Self::AlreadyDone { job, .. }
             | Self::Canary { job, .. }
             | Self::Fuse { job, .. }
-            | Self::Fatal { scope: Scope::Command, job, .. } => Some(*job),
-            Self::ItemLimit
-            | Self::Deadline(_)
-            | Self::CallsPerDay(_)
-            | Self::Signal(_)
-            | Self::Drain { .. }
-            | Self::Outage(_)
-            | Self::DiskFull { .. }
-            | Self::Fatal { scope: Scope::App, .. }
-            | Self::BackupFailed(_)
-            | Self::QueueLost
-            | Self::LedgerLost => None,
-        }
-    }
-
-    /// Whether the reason concerns the jobs of one app. The jobs of other apps go on.
-    pub const fn concerns_app(&self) -> bool {
-        match self {
-            Self::CallsPerDay(_) | Self::Outage(_) | Self::Fatal { scope: Scope::App, .. } => true,
+            | Self::Fatal { scope: Scope::Command, job, .. } => StopScope::Job(*job),
+            Self::CallsPerDay(_) | Self::Outage(_) | Self::Fatal { scope: Scope::App, .. } => StopScope::App,
             Self::ItemLimit
             | Self::Deadline(_)
             | Self::Signal(_)
             | Self::Drain { .. }
             | Self::DiskFull { .. }
-            | Self::AlreadyDone { .. }
-            | Self::Canary { .. }
-            | Self::Fuse { .. }
-            | Self::Fatal { scope: Scope::Command, .. }
             | Self::BackupFailed(_)
             | Self::QueueLost
-            | Self::LedgerLost => false,
+            | Self::LedgerLost => StopScope::Session,
         }
     }
 

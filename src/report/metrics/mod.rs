@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use self::exposition::{Labels, MetricValues};
 use super::job_result::JobResult;
-use crate::domain::exit::Exit;
 use crate::domain::response::tally::Tally;
 pub use exposition::ForeignText;
 
@@ -37,19 +36,19 @@ const METRICS: [Metric; 8] = [
     (THROTTLES, "counter", "Answers of the API that said: too many calls."),
 ];
 
-/// The text of a metrics file after a command that ended with `exit`.
+/// The text of a metrics file after a command with these jobs.
 ///
 /// # Errors
 /// The text before is not one of this function.
-pub fn metrics_text(before: &str, jobs: &[&JobResult], exit: Exit, now: Timestamp) -> Result<String, ForeignText> {
+pub fn metrics_text(before: &str, jobs: &[&JobResult], now: Timestamp) -> Result<String, ForeignText> {
     let mut metrics = MetricValues::parse(before, &METRICS)?;
     for job in jobs {
-        add_job(&mut metrics, job, job.exit.unwrap_or(exit), now);
+        add_job(&mut metrics, job, now);
     }
     Ok(metrics.text(&METRICS))
 }
 
-fn add_job(metrics: &mut MetricValues, job: &JobResult, exit: Exit, now: Timestamp) {
+fn add_job(metrics: &mut MetricValues, job: &JobResult, now: Timestamp) {
     let labels: Labels =
         vec![("job", job.job.clone()), ("target", job.target.clone()), ("operation", job.operation.to_owned())];
     // A job may change its operation.
@@ -58,10 +57,10 @@ fn add_job(metrics: &mut MetricValues, job: &JobResult, exit: Exit, now: Timesta
     let before = |name: &str| removed.iter().find(|(other, _, _)| *other == name).map_or(0.0, |(_, _, value)| *value);
     let calls = job.calls();
     let ended = seconds(now);
-    let succeeded = if job.is_success(exit) { ended } else { before(LAST_SUCCESS) };
+    let succeeded = if job.is_success() { ended } else { before(LAST_SUCCESS) };
     metrics.add(LAST_SUCCESS, &labels, succeeded);
     metrics.add(LAST_RUN, &labels, ended);
-    metrics.add(EXIT_CODE, &labels, f64::from(exit.code()));
+    metrics.add(EXIT_CODE, &labels, f64::from(job.exit.code()));
     for (outcome, rows) in job.rows().into_iter().flat_map(Tally::iter) {
         let mut labels = labels.clone();
         labels.push(("outcome", outcome.name().to_owned()));
@@ -89,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::domain::call_counts::CallCounts;
+    use crate::domain::exit::Exit;
     use crate::report::summary::{SessionFigures, Summary};
     use crate::report::testing;
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_text_names_every_metric_with_its_unit() {
-        let text = metrics_text("", &[&job("purge", Exit::Done)], Exit::Done, at(1_793_000_000)).unwrap();
+        let text = metrics_text("", &[&job("purge", Exit::Done)], at(1_793_000_000)).unwrap();
         insta::assert_snapshot!(text, @r#"
         # HELP imbulk_last_success_timestamp_seconds Last end with exit code 0, or with 5 and new outcomes. 0: never.
         # TYPE imbulk_last_success_timestamp_seconds gauge
@@ -147,8 +147,9 @@ mod tests {
 
     #[test]
     fn a_failed_command_keeps_the_time_of_the_last_success_and_the_counters() {
-        let first = metrics_text("", &[&job("purge", Exit::Done)], Exit::Done, at(1_000)).unwrap();
-        let second = metrics_text(&first, &[&testing::job_result("purge")], Exit::Halted, at(2_000)).unwrap();
+        let first = metrics_text("", &[&job("purge", Exit::Done)], at(1_000)).unwrap();
+        let refused = JobResult { exit: Exit::Halted, ..testing::job_result("purge") };
+        let second = metrics_text(&first, &[&refused], at(2_000)).unwrap();
         let value = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(&format!("{name}{{"))).unwrap().to_owned();
             line.rsplit(' ').next().unwrap().to_owned()
@@ -156,15 +157,15 @@ mod tests {
         assert_eq!((value(&second, LAST_SUCCESS), value(&second, LAST_RUN)), ("1000".to_owned(), "2000".to_owned()));
         assert_eq!((value(&second, EXIT_CODE), value(&second, CALLS)), ("4".to_owned(), "1234".to_owned()));
         assert!(!second.contains(&format!("{ROWS}{{")), "the refused command has no rows: {second}");
-        let third = metrics_text(&second, &[&job("purge", Exit::Done)], Exit::Done, at(3_000)).unwrap();
+        let third = metrics_text(&second, &[&job("purge", Exit::Done)], at(3_000)).unwrap();
         assert_eq!((value(&third, LAST_SUCCESS), value(&third, CALLS)), ("3000".to_owned(), "2468".to_owned()));
         assert_eq!((value(&third, THROTTLES), value(&third, FULLEST_SECOND)), ("10".to_owned(), "99".to_owned()));
     }
 
     #[test]
     fn other_jobs_keep_their_metrics() {
-        let first = metrics_text("", &[&job("a", Exit::Done), &job("b", Exit::Halted)], Exit::Halted, at(1)).unwrap();
-        let second = metrics_text(&first, &[&job("b", Exit::Done)], Exit::Done, at(2)).unwrap();
+        let first = metrics_text("", &[&job("a", Exit::Done), &job("b", Exit::Halted)], at(1)).unwrap();
+        let second = metrics_text(&first, &[&job("b", Exit::Done)], at(2)).unwrap();
         let lines = |text: &str, job: &str| -> Vec<String> {
             text.lines().filter(|line| line.contains(&format!("job={job:?}"))).map(str::to_owned).collect()
         };

@@ -18,8 +18,8 @@ const PAGE: &str = select_request!(
     "run = ? AND state = 'pending' AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 );
 const SENDING: &str = select_request!("INDEXED BY request_sending", "state = 'sending' ORDER BY id");
-const HAS_SENDING: &str =
-    "SELECT EXISTS (SELECT 1 FROM request INDEXED BY request_sending WHERE state = 'sending' AND run = ?)";
+const SENDING_ITEMS: &str = "SELECT coalesce(sum(item_count), 0) FROM request INDEXED BY request_sending
+                             WHERE state = 'sending' AND run = ?";
 const MARK_IN_DOUBT: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending' AND reads = 0";
 
 /// A request with its items, if it has this state. A damaged index may differ from the table.
@@ -71,9 +71,11 @@ impl Reader {
         Ok(counted.cast_unsigned())
     }
 
-    /// Whether a killed process left requests of a run `sending`.
-    pub async fn has_sending(&self, run: RunId) -> Result<bool, QueueError> {
-        sqlx::query_scalar(HAS_SENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())
+    /// How many items a killed process left in requests of a run that are `sending`.
+    pub async fn sending_items(&self, run: RunId) -> Result<u64, QueueError> {
+        let items: i64 =
+            sqlx::query_scalar(SENDING_ITEMS).bind(run).fetch_one(&self.pool).await.map_err(self.fail())?;
+        Ok(items.cast_unsigned())
     }
 
     /// A pending request.
@@ -154,7 +156,7 @@ mod tests {
         for (sql, index) in [
             (PAGE, "request_pending (run=? AND rowid>? AND rowid<?)"),
             (SENDING, "request_sending"),
-            (HAS_SENDING, "request_sending"),
+            (SENDING_ITEMS, "request_sending"),
             (MARK_IN_DOUBT, "request_sending"),
             (crate::queue::sqlite::runs::lifecycle::LAST_PENDING, "request_pending (run=?)"),
             (crate::queue::sqlite::runs::finish::FINISH, "request_pending (run=?)"),
