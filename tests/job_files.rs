@@ -400,7 +400,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     DELETE,
     "[guard]\nprotected = \"\"\n",
     "6: guard.protected: no file is named | write protected = \"never-delete.txt\" (one id per line), or protected = \
-     [] if nobody is protected on purpose"
+     [] if no id must stay"
 )]
 #[case(
     DELETE,
@@ -416,10 +416,10 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     DELETE,
     "[guard]\nprotected = [\"admin\"]\n",
     "6: guard.protected: ids cannot be listed in the job file | write protected = \"never-delete.txt\" (one id per \
-     line), or protected = [] if nobody is protected on purpose"
+     line), or protected = [] if no id must stay"
 )]
-#[case(DELETE, "[guard]\nprotected = 3\n", "6: guard.protected: expected one file in quotes, or [] for nobody")]
-#[case(DELETE, "[guard]\nprotected = [3]\n", "6: guard.protected: expected one file in quotes, or [] for nobody")]
+#[case(DELETE, "[guard]\nprotected = 3\n", "6: guard.protected: expected one file in quotes, or [] for no id")]
+#[case(DELETE, "[guard]\nprotected = [3]\n", "6: guard.protected: expected one file in quotes, or [] for no id")]
 #[case(DELETE, "[guard]\nmin_items = 0\n", "6: guard.min_items: must be at least 1, not 0")]
 #[case(DELETE, "[guard]\nmin_items = \"1\"\n", "6: guard.min_items: expected a whole number, found string \"1\"")]
 #[case(

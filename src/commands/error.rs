@@ -56,9 +56,9 @@ impl Hint for Error {
             Self::LogFile(error) => return error.hint(),
             Self::Restore(error) => return error.hint(),
             Self::Damaged { .. } => {
-                "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or \
-                 name a new queue with --queue and run the same input: what was deleted before is then \
-                 `already_done`; if the disk is healthy, please report this"
+                "nothing more is sent from it; keep it and the files beside it; name a new queue with --queue and run \
+                 the same input: what was deleted before is then `already_done`; put back a copy only if nothing was \
+                 sent since it was made; if the disk is healthy, please report this"
             }
             Self::Panic(_) => {
                 "please report this; nothing is lost: the next `imbulk run` of the job, without --again, continues"

@@ -251,8 +251,8 @@ impl Hint for Loss {
                  without an outcome there are sent again"
             }
             Self::Removed | Self::Replaced | Self::Overwritten => {
-                "the outcomes are gone with the file: put back a copy, or run the same input with a new queue; \
-                 accounts and friends that are gone are then `already_done`"
+                "the outcomes are gone with the file: run the same input with a new queue; accounts and friends that \
+                 are gone are then `already_done`; put back a copy only if nothing was sent since it was made"
             }
             Self::Companion(_) => {
                 "the latest outcomes are in that file: put it back, then run again; without it they are gone, and \

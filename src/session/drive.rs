@@ -218,7 +218,7 @@ impl Session<'_> {
             let message = not_sent_message(job, reason);
             tell(message.with_hint());
             let exit = exit_of_stop(reason);
-            events::log_not_sent(job, exit, reason);
+            events::log_not_sent(job, exit, reason.name());
             self.result(job).add_exit(exit);
         }
         self.end_jobs(&jobs.into_iter().map(|(job, _)| job).collect());
@@ -320,6 +320,7 @@ impl Session<'_> {
         let Some(Prepared { run, .. }) = &prepared else { return Ok(None) };
         let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(prepared) };
         tell(pause_message(&run.job, &run.uuid, &pause).with_hint());
+        events::log_not_sent(&run.job, Exit::Stopped, "paused");
         self.result(&run.job).add_exit(Exit::Stopped);
         Ok(None)
     }

@@ -11,7 +11,7 @@ use crate::domain::guard::{GuardReading, OutcomeCounts};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::schedule::{CloseFuse, StopReason};
+use crate::domain::schedule::CloseFuse;
 use crate::domain::state_change::{AppChange, StateChange};
 use crate::queue::Run;
 use crate::report::state_change::state_change_text;
@@ -24,8 +24,8 @@ pub(super) fn log_finished_before(run: &Run, exit: Exit, tally: &Tally) {
 }
 
 /// Nothing of the current input of a job is sent, which is no error.
-pub(super) fn log_not_sent(job: &str, exit: Exit, reason: &StopReason) {
-    let (exit, reason) = (exit.code(), reason.name());
+pub(super) fn log_not_sent(job: &str, exit: Exit, reason: &str) {
+    let exit = exit.code();
     info!(target: RUN, event = "end", job, exit_code = exit, reason, calls = 0, "nothing was sent");
 }
 

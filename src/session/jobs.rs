@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::path::PathBuf;
 
 use super::error::SessionError;
+use super::events;
 use super::job_input::JobInput;
 use super::target_settings::{TargetSettings, target_name};
 use crate::clock;
@@ -50,8 +51,8 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
     let (file, operation) = (job.file.display(), operation.name);
     Err(SessionError::usage(
         format!("{file}: guard.protected: {operation} on a real app needs a protected list"),
-        "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on \
-         purpose",
+        "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if no id must \
+         stay",
     ))
 }
 
@@ -91,6 +92,7 @@ pub(super) fn leave_out_closed(jobs: &mut Vec<Job>, results: &mut [JobResult]) {
         let Some(window) = job.times.daily.as_ref().and_then(|daily| daily.closed_window(&now)) else { return true };
         let opens = window.opens(&now).map(|at| format!(" before {}", moment_ahead(&at, &now))).unwrap_or_default();
         tell(format!("{}: nothing is sent{opens}: `stop.window` is {window}", job.name));
+        events::log_not_sent(&job.name, Exit::Stopped, "window");
         for result in results.iter_mut().filter(|result| result.job == job.name) {
             result.add_exit(Exit::Stopped);
             result.is_over = true;

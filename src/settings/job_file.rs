@@ -367,8 +367,7 @@ fn guard(raw: &RawGuard, file: JobText<'_>, operation: &Operation) -> Result<Gua
 }
 
 fn protected(value: &Spanned<RawProtected>, job: JobText<'_>) -> Result<Protection, InvalidValue> {
-    let hint =
-        "write protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose";
+    let hint = "write protected = \"never-delete.txt\" (one id per line), or protected = [] if no id must stay";
     match value.get_ref() {
         RawProtected::File(file) if file.trim().is_empty() => {
             Err(InvalidValue::new(value.span(), "guard.protected: no file is named").hint(hint))

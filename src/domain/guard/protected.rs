@@ -131,7 +131,7 @@ impl Hint for ProtectedError {
             }
             Self::Comment { .. } => "put the comment on a line of its own",
             Self::Encoding { .. } => "save the list as UTF-8",
-            Self::Empty => "if nobody is protected on purpose, write protected = [] in [guard]",
+            Self::Empty => "if no id must stay, write protected = [] in [guard]",
             Self::Patterns => "join them to fewer, shorter patterns",
         };
         Some(hint.into())

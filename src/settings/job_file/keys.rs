@@ -179,7 +179,7 @@ pub const JOB_KEYS: &[JobKey] = &[
         "protected",
         Protected,
         "\"never-delete.txt\"",
-        "ids that are never sent, one per line; [] means nobody",
+        "ids that are never sent, one per line; [] means no id",
     ),
     JobKey::new("guard", "min_items", COUNT, "1", "with fewer items, nothing is sent"),
     JobKey::new("guard", "max_items", COUNT, "1000", "with more items, nothing is sent"),

@@ -109,7 +109,7 @@ pub(super) struct RawGuard {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected one file in quotes, or [] for nobody")]
+#[serde(untagged, expecting = "expected one file in quotes, or [] for no id")]
 pub(super) enum RawProtected {
     File(String),
     List(Vec<String>),

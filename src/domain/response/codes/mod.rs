@@ -155,8 +155,8 @@ impl ErrorClass {
                  if other items of the same answer succeeded, only this item is `failed`"
             }
             Self::Fatal(Scope::App) => {
-                "nothing more of any job is sent, the work stays `pending`, and the exit code is 4; if other items of \
-                 the same answer succeeded, only this item is `failed`"
+                "nothing more of the jobs of this app is sent, their work stays `pending`, and the exit code is 4; the \
+                 jobs of other apps go on; if other items of the same answer succeeded, only this item is `failed`"
             }
             Self::Unknown => {
                 "a whole request is sent once more, then halved until an item is alone; the item is `failed`, \
