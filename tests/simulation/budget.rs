@@ -37,6 +37,8 @@ struct UnrecordedCall {
     items: usize,
     left: Duration,
     own: bool,
+    /// It was a preparation, and whether it was the probe.
+    prepares: Option<bool>,
 }
 
 /// The retry budget and the circuit breaker of one app in one session.
@@ -61,6 +63,10 @@ pub(crate) struct RetryBudgetModel {
     open_since: Option<Duration>,
     probe: Option<RequestId>,
     probe_over: Duration,
+    /// The preparation of the last probe was answered by this event, so a request that is prepared is the next probe.
+    probe_is_prepared: bool,
+    /// Requests of which a preparation was answered, until their next call.
+    prepared: HashSet<RequestId>,
     recovered: bool,
     /// Requests that the current event released, without probes and without requests that ignore the breaker.
     usual: usize,
@@ -104,6 +110,8 @@ impl RetryBudgetModel {
             open_since: None,
             probe: None,
             probe_over: Duration::ZERO,
+            probe_is_prepared: false,
+            prepared: HashSet::new(),
             recovered: false,
             usual: 0,
         }
@@ -116,6 +124,10 @@ impl RetryBudgetModel {
         }
         let since = self.open_since.unwrap_or(now).max(self.probe_over);
         let (probe, others) = ids.split_last().expect("there is a probe");
+        let is_prepared = self.prepared.remove(probe);
+        if std::mem::take(&mut self.probe_is_prepared) && !is_prepared {
+            return Err((Invariant::ProbesAreApart, format!("{probe} is not the request that is prepared")));
+        }
         if let Some(other) = self.probe.or_else(|| others.iter().find(|id| !self.is_exempt(**id)).copied()) {
             return Err((Invariant::ProbesAreApart, format!("{ids:?} together with {other}")));
         }
@@ -133,6 +145,7 @@ impl RetryBudgetModel {
     }
 
     fn pay(&mut self, id: RequestId) -> Result<(), Breach> {
+        self.prepared.remove(&id);
         let exempt = self.is_exempt(id);
         let cost = if exempt { 0 } else { self.previous_calls.get(&id).map_or(0, |previous| previous.cost) };
         if exempt {
@@ -193,6 +206,11 @@ impl RetryBudgetModel {
         self.unanswered.retain(|id, of| *of != job || paid.contains_key(id));
     }
 
+    /// The job of the last probe is paused or stops, so another one may send the next probe.
+    pub(crate) fn may_probe_others(&mut self) {
+        self.probe_is_prepared = false;
+    }
+
     /// The request was not sent, because its job was paused or stops.
     pub(crate) fn withdrawn(&mut self, id: RequestId, now: Duration) {
         self.tokens = (self.tokens + self.paid.remove(&id).unwrap_or(0)).min(BUCKET);
@@ -205,16 +223,23 @@ impl RetryBudgetModel {
         self.left.insert(id, now);
     }
 
-    pub(crate) fn replied(&mut self, id: RequestId, health: CallHealth, items: usize, now: Duration) {
+    /// `prepares`: the call was a preparation, which does not show that changes work.
+    pub(crate) fn replied(
+        &mut self,
+        id: RequestId,
+        (health, prepares): (CallHealth, bool),
+        items: usize,
+        now: Duration,
+    ) {
         self.unanswered.remove(&id);
         let left = self.left.remove(&id).unwrap_or(now);
         let paid = self.paid.remove(&id).unwrap_or(0);
-        if self.probe == Some(id) {
+        let was_probe = self.probe == Some(id);
+        if was_probe {
             (self.probe, self.probe_over) = (None, now);
         }
-        let own = self.previous_calls.remove(&id).is_some_and(|previous| self.is_own(&previous))
-            || health == CallHealth::Worked;
-        if health == CallHealth::Worked {
+        let own = self.previous_calls.remove(&id).is_some_and(|previous| self.is_own(&previous));
+        if health == CallHealth::Worked && !prepares {
             self.tokens = (self.tokens + paid + 1).min(BUCKET);
             self.worked = self.worked.max(Some(left));
             if self.open_since.is_some_and(|since| left >= since) {
@@ -222,17 +247,27 @@ impl RetryBudgetModel {
                 self.recovered = true;
             }
         }
-        self.unrecorded.insert(id, UnrecordedCall { health, items, left, own });
+        let prepares = prepares.then_some(was_probe);
+        self.unrecorded.insert(id, UnrecordedCall { health, items, left, own, prepares });
     }
 
     pub(crate) fn recorded(&mut self, id: RequestId, follow_ups: &[FollowUp]) {
         let Some(call) = self.unrecorded.remove(&id) else { return };
+        self.probe_is_prepared = false;
         for FollowUp { request, wait, is_first } in follow_ups {
+            let is_prepared = *wait == Wait::Leased;
+            if is_prepared {
+                self.prepared.insert(request.id);
+            }
+            if is_prepared && call.prepares == Some(true) {
+                // What follows the preparation of a probe is the next probe, at once.
+                (self.probe_is_prepared, self.probe_over) = (true, Duration::ZERO);
+            }
             let charged = *wait != Wait::None && !is_first;
             let previous = PreviousCall {
                 cost: if *is_first { 0 } else { retry_cost(call, *wait, request.items.len()) },
                 left: call.left,
-                own: call.own,
+                own: call.own || call.health == CallHealth::Worked && !is_prepared,
                 charged,
             };
             self.previous_calls.insert(request.id, previous);

@@ -91,10 +91,10 @@ impl Canary {
     fn count(&mut self, outcome: Outcome, items: u64) {
         let [ended, failed, already_done] = &mut self.counts;
         match outcome {
-            Outcome::Succeeded => {}
+            Outcome::Succeeded | Outcome::Protected => {}
             Outcome::AlreadyDone => *already_done += items,
             Outcome::Failed | Outcome::InDoubt => *failed += items,
-            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate | Outcome::Protected => return,
+            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate => return,
         }
         *ended += items;
     }

@@ -44,6 +44,18 @@ pub(crate) enum Invariant {
     CanaryComesFirst,
     /// A reason that concerns one job ends only this job, and the others go on until they complete.
     OthersGoOn,
+    /// An account is deleted only if the last answer about it says that it is offline.
+    OnlineIsKept,
+    /// This answer is one to its own request, received in the same session, and its question left at most 5 s earlier.
+    OnlineCheckIsFresh,
+    /// Everything that the backup of a change needs was received in the same session, after any earlier change.
+    BackupIsComplete,
+    /// The last call of this backup left at most five minutes before the change.
+    BackupIsFresh,
+    /// From the first preparation until the result of the change is stored, no other request of its accounts is sent.
+    LeaseSpansPreparation,
+    /// A stored result has the number of calls that were made for its items, preparations and lookups included.
+    CallsAreCounted,
     /// The number of requests in memory is bounded for every length of the queue.
     MemoryIsBounded,
 }

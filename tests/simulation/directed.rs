@@ -24,6 +24,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
     let job = Job {
         app: 0,
         operation: bound(operation),
+        preparations: Preparations::default(),
         retry,
         width: None,
         stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None },

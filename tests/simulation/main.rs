@@ -16,9 +16,11 @@ mod item_limit;
 mod outages;
 mod overtaking;
 mod planted_bugs;
+mod preparation_check;
 mod preparations;
 mod progress;
 mod queue;
+mod reads;
 mod scenario;
 mod scheduler_under_test;
 mod server;
@@ -35,7 +37,7 @@ use scenario::Scenario;
 use world::{Report, simulate};
 
 /// The number of scenarios in an ordinary test run.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 900;
 
 #[allow(clippy::disallowed_methods, reason = "the environment selects the number of scenarios, or one of them")]
 fn from_environment(name: &str) -> Option<u64> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::{BoundOperation, Operation, by_name};
+use imbulk::domain::operation::{BoundOperation, Operation, Preparations, by_name};
 use imbulk::domain::request::CallKind;
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::{AccountKeys, Doubt, Request};
+use imbulk::domain::request::{AccountKeys, Doubt, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
@@ -55,6 +55,20 @@ enum PlantedBug {
     ReversesPages,
     /// Ends the session when the first job stops.
     EndsWithTheFirstHalt,
+    /// In a later session, it makes changes without their preparations.
+    TrustsEarlierSessions,
+    /// Does not withdraw a change that gets its slot too late after its preparation.
+    SendsLate,
+    /// Its clock does not run while a job is paused.
+    ForgetsPauses,
+    /// Takes online accounts for offline ones.
+    DeletesWhoIsOnline,
+    /// Takes the first page of a list for the whole list.
+    ReadsOnePage,
+    /// A job with preparations leases nothing.
+    PreparesWithoutALease,
+    /// The stored number of calls lacks a preparation.
+    DoesNotCountAPreparation,
 }
 
 struct BuggyScheduler {
@@ -64,6 +78,9 @@ struct BuggyScheduler {
     tally: Tally,
     max_attempts: u32,
     jobs: usize,
+    /// How long jobs were paused, and since when one is.
+    paused: Duration,
+    paused_since: Option<Duration>,
 }
 
 /// The same operation with other keys. Each call leaks a small value, which is acceptable in a test.
@@ -87,6 +104,12 @@ impl BuggyScheduler {
                     let keys = |_: BoundOperation, request: &Request| only(&request.id.to_string());
                     job.operation = relabelled(job.operation, keys);
                 }
+                PlantedBug::PreparesWithoutALease if job.preparations != Preparations::default() => {
+                    job.operation = relabelled(job.operation, |_, request| only(&request.id.to_string()));
+                }
+                PlantedBug::TrustsEarlierSessions if job.ended_items > 0 => {
+                    job.preparations = Preparations::default();
+                }
                 PlantedBug::LeasesEverything => {
                     job.operation = relabelled(job.operation, |_, _| only("everything"));
                 }
@@ -98,7 +121,9 @@ impl BuggyScheduler {
         let max_attempts = jobs.iter().map(|job| job.retry.max_attempts.get()).min().unwrap_or(1);
         let number_of_jobs = jobs.len();
         let schedule = Schedule::new(jobs, seed);
-        Self { bug, schedule, now: Duration::ZERO, tally: Tally::default(), max_attempts, jobs: number_of_jobs }
+        let (now, paused) = (Duration::ZERO, Duration::ZERO);
+        let tally = Tally::default();
+        Self { bug, schedule, now, tally, max_attempts, jobs: number_of_jobs, paused, paused_since: None }
     }
 
     fn jobs(&self) -> std::ops::Range<usize> {
@@ -132,6 +157,16 @@ impl BuggyScheduler {
                 let result = CallResult::Body(r#"{"ErrorCode":70500}"#.into());
                 Event::Replied { request, result, generation }
             }
+            (
+                PlantedBug::DeletesWhoIsOnline,
+                Event::Replied { request, result: CallResult::Body(body), generation },
+            ) => {
+                let offline = String::from_utf8_lossy(&body).replace(r#""Online""#, r#""Offline""#);
+                Event::Replied { request, result: CallResult::Body(offline.into_bytes()), generation }
+            }
+            (PlantedBug::ReadsOnePage, Event::Replied { request, result: CallResult::Body(body), generation }) => {
+                Event::Replied { request, result: CallResult::Body(only_page(body)), generation }
+            }
             (PlantedBug::ReversesPages, Event::Page { job, mut requests }) => {
                 requests.reverse();
                 Event::Page { job, requests }
@@ -152,6 +187,11 @@ impl BuggyScheduler {
             }
             PlantedBug::CallsFailureSuccess => {
                 settlement.ended.iter_mut().for_each(|ended| ended.result.outcome = Outcome::Succeeded);
+            }
+            PlantedBug::DoesNotCountAPreparation
+                if matches!(settlement.purpose, Purpose::Prepare(_) | Purpose::Backup(_)) && settlement.calls > 1 =>
+            {
+                settlement.calls -= 1;
             }
             PlantedBug::ForgetsDoubt => {
                 settlement.follow_ups.iter_mut().for_each(|follow_up| follow_up.request.doubt = Doubt::None);
@@ -178,6 +218,11 @@ impl BuggyScheduler {
             }
             (PlantedBug::NeverHoldsBack, Action::HoldBack(_))
             | (PlantedBug::LosesAParkedRequest, Action::Load { .. }) => vec![],
+            (PlantedBug::SendsLate, Action::Send(call)) => vec![Action::Send(PreparedCall { not_after: None, ..call })],
+            (PlantedBug::ForgetsPauses, Action::Send(call)) => {
+                let not_after = call.not_after.map(|end| end + self.paused);
+                vec![Action::Send(PreparedCall { not_after, ..call })]
+            }
             (PlantedBug::FetchesEverything, Action::Fetch { job, after, .. }) => {
                 vec![Action::Fetch { job, after, limit: u32::MAX }]
             }
@@ -194,7 +239,15 @@ impl SchedulerUnderTest for BuggyScheduler {
             _ => None,
         };
         let event = self.altered_event(event);
-        let actions = self.schedule.handle(ScheduleTime::after_start(now * self.clock_factor()), event);
+        match &event {
+            Event::Pause(_) => self.paused_since = self.paused_since.or(Some(now)),
+            Event::Resume(_) if self.bug == PlantedBug::ForgetsPauses => {
+                self.paused += self.paused_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+            }
+            _ => {}
+        }
+        let own = now.saturating_sub(self.paused) * self.clock_factor();
+        let actions = self.schedule.handle(ScheduleTime::after_start(own), event);
         let mut actions: Vec<Action> = actions.into_iter().flat_map(|action| self.altered_actions(action)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
             actions.push(send(request));
@@ -209,7 +262,7 @@ impl SchedulerUnderTest for BuggyScheduler {
         let due = self.schedule.wake_at().map(ScheduleTime::since_start);
         match self.bug {
             PlantedBug::WakesAtOnce => due.map(|_| self.now),
-            _ => due.map(|due| (due + Duration::from_nanos(2)) / self.clock_factor()),
+            _ => due.map(|due| (due + Duration::from_nanos(2)) / self.clock_factor() + self.paused),
         }
     }
 
@@ -370,6 +423,52 @@ fn a_request_that_overtakes_is_noticed() {
 #[test]
 fn a_session_that_ends_with_the_first_halted_job_is_noticed() {
     assert_caught(PlantedBug::EndsWithTheFirstHalt, Invariant::OthersGoOn);
+}
+
+#[test]
+fn a_change_without_its_preparation_after_a_restart_is_noticed() {
+    assert_caught(PlantedBug::TrustsEarlierSessions, Invariant::OnlineCheckIsFresh);
+    assert_caught(PlantedBug::TrustsEarlierSessions, Invariant::BackupIsComplete);
+}
+
+#[test]
+fn an_online_check_that_is_too_old_is_noticed() {
+    assert_caught(PlantedBug::SendsLate, Invariant::OnlineCheckIsFresh);
+}
+
+#[test]
+fn a_backup_that_is_not_read_again_after_a_pause_is_noticed() {
+    assert_caught(PlantedBug::ForgetsPauses, Invariant::BackupIsFresh);
+}
+
+#[test]
+fn an_account_that_is_deleted_while_it_is_online_is_noticed() {
+    assert_caught(PlantedBug::DeletesWhoIsOnline, Invariant::OnlineIsKept);
+}
+
+#[test]
+fn a_change_whose_backup_is_not_complete_is_noticed() {
+    assert_caught(PlantedBug::ReadsOnePage, Invariant::BackupIsComplete);
+}
+
+#[test]
+fn a_lease_that_does_not_last_from_the_preparation_to_the_change_is_noticed() {
+    assert_caught(PlantedBug::PreparesWithoutALease, Invariant::LeaseSpansPreparation);
+}
+
+#[test]
+fn a_preparation_that_is_not_counted_is_noticed() {
+    assert_caught(PlantedBug::DoesNotCountAPreparation, Invariant::CallsAreCounted);
+}
+
+/// A page of a list as if the list had no others.
+fn only_page(body: Vec<u8>) -> Vec<u8> {
+    let Ok(mut page) = serde_json::from_slice::<serde_json::Value>(&body) else { return body };
+    if let Some(friends) = page["UserDataItem"].as_array().map(Vec::len) {
+        page["FriendNum"] = friends.into();
+        page["CompleteFlag"] = 1.into();
+    }
+    page.to_string().into_bytes()
 }
 
 /// The key of one invented account.

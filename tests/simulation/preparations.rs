@@ -49,7 +49,9 @@ impl Checked {
                     self.handle(Event::Changed(Changed::Withdrawn(id)));
                 }
                 Action::Commit { change: Change::Record { settlement, .. }, .. } => {
-                    let (request, follow_ups) = (settlement.request, settlement.follow_ups);
+                    let (request, mut follow_ups) = (settlement.request, settlement.follow_ups);
+                    let others = follow_ups.iter_mut().skip(1).zip(1..);
+                    others.for_each(|(next, number)| next.request.id = RequestId::new(request.get() * 100 + number));
                     self.handle(Event::Changed(Changed::Recorded { request, follow_ups }));
                 }
                 Action::Send(call) => self.calls.push((call.request, call.kind, call.not_after)),
@@ -84,6 +86,7 @@ fn delete(number: i64, accounts: &[u32]) -> Request {
 }
 
 const OFFLINE: &str = r#"{"ErrorCode":0,"QueryResult":[{"To_Account":"u1","Status":"Offline"}]}"#;
+const DELETED: &str = r#"{"ErrorCode":0,"ResultItem":[{"UserID":"u1","ResultCode":0}]}"#;
 const BUSY: &str = r#"{"ErrorCode":70500,"ErrorInfo":"busy"}"#;
 
 #[test]
@@ -155,15 +158,54 @@ fn after_a_pause_the_account_is_asked_again() {
     }
 }
 
+const PROFILES: &str = r#"{"ErrorCode":0,"UserProfileItem":[{"To_Account":"u1","ProfileItem":[],"ResultCode":0}]}"#;
+const READ: CallKind = CallKind::Preparation(Preparation::ReadProfiles);
+
+fn with_backup(unless_online: bool) -> Preparations {
+    Preparations { unless_online, backup: Some(BackupSource::Profiles), ..Preparations::default() }
+}
+
+#[test]
+fn a_change_that_gets_no_slot_within_five_minutes_reads_its_backup_again() {
+    let mut checked = Checked::prepared_by(with_backup(false), vec![delete(1, &[1])]);
+    assert_eq!(checked.answer(PROFILES), READ);
+    let (request, kind, end) = checked.calls.remove(0);
+    let end = end.expect("a last moment");
+    // The backup was read at the start, and connecting may take 3 s.
+    assert!(kind == CallKind::Change && end <= ScheduleTime::START + Duration::from_secs(297), "{kind:?} {end:?}");
+    checked.now = end + MS;
+    checked.handle(Event::HeldBack(request));
+    assert_eq!(checked.next(), (request, READ));
+}
+
+#[test]
+fn a_preparation_that_is_made_again_keeps_the_lease_and_what_was_read_before_it() {
+    let mut checked = Checked::prepared_by(with_backup(true), vec![delete(1, &[1]), delete(2, &[1])]);
+    assert_eq!(checked.answer(PROFILES), READ);
+    assert_eq!(checked.answer(BUSY), CHECK);
+    assert!(checked.calls.is_empty(), "request 2 waits for account 1: {:?}", checked.calls);
+    checked.later(Duration::from_mins(1));
+    assert_eq!(checked.calls.len(), 1);
+    assert_eq!(checked.answer(OFFLINE), CHECK);
+    assert_eq!(checked.next(), (RequestId::new(1), CallKind::Change));
+}
+
+#[test]
+fn a_preparation_of_a_part_of_a_request_begins_with_the_backup() {
+    let both = PROFILES.replace("[{", r#"[{"To_Account":"u2","ProfileItem":[],"ResultCode":0},{"#);
+    let one_is_busy = OFFLINE.replace("]}", r#"],"ErrorList":[{"To_Account":"u2","ErrorCode":70500}]}"#);
+    let mut checked = Checked::prepared_by(with_backup(true), vec![delete(1, &[1, 2])]);
+    assert_eq!((checked.answer(&both), checked.answer(&one_is_busy)), (READ, CHECK));
+    assert_eq!(checked.answer(DELETED), CallKind::Change);
+    checked.later(Duration::from_mins(1));
+    assert_eq!(checked.next(), (RequestId::new(101), READ), "others may have changed account 2 since it was read");
+}
+
 #[test]
 fn after_a_long_pause_the_backup_is_read_again() {
-    const PROFILES: &str = r#"{"ErrorCode":0,"UserProfileItem":[{"To_Account":"u1","ProfileItem":[],"ResultCode":0}]}"#;
-    const READ: CallKind = CallKind::Preparation(Preparation::ReadProfiles);
     for unless_online in [false, true] {
         for (pause, is_read_again) in [(Duration::from_mins(4), false), (Duration::from_hours(3), true)] {
-            let backup = Some(BackupSource::Profiles);
-            let preparations = Preparations { unless_online, backup, ..Preparations::default() };
-            let mut checked = Checked::prepared_by(preparations, vec![delete(1, &[1])]);
+            let mut checked = Checked::prepared_by(with_backup(unless_online), vec![delete(1, &[1])]);
             assert_eq!(checked.answer(PROFILES), READ);
             let after_backup = if unless_online { CHECK } else { CallKind::Change };
             assert_eq!(checked.next().1, after_backup);

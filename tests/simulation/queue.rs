@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::row::RowNo;
-use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::request::{Doubt, Item, Purpose, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::tally::Tally;
@@ -170,12 +170,21 @@ impl Queue {
             if !std::mem::take(&mut keeps_number) {
                 follow_up.request.id = self.next.take();
             }
-            let request = Request { calls, ..follow_up.request.clone() };
+            let purpose = durable(&follow_up.request.purpose);
+            let request = Request { calls, purpose, ..follow_up.request.clone() };
             self.requests
                 .insert(follow_up.request.id, StoredRequest { job, state: State::Pending, request, reads: false });
         }
         let changed = Changed::Recorded { request: id, follow_ups };
         Ok(Stored { changed, ended: Some((job, id, ended)) })
+    }
+}
+
+/// A preparation is not stored: what it has shown does not count in the next session.
+fn durable(purpose: &Purpose) -> Purpose {
+    match purpose {
+        Purpose::Prepare(_) | Purpose::Backup(_) => Purpose::Change,
+        other => other.clone(),
     }
 }
 

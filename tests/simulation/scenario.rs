@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
-use imbulk::domain::operation::{self, BoundOperation, Operation};
+use imbulk::domain::operation::{self, BoundOperation, Operation, Preparations};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
 use imbulk::domain::request::{AccountKeys, Doubt, Item, Purpose, Request};
@@ -24,6 +24,7 @@ pub(crate) struct Job {
     /// The number of its app.
     pub(crate) app: usize,
     pub(crate) operation: BoundOperation,
+    pub(crate) preparations: Preparations,
     pub(crate) retry: Retry,
     pub(crate) width: Option<usize>,
     pub(crate) stop: Stop,
@@ -189,6 +190,7 @@ impl Scenario {
             (0..rng.random_range(1..5)).map(|_| job(&mut rng, accounts, &mut next_request)).collect();
         // The jobs of a third of the scenarios are of two apps.
         jobs.iter_mut().enumerate().for_each(|(at, job)| job.app = if seed.is_multiple_of(3) { at % 2 } else { 0 });
+        jobs.iter_mut().for_each(|job| job.preparations = preparations(&mut rng, &job.operation));
         let interruptions = (0..rng.random_range(0..6_u32)).map(|_| interruption(&mut rng)).collect();
         let mut faults = FaultModel::drawn(&mut rng);
         // If only such items are left, a job without a limit on outages sends probes forever.
@@ -210,7 +212,7 @@ fn pauses(rng: &mut SmallRng) -> Vec<Pause> {
             session: rng.random_range(1..4),
             after: rng.random_range(0..300),
             job: rng.random_range(0..4),
-            lasts: MS * [0, 20, 500, 100_000][rng.random_range(0..4)],
+            lasts: MS * [0, 20, 500, 8_000, 100_000, 400_000][rng.random_range(0..6)],
         })
         .collect();
     pauses.sort_by_key(|pause| (pause.session, pause.after));
@@ -224,6 +226,15 @@ fn interruption(rng: &mut SmallRng) -> Interruption {
         1 => Interruption::Signal(events),
         2 => Interruption::Deadline(events),
         _ => Interruption::Kill(events),
+    }
+}
+
+/// About half of the jobs that can have an online check or a backup have one.
+fn preparations(rng: &mut SmallRng, operation: &Operation) -> Preparations {
+    Preparations {
+        unless_online: operation.online_check && rng.random_bool(0.6),
+        backup: operation.backup.filter(|_| rng.random_bool(0.5)),
+        with_friends: rng.random_bool(0.5),
     }
 }
 
@@ -241,6 +252,7 @@ fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     Job {
         app: 0,
         operation: bound_with(operation.name, if both { "both" } else { "single" }),
+        preparations: Preparations::default(),
         retry,
         width: rng.random_ratio(1, 3).then(|| rng.random_range(1..20)),
         stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage },
@@ -277,7 +289,8 @@ fn requests(
         let mut items = Vec::new();
         for _ in 0..rng.random_range(1..=most_items) {
             let account = skewed(rng, accounts);
-            if taken.insert((from, account)) {
+            // No account is its own friend.
+            if from != Some(account) && taken.insert((from, account)) {
                 items.push(item(rng, operation, account, &mut row));
             }
         }

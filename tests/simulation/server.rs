@@ -7,6 +7,7 @@ use imbulk::domain::operation::{AnswerShape, BoundOperation, LookupKind};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, CallKind, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
+use imbulk::domain::schedule::CONNECT_AFTER_CHECK;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -45,6 +46,8 @@ type DesiredState = (String, String);
 pub(crate) struct Call {
     pub(crate) job: usize,
     pub(crate) request: Request,
+    pub(crate) kind: CallKind,
+    pub(crate) body: Vec<u8>,
     pub(crate) keys: AccountKeys,
     pub(crate) generation: u64,
     /// When its bytes leave the runner. If the runner is killed before this time, the server never sees the call.
@@ -113,6 +116,8 @@ pub(crate) struct Server {
     /// The server refuses signatures of earlier generations.
     oldest_signature: u64,
     outage_until: Duration,
+    /// How often the list of each account has changed.
+    list_versions: BTreeMap<String, i64>,
 }
 
 impl Server {
@@ -126,6 +131,7 @@ impl Server {
             rows_done_by_calls: BTreeSet::new(),
             oldest_signature: 0,
             outage_until: Duration::ZERO,
+            list_versions: BTreeMap::new(),
         }
     }
 
@@ -152,15 +158,30 @@ impl Server {
         self.done.contains(&state) && !is_left
     }
 
-    /// When the bytes of a call leave if its slot is now.
-    pub(crate) fn connect(&mut self, now: Duration) -> Duration {
+    /// A number below this one.
+    pub(crate) fn draw(&mut self, below: u32) -> u32 {
+        self.rng.random_range(0..below)
+    }
+
+    pub(crate) fn version_of_list(&self, owner: &str) -> i64 {
+        self.list_versions.get(owner).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn change_list(&mut self, owner: &str) {
+        *self.list_versions.entry(owner.to_owned()).or_default() += 1;
+    }
+
+    /// When the bytes of a call leave if its slot is now. `checks`: a job of the session has online checks, so the
+    /// client waits for a connection for a shorter time.
+    pub(crate) fn connect(&mut self, now: Duration, checks: bool) -> Duration {
         let slow = self.rng.random_ratio(self.faults.slow_connects, 1000);
-        now + if slow { CONNECT_TIMEOUT.mul_f64(self.rng.random()) } else { MS * self.rng.random_range(0..2) }
+        let longest = if checks { CONNECT_AFTER_CHECK } else { CONNECT_TIMEOUT };
+        now + if slow { longest.mul_f64(self.rng.random()) } else { MS * self.rng.random_range(0..2) }
     }
 
     pub(crate) fn decide(&mut self, call: &Call) -> CallEffect {
         let effect = self.effect(call);
-        match call.request.purpose.call_kind() {
+        match call.kind {
             CallKind::Change => effect,
             // It writes nothing, so it does not matter when the server works on it.
             CallKind::Lookup | CallKind::Preparation(_) => {
@@ -233,7 +254,7 @@ impl Server {
     }
 
     /// One answer for all items.
-    fn answered(&mut self, call: &Call, body: &Value, charge: u32, written: bool) -> CallEffect {
+    pub(crate) fn answered(&mut self, call: &Call, body: &Value, charge: u32, written: bool) -> CallEffect {
         let (begins, ends, replies) = self.times(call);
         let rows: Vec<RowNo> = call.request.items.iter().map(|item| item.row).collect();
         CallEffect {
@@ -327,6 +348,9 @@ impl Server {
 
     /// The answer has a code for each item.
     fn one_code_per_item(&mut self, call: &Call) -> CallEffect {
+        if let CallKind::Preparation(preparation) = call.kind {
+            return self.prepared(call, preparation);
+        }
         if let Purpose::LookUp(_) = call.request.purpose {
             return self.looked_up(call, 0);
         }
@@ -451,7 +475,7 @@ impl Server {
     fn partial_answer(&mut self, call: &Call) -> CallEffect {
         let mut effect = self.answered(call, &Value::Null, 1, false);
         let operation = self.operations[call.job];
-        if operation.answer_key().is_none() {
+        if operation.answer_key().is_none() || matches!(call.kind, CallKind::Preparation(_)) {
             return self.one_code_per_item(call);
         }
         if let Purpose::LookUp(_) = call.request.purpose {

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use imbulk::domain::ids::{RequestId, RunId};
-use imbulk::domain::operation::Preparations;
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::codes::Scope;
@@ -22,6 +21,7 @@ use crate::budget::RetryBudgetModel;
 use crate::canary::{Canary, CanarySettings};
 use crate::checks::{Invariant, Violation};
 use crate::overtaking::OvertakingCheck;
+use crate::preparation_check::PreparationCheck;
 use crate::progress::Progress;
 use crate::queue::{Queue, State};
 use crate::scenario::{FaultModel, Interruption, MS, Pause, Scenario};
@@ -104,9 +104,16 @@ pub(crate) struct World<'a> {
     generations: Vec<u64>,
     outcomes: BTreeMap<(usize, RowNo), Outcome>,
     charged: HashMap<(usize, RowNo), u32>,
+    /// Those of the calls for the part of a backup that is being read.
+    charged_parts: HashMap<(usize, RowNo), u32>,
     /// The counted attempts of answers that the runner has received but not recorded.
     unrecorded_charges: HashMap<RequestId, BTreeMap<RowNo, u32>>,
-    call_health: HashMap<RequestId, (CallHealth, usize)>,
+    /// What each call shows of the server, whether it was a preparation, and its items.
+    call_health: HashMap<RequestId, ((CallHealth, bool), usize)>,
+    /// The calls for each row that have an intent and, unless the runner was killed before, a slot.
+    calls_made: HashMap<(usize, RowNo), u32>,
+    /// Requests that got a slot and have no stored result, and whether their call has failed before it was sent.
+    begun: HashMap<RequestId, bool>,
     report: Report,
     violation: Option<Violation>,
 }
@@ -136,8 +143,11 @@ pub(crate) fn simulate(scenario: &Scenario, make_scheduler: &MakeScheduler) -> R
         generations: vec![0; scenario.apps()],
         outcomes: BTreeMap::new(),
         charged: HashMap::new(),
+        charged_parts: HashMap::new(),
         unrecorded_charges: HashMap::new(),
         call_health: HashMap::new(),
+        calls_made: HashMap::new(),
+        begun: HashMap::new(),
         report: Report::default(),
         violation: None,
     };
@@ -176,6 +186,9 @@ impl World<'_> {
         let budgets = (0..self.scenario.apps()).map(|app| self.retry_budget(app, &jobs)).collect();
         self.report.sessions += 1;
         self.unrecorded_charges.clear();
+        // On disk, the attempts of a backup are those of its change.
+        let rows: Vec<_> = self.charged_parts.keys().copied().collect();
+        rows.into_iter().for_each(|row| self.charge_parts(row));
         let mut send_queues = Vec::new();
         send_queues.resize_with(all, SendQueue::default);
         let mut session = Session {
@@ -204,6 +217,7 @@ impl World<'_> {
             progress: Progress::of(&self.queue, self.scenario, self.now),
             budgets,
             overtaking: OvertakingCheck::default(),
+            preparations: PreparationCheck::default(),
         };
         self.recover(&mut session);
         self.handle(&mut session, Event::Tick);
@@ -217,7 +231,7 @@ impl World<'_> {
             run: run_of(job),
             sdkappid: definition.sdkappid(),
             operation: definition.operation,
-            preparations: Preparations::default(),
+            preparations: definition.preparations,
             calls_per_second: definition.rate.try_into().expect("a rate"),
             retry: definition.retry,
             max_in_flight: definition.width,
@@ -257,6 +271,10 @@ impl World<'_> {
     /// Passes the requests that were being sent when the runner was killed to the new session.
     fn recover(&mut self, session: &mut Session<'_>) {
         for stored in self.queue.recover() {
+            // Whether the killed runner made the call is not known, so it counts.
+            if self.begun.insert(stored.request.id, false).is_none() {
+                self.count_call(stored.job, &stored.request);
+            }
             let keys = self.keys(stored.job, &stored.request);
             let job = session.jobs.iter().position(|job| *job == stored.job);
             if let Some(job) = job {

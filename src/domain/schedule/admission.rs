@@ -116,6 +116,7 @@ impl Schedule {
             previous,
             payment,
             not_after: None,
+            follows_preparation: false,
             backed_up_at: None,
             sent_at: ScheduleTime::START,
         };

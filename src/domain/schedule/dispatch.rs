@@ -76,7 +76,7 @@ impl Schedule {
     }
 
     /// Sends one request to see whether the server of an app works again: a new one if there is one, each time of
-    /// another job. After a preparation, which shows nothing about changes, its change goes first.
+    /// another job. After a preparation, which shows nothing about changes, its next call goes first.
     fn probe(&mut self, now: ScheduleTime, app: AppNo) -> Option<RequestId> {
         let all = self.jobs_of(app);
         let first = self.apps[app].breaker.probes();
@@ -84,7 +84,7 @@ impl Schedule {
         let jobs: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].may_send_more()).collect();
         let is_new = |id: &RequestId| self.requests[id].previous.is_none();
         let new = jobs.iter().find_map(|job| Some((*job, self.jobs[*job].ready().iter().position(is_new)?)));
-        let is_prepared = |id: &RequestId| self.requests[id].not_after.is_some_and(|end| now <= end);
+        let is_prepared = |id: &RequestId| self.requests[id].follows_preparation;
         let is_first_prepared = |job: &JobNo| self.jobs[*job].ready().front().is_some_and(is_prepared);
         let prepared = jobs.iter().find(|job| is_first_prepared(job)).map(|job| (*job, 0));
         let any = || jobs.iter().find(|job| !self.jobs[**job].ready().is_empty()).map(|job| (*job, 0));

@@ -7,7 +7,7 @@ use super::leases::LeaseId;
 use super::request_state::{Blame, Payment, PendingRecord, PreviousCall, RequestState};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
-use super::time::{CHANGE_AFTER_CHECK, QUARANTINE, ScheduleTime};
+use super::time::{CHANGE_AFTER_BACKUP, CHANGE_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use super::timers::Timer;
 use super::{Action, JobNo, PreparedCall, Schedule};
 use crate::domain::change::{Change, Changed};
@@ -150,7 +150,10 @@ impl Schedule {
         record.ended.iter().for_each(|(outcome, items, rows)| job.count(*outcome, *items, *rows));
         let (prepared, others): (Vec<FollowUp>, Vec<FollowUp>) =
             follow_ups.into_iter().partition(|next| next.wait == Wait::Leased);
-        let leased_until = self.send_again(now, &record, others);
+        // A preparation that is made again keeps the lease, so that what was read before it stays true.
+        let prepares_again = prepared.is_empty() && is_same_preparation(&record, &others);
+        let keeps_lease = prepares_again && self.jobs[record.job].stop().is_none();
+        let leased_until = self.send_again(now, &record, keeps_lease, others);
         match self.jobs[record.job].tripped_guard(record.job) {
             Some(reason) => self.stop(vec![record.job], &reason, out),
             None => self.pass_canary(record.job),
@@ -163,6 +166,9 @@ impl Schedule {
             return self.go_on(now, id, &record, next.request);
         }
         self.breaker_of(record.job).probe_is_over(now, id);
+        if keeps_lease {
+            return;
+        }
         if leased_until > now {
             self.timers.start(leased_until, Timer::Release(record.lease));
         } else {
@@ -175,10 +181,13 @@ impl Schedule {
     fn go_on(&mut self, now: ScheduleTime, prepared: RequestId, record: &PendingRecord, request: Request) {
         let PendingRecord { job, lease, sent_at, blame, kind, .. } = *record;
         let is_online_check = kind == CallKind::Preparation(Preparation::OnlineCheck);
-        let not_after = is_online_check.then(|| sent_at + CHANGE_AFTER_CHECK);
         // The calls of a backup follow each other: the last one before another kind of call completes it.
         let is_read = matches!(request.purpose, Purpose::Backup(_));
         let backed_up_at = if is_online_check { record.backed_up_at } else { (!is_read).then_some(sent_at) };
+        let check_ends = is_online_check.then(|| sent_at + CHANGE_AFTER_CHECK);
+        let backup_ends = backed_up_at.map(|at| at + CHANGE_AFTER_BACKUP);
+        let is_change = request.purpose == Purpose::Change;
+        let not_after = check_ends.into_iter().chain(backup_ends).min().filter(|_| is_change);
         let previous = Some(PreviousCall { cost: RetryCost::FREE, sent_at, charge: Charge::Free, blame });
         self.jobs[job].moved(Stage::Stored, Stage::Ready, request.items.len(), false);
         let (id, payment) = (request.id, Payment::Paid(RetryCost::FREE));
@@ -190,16 +199,31 @@ impl Schedule {
             previous,
             payment,
             not_after,
+            follows_preparation: true,
             backed_up_at,
             sent_at: ScheduleTime::START,
         };
         let earlier = self.requests.insert(id, state);
         assert!(earlier.is_none(), "a request is in memory once");
         // A preparation is soon too old, so its change goes before others, but not before an older preparation's.
-        let is_prepared = |id: &&RequestId| self.requests[*id].not_after.is_some();
+        let is_prepared = |id: &&RequestId| self.requests[*id].follows_preparation;
         let place = self.jobs[job].ready().iter().take_while(is_prepared).count();
         self.jobs[job].insert_ready(place, id);
         self.breaker_of(job).probe_is_prepared(now, prepared);
+    }
+
+    /// A request that has kept its lease makes its last preparation again, unless its job stops.
+    pub(super) fn prepare_again(&mut self, state: RequestState, out: &mut Vec<Action>) {
+        let RequestState { job, lease, .. } = state;
+        let (id, items) = (state.request.id, state.request.items.len());
+        if self.jobs[job].stop().is_some() {
+            self.jobs[job].moved(Stage::BackingOff, Stage::Stored, items, false);
+            return self.release(lease, out);
+        }
+        self.jobs[job].moved(Stage::BackingOff, Stage::Ready, items, false);
+        self.jobs[job].push_ready(id);
+        let earlier = self.requests.insert(id, state);
+        assert!(earlier.is_none(), "a request is in memory once");
     }
 
     /// Admits the requests that the canary of a job withheld, once its items have their outcomes.
@@ -212,7 +236,13 @@ impl Schedule {
     }
 
     /// Starts the timers of the follow-ups. Returns until when the accounts of the request stay leased.
-    fn send_again(&mut self, now: ScheduleTime, record: &PendingRecord, follow_ups: Vec<FollowUp>) -> ScheduleTime {
+    fn send_again(
+        &mut self,
+        now: ScheduleTime,
+        record: &PendingRecord,
+        keeps_lease: bool,
+        follow_ups: Vec<FollowUp>,
+    ) -> ScheduleTime {
         let mut leased_until = now;
         for FollowUp { request, wait, is_first } in follow_ups {
             let retry = self.jobs[record.job].scheduled.retry;
@@ -234,7 +264,12 @@ impl Schedule {
             let blame = if record.health == ServerHealth::Working { Blame::Request } else { record.blame };
             let charge = if is_first || wait == Wait::None { Charge::Free } else { Charge::Attempt };
             let previous = PreviousCall { cost, sent_at: record.sent_at, charge, blame };
-            self.timers.start(due, Timer::Rejoin(record.job, request, previous));
+            let timer = if keeps_lease {
+                Timer::PrepareAgain(RequestState::prepared_again(record, request, previous))
+            } else {
+                Timer::Rejoin(record.job, request, previous)
+            };
+            self.timers.start(due, timer);
         }
         leased_until
     }
@@ -250,6 +285,12 @@ impl Schedule {
         self.jobs[state.job].moved(from, to, state.request.items.len(), state.previous.is_none());
         (state.job, state.lease)
     }
+}
+
+/// Whether a preparation is made again for all items of its request.
+fn is_same_preparation(record: &PendingRecord, follow_ups: &[FollowUp]) -> bool {
+    let is_whole = |next: &FollowUp| !next.is_first && next.request.items.len() == record.items;
+    matches!(record.kind, CallKind::Preparation(_)) && follow_ups.first().is_some_and(is_whole)
 }
 
 /// What a call shows of the server's health when it executes changes. A preparation that works does not show that

@@ -16,7 +16,7 @@
 //! | `Parked` | [`Event::Page`] brings a request of which an account is crowded, or written by a recovered request |
 //! | `Recovered` | [`Event::Recovered`] brings it |
 //! | `AwaitingLease` | [`Event::Page`], [`Event::Loaded`], `Changed::Reopened`, or the end of its delay |
-//! | `Ready` | all its accounts are free, perhaps at once; or its intent was withdrawn since its job is paused |
+//! | `Ready` | all its accounts are free, perhaps at once; or, with its lease, a call is withdrawn or repeated |
 //! | `Intending` | it has its turn; `Change::Intend` follows |
 //! | `AwaitingSlot` | `Changed::Intended`; [`Action::Send`] follows |
 //! | `Withdrawing` | [`Event::HeldBack`], or its job is paused or stops; `Change::Withdraw` follows |
@@ -266,6 +266,7 @@ impl Schedule {
                     let keys = self.keys_of(job, &request);
                     self.request_lease((job, request, keys), Stage::BackingOff, Some(previous));
                 }
+                Timer::PrepareAgain(state) => self.prepare_again(state, out),
                 Timer::Record(job, settlement) => {
                     let run = self.jobs[job].scheduled.run;
                     out.push(Action::commit_now(Change::Record { run, settlement }));

@@ -22,6 +22,8 @@ pub(super) struct RequestState {
     pub(super) payment: Payment,
     /// The moment by which the call must start, because its preparation is too old afterwards.
     pub(super) not_after: Option<ScheduleTime>,
+    /// Whether a preparation of its change was answered since it has its lease.
+    pub(super) follows_preparation: bool,
     /// When the bytes of the last call of its backup left, once the backup is complete.
     pub(super) backed_up_at: Option<ScheduleTime>,
     /// When its bytes left; meaningful from [`Stage::InFlight`].
@@ -29,13 +31,32 @@ pub(super) struct RequestState {
 }
 
 impl RequestState {
-    /// Begins with the first preparation of the change, if there is one.
+    /// Begins with the first preparation of the change, if there is one. What was read under an earlier lease does not
+    /// count, because other requests may have changed it since.
     pub(super) fn prepare(&mut self, preparations: Preparations) {
         self.not_after = None;
-        if self.request.purpose == Purpose::Change
-            && let Some(first) = Purpose::before_change(preparations, self.request.charged)
-        {
-            self.request.purpose = first;
+        match self.request.purpose {
+            Purpose::Change | Purpose::Prepare(_) | Purpose::Backup(_) => {
+                let first = Purpose::before_change(preparations, self.request.charged);
+                self.request.purpose = first.unwrap_or(Purpose::Change);
+            }
+            Purpose::LookUp(_) | Purpose::ReverseSide(_) | Purpose::Verify(_) => {}
+        }
+    }
+
+    /// A request whose last preparation is made again under the same lease.
+    pub(super) fn prepared_again(record: &PendingRecord, request: Request, previous: PreviousCall) -> Self {
+        Self {
+            job: record.job,
+            lease: record.lease,
+            request,
+            stage: Stage::Ready,
+            previous: Some(previous),
+            payment: Payment::Paid(RetryCost::FREE),
+            not_after: None,
+            follows_preparation: false,
+            backed_up_at: record.backed_up_at,
+            sent_at: ScheduleTime::START,
         }
     }
 
@@ -43,7 +64,6 @@ impl RequestState {
     pub(super) fn prepare_again_if_old(&mut self, preparations: Preparations, now: ScheduleTime) {
         if self.backed_up_at.is_some_and(|at| at + CHANGE_AFTER_BACKUP < now) {
             self.backed_up_at = None;
-            self.request.purpose = Purpose::Change;
             self.prepare(preparations);
         } else if self.not_after.is_some_and(|end| end < now) {
             self.prepare(Preparations { backup: None, ..preparations });

@@ -60,9 +60,13 @@ pub const CONNECT_AFTER_CHECK: Duration = Duration::from_secs(2);
 pub(super) const CHANGE_AFTER_CHECK: Duration =
     ONLINE_CHECK_IS_VALID.saturating_sub(CONNECT_AFTER_CHECK).saturating_sub(Duration::from_millis(200));
 
-/// How long after the last call of its backup a change may start. A pause or an outage can take hours, in which the
-/// users of the app change their lists and profiles.
-pub(super) const CHANGE_AFTER_BACKUP: Duration = Duration::from_mins(5);
+/// The maximum time that may pass between the first byte of the last call of a backup and the first byte of the change.
+/// A pause or an outage can take hours, in which the users of the app change their lists and profiles.
+const BACKUP_IS_VALID: Duration = Duration::from_mins(5);
+
+/// How long after the last call of a backup the call of its change may start: connecting may take 3 s, and 200 ms are
+/// left for the loop.
+pub(super) const CHANGE_AFTER_BACKUP: Duration = BACKUP_IS_VALID.saturating_sub(Duration::from_millis(3_200));
 
 /// How long calls in flight may take to end once an outage stops the run.
 pub(super) const GRACE_AFTER_OUTAGE: Duration = Duration::from_millis(500);

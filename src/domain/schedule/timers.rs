@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::AppNo;
 use super::leases::LeaseId;
-use super::request_state::PreviousCall;
+use super::request_state::{PreviousCall, RequestState};
 use super::scheduled_job::JobNo;
 use super::time::ScheduleTime;
 use crate::domain::ids::RequestId;
@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Release(LeaseId),
     /// Lets a request wait for its lease again, after its delay.
     Rejoin(JobNo, Request, PreviousCall),
+    /// Makes a preparation again after its delay, under the lease that the request has kept.
+    PrepareAgain(RequestState),
     /// Records the result of a call, once the server cannot be writing any more.
     Record(JobNo, Settlement),
     /// Makes a recovered request pending again.

@@ -1,6 +1,6 @@
 //! The runner: passes events to the scheduler and carries out its actions.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
@@ -9,16 +9,16 @@ use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{CallKind, Item, Purpose};
 use imbulk::domain::response::lookup;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::{EndedItems, FollowUp};
+use imbulk::domain::response::settlement::{EndedItems, FollowUp, Settlement};
 use imbulk::domain::response::verdict::ItemResult;
-use imbulk::domain::schedule::{Action, Event};
+use imbulk::domain::schedule::{Action, Event, PreparedCall};
 
 use super::{Session, World, WorldEvent};
 use crate::budget::Probes;
 use crate::canary::Canary;
 use crate::checks::Invariant;
-use crate::queue::State;
-use crate::scenario::MS;
+use crate::queue::{State, StoredRequest};
+use crate::scenario::{Job, MS};
 
 /// A page with fewer requests is the last one.
 const PAGE: usize = 256;
@@ -35,6 +35,8 @@ impl World<'_> {
             if session.scheduler.stop_of(job).is_some() && !std::mem::replace(&mut session.stopped[job], true) {
                 let app = self.app_of(session.jobs[job]);
                 session.budgets[app].stopped(job);
+                let stopped = session.jobs[job];
+                session.preparations.stopped(|id| self.queue.requests[&id].job == stopped);
             }
         }
         for action in actions {
@@ -133,6 +135,7 @@ impl World<'_> {
         let app = self.app_of_request(request);
         session.budgets[app].withdrawn(request, self.now);
         let job = self.place(session, request);
+        session.preparations.withdrawn(request, session.stopped[job]);
         if session.stopped[job] {
             session.unloaded(request);
             session.budgets[app].stopped(job);
@@ -143,6 +146,13 @@ impl World<'_> {
         session.unloaded(request);
         let app = self.app_of_request(request);
         session.budgets[app].recorded(request, follow_ups);
+        let place = self.place(session, request);
+        if session.paused[place] || session.stopped[place] {
+            session.budgets[app].may_probe_others();
+        }
+        let job = self.queue.requests[&request].job;
+        let kept = if session.stopped[place] { &[] } else { follow_ups };
+        session.preparations.recorded(request, kept, |next| self.keys(job, &next.request));
         follow_ups.iter().for_each(|follow_up| session.loaded(&follow_up.request));
         let ended_rows = session.ended_rows.get_mut(&request).and_then(VecDeque::pop_front);
         let at = self.place(session, request);
@@ -192,7 +202,7 @@ impl World<'_> {
                 }
                 self.write_soon(session, change, urgent);
             }
-            Action::Send(call) => self.send(session, (call.job, call.kind), call.request, &call.body),
+            Action::Send(call) => self.send(session, call),
             Action::Slow { job, .. } => {
                 let send_queue = &mut session.send_queues[session.jobs[job]];
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);
@@ -232,22 +242,23 @@ impl World<'_> {
         }
     }
 
-    fn send(&mut self, session: &mut Session<'_>, (job, kind): (usize, CallKind), request: RequestId, body: &[u8]) {
-        if session.paused[job] {
+    fn send(&mut self, session: &mut Session<'_>, call: PreparedCall) {
+        let request = call.request;
+        if session.paused[call.job] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {request} of a paused job is to be sent"));
         }
-        let stopped = session.stopped[job];
-        let job = session.jobs[job];
-        self.check_intent(job, request, (kind, body));
+        let stopped = session.stopped[call.job];
+        let job = session.jobs[call.job];
+        self.check_intent(job, &call);
         if stopped {
             return self.enqueue(session, Event::HeldBack(request));
         }
-        session.send_queues[job].waiting.push_back(request);
+        session.send_queues[job].waiting.push_back(call);
         self.request_slot(session, job);
     }
 
-    fn check_intent(&mut self, job: usize, request: RequestId, sent: (CallKind, &[u8])) {
-        let definition = &self.scenario.jobs[job];
+    fn check_intent(&mut self, job: usize, call: &PreparedCall) {
+        let (definition, request) = (&self.scenario.jobs[job], call.request);
         match self.queue.requests.get(&request) {
             None => self.fail(Invariant::IntentBeforeBytes, format!("there is no request {request}")),
             Some(stored) => match stored.state {
@@ -255,13 +266,7 @@ impl World<'_> {
                     self.fail(Invariant::NothingAfterItsOutcome, format!("request {request} is sent again"));
                 }
                 State::Pending => self.fail(Invariant::IntentBeforeBytes, format!("request {request} is pending")),
-                State::Sending
-                    if sent
-                        != (
-                            stored.request.purpose.call_kind(),
-                            &*lookup::body(definition.operation, &stored.request),
-                        ) =>
-                {
+                State::Sending if !is_stored(definition, stored, call) => {
                     self.fail(
                         Invariant::IntentBeforeBytes,
                         format!("request {request} is sent differently than intended"),
@@ -282,15 +287,22 @@ impl World<'_> {
     }
 
     fn hold_back(&mut self, session: &mut Session<'_>, job: usize) {
-        for request in std::mem::take(&mut session.send_queues[session.jobs[job]].waiting) {
-            self.enqueue(session, Event::HeldBack(request));
+        for call in std::mem::take(&mut session.send_queues[session.jobs[job]].waiting) {
+            self.enqueue(session, Event::HeldBack(call.request));
         }
     }
 
     /// Makes a change durable, and checks the outcomes that it stored.
     pub(super) fn write(&mut self, change: Change) -> Option<Changed> {
         let purpose = match &change {
-            Change::Record { settlement, .. } => settlement.purpose.clone(),
+            Change::Record { settlement, .. } => {
+                self.check_calls(settlement);
+                settlement.purpose.clone()
+            }
+            Change::Reopen(id) => {
+                self.begun.remove(id);
+                Purpose::Change
+            }
             _ => Purpose::Change,
         };
         let stored = match self.queue.write(change) {
@@ -304,43 +316,89 @@ impl World<'_> {
             for EndedItems { result, items } in &ended {
                 items.iter().for_each(|item| self.check_outcome(job, request, (item, &purpose), result));
             }
-            self.check_attempts(job, request, &purpose, follow_ups);
+            let is_split = ended.len() + follow_ups.len() > 1;
+            self.check_attempts(job, request, (&purpose, is_split), follow_ups);
             self.report.settled.insert(request, self.now);
         }
         Some(stored.changed)
     }
 
-    fn check<T>(&mut self, checked: Result<T, (Invariant, String)>) -> Option<T> {
+    pub(super) fn check<T>(&mut self, checked: Result<T, (Invariant, String)>) -> Option<T> {
         checked.map_err(|(invariant, what)| self.fail(invariant, what)).ok()
     }
 
-    /// Attempts are counted for each purpose of a call. `purpose`: that of the call that has ended.
-    fn check_attempts(&mut self, job: usize, request: RequestId, purpose: &Purpose, follow_ups: &[FollowUp]) {
+    /// The settlement has the number of calls that were made for its items. A call that was not sent is none.
+    fn check_calls(&mut self, settlement: &Settlement) {
+        let stored = &self.queue.requests[&settlement.request];
+        let not_sent = self.begun.remove(&settlement.request) == Some(true);
+        let rows: Vec<_> = stored.request.items.iter().map(|item| (stored.job, item.row)).collect();
+        for row in rows {
+            let made = self.calls_made.entry(row).or_default();
+            *made -= u32::from(not_sent);
+            if *made != settlement.calls {
+                let what = format!("row {row:?} had {made} calls, its settlement {}", settlement.calls);
+                return self.fail(Invariant::CallsAreCounted, what);
+            }
+        }
+    }
+
+    /// Attempts are counted for each purpose of a call. `purpose`: that of the call that has ended. `is_split`: several
+    /// things follow for its items.
+    fn check_attempts(
+        &mut self,
+        job: usize,
+        request: RequestId,
+        (purpose, is_split): (&Purpose, bool),
+        follow_ups: &[FollowUp],
+    ) {
         let most = self.scenario.jobs[job].retry.max_attempts.get();
         for (row, charge) in self.unrecorded_charges.remove(&request).unwrap_or_default() {
-            let charged = self.charged.entry((job, row)).or_default();
-            *charged += charge;
-            if *charged > most {
+            let before = self.charges(job, row);
+            let is_part = matches!(purpose, Purpose::Backup(_));
+            let counts = if is_part { &mut self.charged_parts } else { &mut self.charged };
+            *counts.entry((job, row)).or_default() += charge;
+            let charged = before + charge;
+            if charged > most {
                 let what = format!("row {row} of job {job} had {charged} attempts that count");
                 return self.fail(Invariant::AttemptsAreBounded, what);
             }
         }
         for follow_up in follow_ups {
-            if let (Purpose::Change, Purpose::LookUp(question)) = (purpose, &follow_up.request.purpose) {
-                for item in &follow_up.request.items {
-                    let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0);
-                    self.check_attempts_used_up((job, item.row), charged, &question.fallback);
+            let rows: Vec<_> = follow_up.request.items.iter().map(|item| (job, item.row)).collect();
+            if let (true, Purpose::LookUp(question)) = (is_of_change(purpose), &follow_up.request.purpose) {
+                for row in &rows {
+                    self.check_attempts_used_up(*row, self.charges(job, row.1), &question.fallback);
                 }
             }
-            if follow_up.request.purpose != *purpose {
-                let rows: Vec<_> = follow_up.request.items.iter().map(|item| (job, item.row)).collect();
+            if !is_of_change(purpose) && follow_up.request.purpose != *purpose
+                || is_of_change(purpose) != is_of_change(&follow_up.request.purpose)
+            {
                 self.charged.retain(|row, _| !rows.contains(row));
+            }
+            // Every part of a backup has the attempts that were left before the backup.
+            if follow_up.is_first {
+                self.charged_parts.retain(|row, _| !rows.contains(row));
+            } else if is_split {
+                // The backup of these items alone is read from its start, with the attempts that are left.
+                rows.iter().for_each(|row| self.charge_parts(*row));
             }
             let charged = follow_up.request.charged;
             if charged >= most {
                 self.fail(Invariant::AttemptsAreBounded, format!("request {} has {charged}", follow_up.request.id));
             }
         }
+    }
+
+    /// The attempts of the part of a backup are those of its change from now on.
+    pub(super) fn charge_parts(&mut self, row: (usize, RowNo)) {
+        let charge = self.charged_parts.remove(&row).unwrap_or(0);
+        *self.charged.entry(row).or_default() += charge;
+    }
+
+    /// The counted attempts of a row for its present purpose.
+    fn charges(&self, job: usize, row: RowNo) -> u32 {
+        let of = |counts: &HashMap<(usize, RowNo), u32>| counts.get(&(job, row)).copied().unwrap_or(0);
+        of(&self.charged) + of(&self.charged_parts)
     }
 
     /// An item whose attempts are used up had as many as allowed. `charged`: those that count.
@@ -366,15 +424,15 @@ impl World<'_> {
         }
         let unrecorded =
             self.unrecorded_charges.get(&request).and_then(|charges| charges.get(&item.row)).copied().unwrap_or(0);
-        let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + unrecorded;
-        if *purpose == Purpose::Change {
+        let charged = self.charges(job, item.row) + unrecorded;
+        if is_of_change(purpose) {
             self.check_attempts_used_up((job, item.row), charged, result);
         }
         let stored = self.queue.requests[&request].request.clone();
         let server = &self.servers[self.app_of(job)];
         let done = server.is_done(job, &stored, item.row);
         let is_own_work = server.rows_done_by_calls.contains(&(job, item.row));
-        if *purpose != Purpose::Change {
+        if !is_of_change(purpose) {
             *self.report.settled_by_lookups.entry(outcome).or_default() += 1;
         }
         if matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) && !done {
@@ -384,4 +442,20 @@ impl World<'_> {
             self.fail(Invariant::OwnWorkIsNotAlreadyDone, format!("row {} of job {job}", item.row));
         }
     }
+}
+
+/// Whether a call is the one that the queue stores. Of a preparation it stores only that it reads.
+fn is_stored(job: &Job, stored: &StoredRequest, call: &PreparedCall) -> bool {
+    let is_same = match call.kind {
+        CallKind::Preparation(_) => stored.request.purpose == Purpose::Change,
+        CallKind::Change | CallKind::Lookup => {
+            call.kind == stored.request.purpose.call_kind() && call.body == lookup::body(job.operation, &stored.request)
+        }
+    };
+    is_same && call.kind.only_reads() == stored.reads
+}
+
+/// Whether a call is a change or one of its preparations, which share their attempts.
+fn is_of_change(purpose: &Purpose) -> bool {
+    matches!(purpose, Purpose::Change | Purpose::Prepare(_) | Purpose::Backup(_))
 }

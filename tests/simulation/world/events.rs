@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imbulk::domain::request::AccountKeys;
+use imbulk::domain::request::{AccountKeys, CallKind, Purpose, Request};
 use imbulk::domain::schedule::{Action, Event};
 
 use super::{Session, World, WorldEvent};
@@ -39,7 +39,13 @@ impl World<'_> {
         if self.now < session.send_queues[job].next_slot {
             return self.request_slot(session, job);
         }
-        let Some(id) = session.send_queues[job].waiting.pop_front() else { return };
+        let Some(prepared) = session.send_queues[job].waiting.pop_front() else { return };
+        let id = prepared.request;
+        if prepared.not_after.is_some_and(|end| session.started + end.since_start() < self.now) {
+            session.progress.everyone_waits(self.scenario.faults.commit * 2 + self.scenario.faults.lag * 4);
+            self.enqueue(session, Event::HeldBack(id));
+            return self.request_slot(session, job);
+        }
         let place = session.jobs.iter().position(|other| *other == job).expect("a job of the session");
         if session.stopped[place] || session.paused[place] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {id} is sent"));
@@ -51,8 +57,13 @@ impl World<'_> {
         let request = stored.request.clone();
         let keys = self.keys(job, &request);
         let app = self.app_of(job);
-        let leaves = self.servers[app].connect(self.now);
-        let call = Call { job, request, keys, generation: self.generations[app], leaves };
+        self.check(session.preparations.begun(id, &keys, matches!(prepared.kind, CallKind::Preparation(_))));
+        self.count_call(job, &request);
+        self.begun.insert(id, false);
+        let checks = session.jobs.iter().any(|job| self.scenario.jobs[*job].preparations.unless_online);
+        let leaves = self.servers[app].connect(self.now, checks);
+        let (kind, body) = (prepared.kind, prepared.body);
+        let call = Call { job, request, kind, body, keys, generation: self.generations[app], leaves };
         let number = self.next_call;
         self.next_call += 1;
         let effect = self.servers[app].decide(&call);
@@ -64,6 +75,7 @@ impl World<'_> {
     }
 
     pub(super) fn leave(&mut self, session: &mut Session<'_>, number: u64) {
+        self.check_preparation(session, number);
         let (call, effect) = &self.calls[&number];
         let (works, replies) = (effect.works, effect.replies);
         let event =
@@ -77,9 +89,31 @@ impl World<'_> {
 
     pub(super) fn reply(&mut self, session: &mut Session<'_>, number: u64, event: Event) {
         let (call, effect) = &self.calls[&number];
+        session.preparations.answered(&self.scenario.jobs[call.job], call, &effect.result);
+        if !effect.result.was_sent() {
+            self.begun.insert(call.request.id, true);
+        }
         self.unrecorded_charges.insert(call.request.id, effect.charges.clone());
-        self.call_health.insert(call.request.id, (effect.health, call.request.items.len()));
+        let prepares = matches!(call.kind, CallKind::Preparation(_));
+        self.call_health.insert(call.request.id, ((effect.health, prepares), call.request.items.len()));
         self.enqueue(session, event);
+    }
+
+    /// The bytes of a change leave: its items were prepared. The friend's own side was read before the first change.
+    fn check_preparation(&mut self, session: &mut Session<'_>, number: u64) {
+        let (call, effect) = &self.calls[&number];
+        let definition = &self.scenario.jobs[call.job];
+        if call.kind == CallKind::Change && call.request.purpose == Purpose::Change && effect.result.was_sent() {
+            let checked = session.preparations.change(definition, call);
+            self.check(checked);
+        }
+    }
+
+    /// Counts a call of the items of a request.
+    pub(super) fn count_call(&mut self, job: usize, request: &Request) {
+        for item in &request.items {
+            *self.calls_made.entry((job, item.row)).or_default() += 1;
+        }
     }
 
     pub(super) fn arrive(&mut self, number: u64) {

@@ -8,10 +8,12 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::tally::Tally;
+use imbulk::domain::schedule::PreparedCall;
 
 use crate::budget::RetryBudgetModel;
 use crate::canary::Canary;
 use crate::overtaking::OvertakingCheck;
+use crate::preparation_check::PreparationCheck;
 use crate::progress::Progress;
 use crate::scenario::Pause;
 use crate::scheduler_under_test::SchedulerUnderTest;
@@ -49,11 +51,12 @@ pub(super) struct Session<'b> {
     pub(super) budgets: Vec<RetryBudgetModel>,
     pub(super) overtaking: OvertakingCheck,
     pub(super) canaries: Vec<Canary>,
+    pub(super) preparations: PreparationCheck,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
-    pub(super) waiting: VecDeque<RequestId>,
+    pub(super) waiting: VecDeque<PreparedCall>,
     pub(super) next_slot: Duration,
     pub(super) slot_requested: bool,
 }
