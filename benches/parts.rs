@@ -124,7 +124,7 @@ fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<IntakeOutput> {
     });
     for (line, (from, account)) in (2..).zip(rows) {
         intake
-            .row(0, RowRef { line, from: Some(from.as_bytes()), account: account.as_bytes(), tags: b"" })
+            .row(0, RowRef { line, from: Some(from.as_bytes()), account: account.as_bytes(), fields: b"" })
             .expect("memory is enough");
     }
     intake.finish().expect("the sums are right");

@@ -5,14 +5,14 @@ use memchr::memchr_iter;
 use serde::Deserialize;
 
 use crate::domain::request::account::{UserId, UserIdError};
-use crate::domain::request::row::{RowNo, TagValues};
+use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::request::{Item, Updates};
 
-/// The most bytes of ids and tags in one request.
+/// The most bytes of ids and fields in one request.
 ///
 /// The API publishes no maximum for a body. In a body, each id needs about 30 more bytes of JSON. Each tag needs 18
 /// more (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag (`"Tag_SNS_Custom_a":0,`), so that a body stays
-/// below 1 MiB. Requests without tags are far smaller (1000 ids of 32 bytes).
+/// below 1 MiB. Requests without fields are far smaller (1000 ids of 32 bytes).
 pub const BODY_BYTES: usize = 512 << 10;
 
 /// A request as the queue stores it. The three lists are parallel, with one element per item.
@@ -28,9 +28,9 @@ pub struct StoredRequest {
     /// merged rows has a list, whose further numbers are distances from its first row: `[7,[2,3],1]` means 7, 9 with
     /// 12, and 10.
     pub rows: String,
-    /// JSON list with one list per item, which has one object of tags per row: `[[{"Tag_…":"x"}],[{…},{…}]]`. Only for
-    /// operations with tags.
-    pub tags: Option<String>,
+    /// JSON list with one list per item, which has one object of fields per row: `[[{"Tag_…":"x"}],[{…},{…}]]`. Only
+    /// for operations with fields.
+    pub fields: Option<String>,
     /// The number of items.
     pub item_count: u32,
     /// The number of rows; more than items if rows were merged.
@@ -47,14 +47,14 @@ pub enum StoredRequestError {
     #[error("a stored id {0}")]
     Id(#[from] UserIdError),
     /// The lists have different lengths.
-    #[error("stored lists of different length: {accounts} accounts, {rows} rows, {tags} tags")]
+    #[error("stored lists of different length: {accounts} accounts, {rows} rows, {fields} fields")]
     Uneven {
         /// Accounts listed.
         accounts: usize,
         /// Rows listed.
         rows: usize,
-        /// Tags listed.
-        tags: usize,
+        /// Fields listed.
+        fields: usize,
     },
     /// A distance leads to a row number that cannot exist.
     #[error("a stored row is {distance} from row {start}, where none can be")]
@@ -71,8 +71,8 @@ pub enum StoredRequestError {
 pub struct RequestWriter {
     accounts: Vec<u8>,
     rows: Vec<u8>,
-    /// Empty unless items with tags were added.
-    tags: Vec<u8>,
+    /// Empty unless items with fields were added.
+    fields: Vec<u8>,
     item_count: u32,
     row_count: u64,
     /// The first row of the last item. The first row of the next item is relative to it.
@@ -82,19 +82,19 @@ pub struct RequestWriter {
 /// Why what was written is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestWriteError {
-    /// An id or a tag is not UTF-8.
+    /// An id or a field is not UTF-8.
     NotText,
     /// More rows than the queue can count.
     TooManyRows,
 }
 
 impl RequestWriter {
-    /// Adds an item with its rows. `tags`: the JSON object of the tags of each row, for operations with tags.
+    /// Adds an item with its rows. `fields`: the JSON object of the fields of each row, for operations with fields.
     pub fn add<'t>(
         &mut self,
         account: &[u8],
         rows: impl Iterator<Item = RowNo>,
-        tags: Option<impl Iterator<Item = &'t [u8]>>,
+        fields: Option<impl Iterator<Item = &'t [u8]>>,
     ) {
         self.item_count += 1;
         if !self.accounts.is_empty() {
@@ -102,8 +102,8 @@ impl RequestWriter {
         }
         self.accounts.extend_from_slice(account);
         self.write_rows(rows);
-        if let Some(tags) = tags {
-            self.write_tags(tags);
+        if let Some(fields) = fields {
+            self.write_fields(fields);
         }
     }
 
@@ -117,20 +117,20 @@ impl RequestWriter {
         self.row_count
     }
 
-    /// The bytes of their ids and tags.
+    /// The bytes of their ids and fields.
     pub const fn bytes(&self) -> usize {
-        self.accounts.len() + self.tags.len()
+        self.accounts.len() + self.fields.len()
     }
 
     /// The request with the items that were added. The writer is empty afterwards.
     pub fn take(&mut self, from: Option<Vec<u8>>) -> Result<StoredRequest, RequestWriteError> {
-        let has_tags = !self.tags.is_empty();
+        let has_fields = !self.fields.is_empty();
         let from = from.map(String::from_utf8).transpose().map_err(|_| RequestWriteError::NotText);
         let request = StoredRequest {
             from: from?,
             accounts: take_text(&mut self.accounts)?,
             rows: take_list(&mut self.rows)?,
-            tags: has_tags.then(|| take_list(&mut self.tags)).transpose()?,
+            fields: has_fields.then(|| take_list(&mut self.fields)).transpose()?,
             item_count: std::mem::take(&mut self.item_count),
             row_count: u32::try_from(self.row_count).map_err(|_| RequestWriteError::TooManyRows)?,
         };
@@ -159,16 +159,16 @@ impl RequestWriter {
         }
     }
 
-    fn write_tags<'t>(&mut self, tags: impl Iterator<Item = &'t [u8]>) {
-        open_element(&mut self.tags);
-        self.tags.push(b'[');
-        for (nth, tags) in tags.enumerate() {
+    fn write_fields<'t>(&mut self, fields: impl Iterator<Item = &'t [u8]>) {
+        open_element(&mut self.fields);
+        self.fields.push(b'[');
+        for (nth, fields) in fields.enumerate() {
             if nth > 0 {
-                self.tags.push(b',');
+                self.fields.push(b',');
             }
-            self.tags.extend_from_slice(tags);
+            self.fields.extend_from_slice(fields);
         }
-        self.tags.push(b']');
+        self.fields.push(b']');
     }
 }
 
@@ -205,23 +205,27 @@ enum StoredRows {
 impl StoredRequest {
     /// Encodes items.
     pub fn encode(from: Option<&UserId>, items: &[Item]) -> Self {
-        let has_tags = items.iter().any(|item| item.updates.is_some());
+        let has_fields = items.iter().any(|item| item.updates.is_some());
         let mut writer = RequestWriter::default();
         for item in items {
-            let tags: Vec<Vec<u8>> = tags_of(item).map(json).collect();
-            let tags = has_tags.then(|| tags.iter().map(Vec::as_slice));
-            writer.add(item.account.as_str().as_bytes(), item.rows(), tags);
+            let fields: Vec<Vec<u8>> = fields_of(item).map(json).collect();
+            let fields = has_fields.then(|| fields.iter().map(Vec::as_slice));
+            writer.add(item.account.as_str().as_bytes(), item.rows(), fields);
         }
         let written = writer.take(from.map(|id| id.as_str().as_bytes().to_vec()));
-        written.unwrap_or_else(|error| unreachable!("ids and tags of items are text: {error:?}"))
+        written.unwrap_or_else(|error| unreachable!("ids and fields of items are text: {error:?}"))
     }
 
     /// Reads items back.
-    pub fn decode(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, StoredRequestError> {
-        match tags {
-            Some(tags) => {
+    pub fn decode(accounts: &str, rows: &str, fields: Option<&str>) -> Result<Vec<Item>, StoredRequestError> {
+        match fields {
+            Some(fields) => {
                 let accounts = ids(accounts).map(UserId::new).collect::<Result<_, _>>()?;
-                decode_tagged(accounts, &serde_json::from_str::<Vec<StoredRows>>(rows)?, serde_json::from_str(tags)?)
+                decode_with_fields(
+                    accounts,
+                    &serde_json::from_str::<Vec<StoredRows>>(rows)?,
+                    serde_json::from_str(fields)?,
+                )
             }
             None => decode_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
         }
@@ -238,7 +242,7 @@ fn ids(list: &str) -> impl Iterator<Item = &str> {
 fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, StoredRequestError> {
     let listed = 1 + memchr_iter(b'\n', accounts.as_bytes()).count();
     if listed != distances.len() {
-        return Err(StoredRequestError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
+        return Err(StoredRequestError::Uneven { accounts: listed, rows: distances.len(), fields: listed });
     }
     let mut items = Vec::with_capacity(listed);
     let mut row = 0;
@@ -249,40 +253,41 @@ fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, StoredRe
     Ok(items)
 }
 
-fn decode_tagged(
+fn decode_with_fields(
     accounts: Vec<UserId>,
     rows: &[StoredRows],
-    tags: Vec<Vec<TagValues>>,
+    fields: Vec<Vec<FieldValues>>,
 ) -> Result<Vec<Item>, StoredRequestError> {
-    if accounts.len() != rows.len() || accounts.len() != tags.len() {
-        return Err(StoredRequestError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
+    if accounts.len() != rows.len() || accounts.len() != fields.len() {
+        return Err(StoredRequestError::Uneven { accounts: accounts.len(), rows: rows.len(), fields: fields.len() });
     }
     let mut before = 0;
-    let items = accounts.into_iter().zip(rows).zip(tags);
+    let items = accounts.into_iter().zip(rows).zip(fields);
     items
-        .map(|((account, rows), tags)| {
-            let (row, updates) = updates(rows, tags, before)?;
+        .map(|((account, rows), fields)| {
+            let (row, updates) = updates(rows, fields, before)?;
             before = row;
             Ok(Item { account, row, updates: Some(Box::new(updates)) })
         })
         .collect()
 }
 
-/// The first row of an item, and all its rows with their tags. `before` is the first row of the previous item.
-fn updates(rows: &StoredRows, tags: Vec<TagValues>, before: RowNo) -> Result<(RowNo, Updates), StoredRequestError> {
+/// The first row of an item, and all its rows with their fields. `before` is the first row of the previous item.
+fn updates(rows: &StoredRows, fields: Vec<FieldValues>, before: RowNo) -> Result<(RowNo, Updates), StoredRequestError> {
     let (first, others) = match rows {
         StoredRows::One(distance) => (*distance, [].as_slice()),
         StoredRows::Merged(distances) => {
-            let none = StoredRequestError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
+            let none = StoredRequestError::Uneven { accounts: 1, rows: 0, fields: fields.len() };
             distances.split_first().map(|(first, others)| (*first, others)).ok_or(none)?
         }
     };
-    if tags.len() != others.len() + 1 {
-        return Err(StoredRequestError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
+    if fields.len() != others.len() + 1 {
+        return Err(StoredRequestError::Uneven { accounts: 1, rows: others.len() + 1, fields: fields.len() });
     }
     let row = behind(before, first)?;
     let rows = std::iter::once(Ok(row)).chain(others.iter().map(|distance| behind(row, *distance)));
-    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, StoredRequestError>>()?;
+    let updates =
+        rows.zip(fields).map(|(row, fields)| Ok((row?, fields))).collect::<Result<_, StoredRequestError>>()?;
     Ok((row, updates))
 }
 
@@ -295,20 +300,20 @@ pub const fn distance(from: RowNo, to: RowNo) -> i64 {
     to.wrapping_sub(from).cast_signed()
 }
 
-/// The tags of each row of an item.
-fn tags_of(item: &Item) -> impl Iterator<Item = &TagValues> {
-    item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags))
+/// The fields of each row of an item.
+fn fields_of(item: &Item) -> impl Iterator<Item = &FieldValues> {
+    item.updates.iter().flat_map(|updates| updates.iter().map(|(_, fields)| fields))
 }
 
 /// Serialising text, numbers and lists cannot fail.
-fn json(tags: &TagValues) -> Vec<u8> {
-    serde_json::to_vec(tags).expect("texts and numbers are JSON")
+fn json(fields: &FieldValues) -> Vec<u8> {
+    serde_json::to_vec(fields).expect("texts and numbers are JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::row::TagValue;
+    use crate::domain::request::row::FieldValue;
 
     fn id(text: &str) -> UserId {
         UserId::new(text).unwrap()
@@ -322,16 +327,16 @@ mod tests {
         ];
         let encoded = StoredRequest::encode(Some(&id("a")), &plain);
         assert_eq!((encoded.accounts.as_str(), encoded.rows.as_str()), ("b\nc\"用", "[7,2]"));
-        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref()).unwrap(), plain);
+        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.fields.as_deref()).unwrap(), plain);
 
-        let tags = |text: &str| TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(text.into()))]);
+        let fields = |text: &str| FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text(text.into()))]);
         let merged = vec![
-            Item { account: id("b"), row: 3, updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])) },
-            Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, tags("z"))])) },
+            Item { account: id("b"), row: 3, updates: Some(Box::new(vec![(3, fields("x")), (8, fields("y"))])) },
+            Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, fields("z"))])) },
         ];
         let encoded = StoredRequest::encode(Some(&id("a")), &merged);
         assert_eq!((encoded.rows.as_str(), encoded.item_count, encoded.row_count), ("[[3,5],1]", 2, 3));
-        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref()).unwrap(), merged);
+        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.fields.as_deref()).unwrap(), merged);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Load {
     pub(crate) skipped_rows: Vec<SkippedRow>,
     pub(crate) line_spans: Vec<LineSpan>,
     pub(crate) sources: Vec<String>,
-    pub(crate) tags: Vec<String>,
+    pub(crate) fields: Vec<String>,
 }
 
 /// The operation with the first value of each option.
@@ -68,7 +68,7 @@ impl TestQueue {
         for skipped in load.skipped_rows {
             loader.skipped_row(skipped).await.unwrap();
         }
-        let id = loader.finish(&load.tags).await.unwrap();
+        let id = loader.finish(&load.fields).await.unwrap();
         let reader = queue.reader().await.unwrap();
         queue.begin(id, 1_000).await.unwrap();
         let run = reader.runs().await.unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! The results file: its columns, and how its CSV cells hold the values of tags.
+//! The results file: its columns, and how its CSV cells hold the values of fields.
 //!
 //! Results are valid input for the job that they came from, so that both sides, the export and the reader, follow this
 //! module. A tag's cell holds the value as a user's own file would, where that says the same; else it holds `json:` and
@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::operation::{FieldFamily, InputShape, LIST_SEPARATOR};
-use super::request::row::TagValue;
+use super::request::row::FieldValue;
 
 /// The first columns: where the row was in the input.
 pub const PLACE: [&str; 2] = ["source", "line"];
@@ -35,11 +35,11 @@ pub fn is_header_of_any<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
 }
 
 /// The CSV cell for what a row sets.
-pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v TagValue) -> Cow<'v, str> {
+pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v FieldValue) -> Cow<'v, str> {
     let plain = match value {
-        TagValue::Text(text) => Cow::Borrowed(&**text),
-        TagValue::Groups(groups) => Cow::Owned(groups.join(LIST_SEPARATOR)),
-        TagValue::Integer(number) => Cow::Owned(number.to_string()),
+        FieldValue::Text(text) => Cow::Borrowed(&**text),
+        FieldValue::Groups(groups) => Cow::Owned(groups.join(LIST_SEPARATOR)),
+        FieldValue::Integer(number) => Cow::Owned(number.to_string()),
     };
     let says_the_same = |cell: &Cow<'_, str>| {
         !cell.starts_with(JSON) && fields.from_cell(name, cell).is_some_and(|read| read == *value)
@@ -50,18 +50,18 @@ pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v TagValue) -> Cow<'v
     })
 }
 
-/// The value of a CSV cell of a results file; none for a row that does not set the tag.
+/// The value of a CSV cell of a results file; none for a row that does not set the field.
 ///
 /// # Errors
-/// `json:` is not followed by a value that a tag can have.
-pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<TagValue>, NotAValue> {
+/// `json:` is not followed by a value that a field can have.
+pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<FieldValue>, NotAValue> {
     let Some(json) = cell.strip_prefix(JSON) else {
         return Ok(fields.from_cell(name, cell));
     };
     match serde_json::from_str(json).map_err(|_| NotAValue)? {
-        TagValue::Integer(number) if number.is_f64() => Err(NotAValue),
-        TagValue::Groups(groups) => Ok(Some(TagValue::groups(groups.iter().map(AsRef::as_ref)))),
-        value @ (TagValue::Integer(_) | TagValue::Text(_)) => Ok(Some(value)),
+        FieldValue::Integer(number) if number.is_f64() => Err(NotAValue),
+        FieldValue::Groups(groups) => Ok(Some(FieldValue::groups(groups.iter().map(AsRef::as_ref)))),
+        value @ (FieldValue::Integer(_) | FieldValue::Text(_)) => Ok(Some(value)),
     }
 }
 
@@ -99,14 +99,14 @@ mod tests {
 
     #[test]
     fn cells_are_plain_where_that_says_the_same() {
-        let groups = |names: &[&str]| TagValue::groups(names.iter().copied());
-        let text = |text: &str| TagValue::Text(text.into());
-        for (tag, value, expected) in [
+        let groups = |names: &[&str]| FieldValue::groups(names.iter().copied());
+        let text = |text: &str| FieldValue::Text(text.into());
+        for (field, value, expected) in [
             ("Tag_SNS_IM_Remark", text(" two\nlines "), " two\nlines "),
             ("Tag_SNS_IM_Remark", text(""), "json:\"\""),
             ("Tag_SNS_IM_Remark", text("json:5"), "json:\"json:5\""),
             ("Tag_SNS_Custom_A", text("5"), "5"),
-            ("Tag_SNS_Custom_A", TagValue::Integer(5.into()), "json:5"),
+            ("Tag_SNS_Custom_A", FieldValue::Integer(5.into()), "json:5"),
             ("Tag_SNS_IM_Group", groups(&["work", "gym"]), "work|gym"),
             ("Tag_SNS_IM_Group", groups(&["x|y"]), "json:[\"x|y\"]"),
             ("Tag_SNS_IM_Group", groups(&[" a"]), "json:[\" a\"]"),
@@ -114,8 +114,8 @@ mod tests {
             // A rejected value: it must not become a good one.
             ("Tag_SNS_IM_Group", text("g"), "json:\"g\""),
         ] {
-            assert_eq!(cell(&shape("friend_update").fields, tag, &value), expected);
-            assert_eq!(from_cell(&shape("friend_update").fields, tag, expected), Ok(Some(value)));
+            assert_eq!(cell(&shape("friend_update").fields, field, &value), expected);
+            assert_eq!(from_cell(&shape("friend_update").fields, field, expected), Ok(Some(value)));
         }
         assert_eq!(from_cell(&shape("friend_update").fields, "Tag_SNS_IM_Remark", ""), Ok(None));
         for wrong in ["json:", "json:1.5", "json:{}", "json:true", "json:[1]"] {
@@ -123,25 +123,25 @@ mod tests {
         }
     }
 
-    fn any_value() -> impl Strategy<Value = TagValue> {
+    fn any_value() -> impl Strategy<Value = FieldValue> {
         prop_oneof![
-            any::<String>().prop_map(|text| TagValue::Text(text.into())),
-            "(json:|[|\"\\[\\]0-9 ]){0,6}".prop_map(|text| TagValue::Text(text.into())),
-            any::<i64>().prop_map(|number| TagValue::Integer(number.into())),
-            any::<u64>().prop_map(|number| TagValue::Integer(number.into())),
+            any::<String>().prop_map(|text| FieldValue::Text(text.into())),
+            "(json:|[|\"\\[\\]0-9 ]){0,6}".prop_map(|text| FieldValue::Text(text.into())),
+            any::<i64>().prop_map(|number| FieldValue::Integer(number.into())),
+            any::<u64>().prop_map(|number| FieldValue::Integer(number.into())),
             prop::collection::vec("[ab| ,\"\n]{0,4}", 0..5)
-                .prop_map(|names| TagValue::groups(names.iter().map(String::as_str))),
+                .prop_map(|names| FieldValue::groups(names.iter().map(String::as_str))),
         ]
     }
 
     proptest! {
         #[test]
         fn every_value_comes_back_from_its_cell(
-            tag in prop::sample::select(vec!["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_A"]),
+            field in prop::sample::select(vec!["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_A"]),
             value in any_value(),
         ) {
-            let cell = cell(&shape("friend_update").fields, tag, &value).into_owned();
-            prop_assert_eq!(from_cell(&shape("friend_update").fields, tag, &cell), Ok(Some(value)), "{}", cell);
+            let cell = cell(&shape("friend_update").fields, field, &value).into_owned();
+            prop_assert_eq!(from_cell(&shape("friend_update").fields, field, &cell), Ok(Some(value)), "{}", cell);
         }
     }
 }

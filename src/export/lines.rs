@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::ExportError;
 use super::Format;
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::TagValues;
+use crate::domain::request::row::FieldValues;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
 use crate::domain::results;
@@ -19,7 +19,7 @@ pub(super) struct ResultRow<'a> {
     pub(super) number: u64,
     pub(super) from: Option<&'a str>,
     pub(super) account: Option<&'a str>,
-    pub(super) tags: Cow<'a, TagValues>,
+    pub(super) fields: Cow<'a, FieldValues>,
     pub(super) outcome: Outcome,
     pub(super) code: Option<i64>,
     pub(super) reason: Cow<'a, str>,
@@ -33,8 +33,8 @@ pub(super) struct ResultRow<'a> {
 pub(super) struct Layout {
     format: Format,
     shape: InputShape,
-    /// The columns of tags; empty for operations without tags.
-    tags: Vec<String>,
+    /// The columns of fields; empty for operations without fields.
+    fields: Vec<String>,
     /// The names of the input files.
     pub(super) sources: Vec<String>,
     /// Only rows with these outcomes; none: all rows.
@@ -65,11 +65,11 @@ impl Layout {
     pub(super) fn new(
         format: Format,
         shape: InputShape,
-        tags: Vec<String>,
+        fields: Vec<String>,
         sources: Vec<String>,
         only: Option<&[Outcome]>,
     ) -> Self {
-        Self { format, shape, tags, sources, only: only.map(<[_]>::to_vec) }
+        Self { format, shape, fields, sources, only: only.map(<[_]>::to_vec) }
     }
 
     /// The header of CSV; empty for JSONL.
@@ -77,7 +77,7 @@ impl Layout {
         let mut lines = RowWriter::new(self, 0);
         if let Buffer::Csv(cells) = &mut lines.out {
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
-            columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME).chain(results::VERIFIED));
+            columns.extend(self.fields.iter().map(String::as_str).chain(results::OUTCOME).chain(results::VERIFIED));
             cells.csv.write_record(columns).map_err(fail)?;
         }
         lines.into_bytes()
@@ -96,11 +96,11 @@ impl<'a> RowWriter<'a> {
     }
 
     pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
-        let Layout { shape, tags, .. } = self.layout;
+        let Layout { shape, fields, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         let verified = line.verified.map(|(verified, at)| (verified.name(), self.verified.text(at)));
         match &mut self.out {
-            Buffer::Csv(cells) => cells.write(shape, tags, line, (finished_at, verified)).map_err(fail),
+            Buffer::Csv(cells) => cells.write(shape, fields, line, (finished_at, verified)).map_err(fail),
             Buffer::Jsonl(out) => {
                 let object = ResultObject { shape, line, finished_at, verified };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
@@ -142,7 +142,7 @@ impl CsvCells {
     fn write(
         &mut self,
         shape: &InputShape,
-        tags: &[String],
+        fields: &[String],
         line: &ResultRow<'_>,
         (finished_at, verified): (&str, Option<(&str, &str)>),
     ) -> Result<(), csv::Error> {
@@ -152,8 +152,8 @@ impl CsvCells {
             self.csv.write_field(line.from.unwrap_or_default())?;
         }
         self.csv.write_field(line.account.unwrap_or_default())?;
-        for tag in tags {
-            let cell = line.tags.get(tag.as_str()).map(|value| results::cell(&shape.fields, tag, value));
+        for field in fields {
+            let cell = line.fields.get(field.as_str()).map(|value| results::cell(&shape.fields, field, value));
             self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
         }
         self.csv.write_field(line.outcome.name())?;
@@ -195,7 +195,7 @@ impl Serialize for ResultObject<'_> {
             object.serialize_entry(column, &line.from)?;
         }
         object.serialize_entry(shape.account, &line.account)?;
-        for (field, value) in line.tags.iter() {
+        for (field, value) in line.fields.iter() {
             object.serialize_entry(field, value)?;
         }
         object.serialize_entry("outcome", line.outcome.name())?;

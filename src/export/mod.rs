@@ -39,9 +39,9 @@ pub use used_files::refuse_used_file;
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A header and one line per row. Groups are joined by `|`; a cell is empty if the row did not set the tag.
+    /// A header and one line per row. Groups are joined by `|`; a cell is empty if the row did not set the field.
     Csv,
-    /// One object per line, with the tags that the row set, as values of their own types.
+    /// One object per line, with the fields that the row set, as values of their own types.
     Jsonl,
 }
 
@@ -95,7 +95,7 @@ async fn write_ranges(
     let mut spill = Spill::new(folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout = Arc::new(Layout::new(format, run.operation()?.shape, run.tags().to_vec(), sources, only));
+    let layout = Arc::new(Layout::new(format, run.operation()?.shape, run.fields().to_vec(), sources, only));
     out.write_all(&layout.head()?).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
     let mut formatting = VecDeque::new();
@@ -163,7 +163,7 @@ fn spill_rows(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportEr
             row: item.row,
             from: request.from().unwrap_or_default(),
             account: item.account.as_str(),
-            tags: "",
+            fields: "",
             earlier: &earlier,
             attempts: request.attempts(),
             outcome: request.outcome(),
@@ -173,11 +173,11 @@ fn spill_rows(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportEr
             spill.add(request.id(), sent_row)?;
             continue;
         };
-        for (row, tags) in updates.iter() {
-            let tags = serde_json::to_string(tags)
-                .map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?;
+        for (row, fields) in updates.iter() {
+            let fields = serde_json::to_string(fields)
+                .map_err(|error| QueueError::Damaged(format!("fields of row {row}: {error}")))?;
             sent_row.row = *row;
-            spill.add(request.id(), SentRow { tags: &tags, ..sent_row })?;
+            spill.add(request.id(), SentRow { fields: &fields, ..sent_row })?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::ExportError;
 use super::lines::{Layout, ResultRow, RowWriter};
 use super::spill::SentRow;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{RowNo, TagValues};
+use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::queue::{QueueError, RowOutcome, SkippedResult, VerifiedRow};
@@ -111,10 +111,10 @@ fn of_sent_row<'a>(
     exception: Option<&'a RowOutcome>,
     source_line: &SourceLine<'a>,
 ) -> Result<(Outcome, ResultRow<'a>), ExportError> {
-    let tags = if sent_row.tags.is_empty() {
-        TagValues::new()
+    let fields = if sent_row.fields.is_empty() {
+        FieldValues::new()
     } else {
-        serde_json::from_str(sent_row.tags).map_err(|_| damaged("temporary data"))?
+        serde_json::from_str(sent_row.fields).map_err(|_| damaged("temporary data"))?
     };
     let outcome = match (sent_row.outcome, exception) {
         (outcome, None) => outcome,
@@ -127,7 +127,7 @@ fn of_sent_row<'a>(
         number: source_line.line,
         from: Some(sent_row.from),
         account: Some(sent_row.account),
-        tags: Cow::Owned(tags),
+        fields: Cow::Owned(fields),
         outcome,
         code: exception.and_then(|exception| exception.code),
         reason: exception.map_or(sent_row.earlier, |exception| &exception.reason).into(),
@@ -155,7 +155,7 @@ fn of_skipped_row<'a>(
         number: at.line,
         from: skipped.from.as_deref(),
         account: skipped.account.as_deref(),
-        tags: Cow::Borrowed(&skipped.tags),
+        fields: Cow::Borrowed(&skipped.fields),
         outcome: skipped.outcome,
         code: None,
         reason,

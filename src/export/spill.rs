@@ -26,8 +26,8 @@ pub(super) struct SentRow<'a> {
     pub(super) from: &'a str,
     /// The item's account.
     pub(super) account: &'a str,
-    /// The row's tags as a JSON object; empty for operations without tags.
-    pub(super) tags: &'a str,
+    /// The row's fields as a JSON object; empty for operations without fields.
+    pub(super) fields: &'a str,
     /// The codes that the request met before it succeeded, as a text; empty if there are none.
     pub(super) earlier: &'a str,
     /// Calls begun.
@@ -138,7 +138,7 @@ impl<'a> SentRow<'a> {
     const NEVER: i64 = i64::MIN;
 
     fn encode(&self, into: &mut Vec<u8>) {
-        let texts = [self.from, self.account, self.tags, self.earlier];
+        let texts = [self.from, self.account, self.fields, self.earlier];
         into.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
         into.extend_from_slice(&self.row.to_le_bytes());
         into.extend_from_slice(&self.attempts.to_le_bytes());
@@ -157,19 +157,19 @@ impl<'a> SentRow<'a> {
         let [outcome] = take(bytes)?;
         let finished_at = i64::from_le_bytes(take(bytes)?);
         let mut length = || usize::try_from(u32::from_le_bytes(take(bytes)?)).ok();
-        let [from, account, tags, earlier] = [length()?, length()?, length()?, length()?];
+        let [from, account, fields, earlier] = [length()?, length()?, length()?, length()?];
         // UTF-8 is checked once for all four texts: most are short, and a check costs more than its bytes.
-        let all = from.checked_add(account)?.checked_add(tags)?.checked_add(earlier)?;
+        let all = from.checked_add(account)?.checked_add(fields)?.checked_add(earlier)?;
         let (texts, rest) = bytes.split_at_checked(all)?;
         *bytes = rest;
         let (from, texts) = std::str::from_utf8(texts).ok()?.split_at_checked(from)?;
         let (account, texts) = texts.split_at_checked(account)?;
-        let (tags, earlier) = texts.split_at_checked(tags)?;
+        let (fields, earlier) = texts.split_at_checked(fields)?;
         Some(Self {
             row,
             from,
             account,
-            tags,
+            fields,
             earlier,
             attempts,
             outcome: Outcome::ALL.into_iter().find(|known| *known as u8 == outcome)?,

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::*;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Wait};
@@ -41,19 +41,19 @@ fn span(first_row: u64, source: u32, first_line: u64, step: u64) -> LineSpan {
 }
 
 fn skipped(row: u64, account: &str, reason: SkipReason) -> SkippedRow {
-    SkippedRow { row, reason, from: None, account: Some(account.to_owned()), tags: TagValues::new() }
+    SkippedRow { row, reason, from: None, account: Some(account.to_owned()), fields: FieldValues::new() }
 }
 
 /// Two merged rows, a single row, a duplicate and a rejected row; one item fails.
 async fn updates() -> TestQueue {
-    let text = |tag: &str, value: &str| (Box::from(tag), TagValue::Text(value.into()));
-    let groups = TagValue::Groups(vec!["work".into(), "gym".into()]);
+    let text = |field: &str, value: &str| (Box::from(field), FieldValue::Text(value.into()));
+    let groups = FieldValue::Groups(vec!["work".into(), "gym".into()]);
     let merged = vec![
-        (0, TagValues::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
-        (2, TagValues::from([("Tag_SNS_IM_Group".into(), groups)])),
+        (0, FieldValues::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
+        (2, FieldValues::from([("Tag_SNS_IM_Group".into(), groups)])),
     ];
-    let alone = vec![(1, TagValues::from([("Tag_SNS_Custom_N".into(), TagValue::Integer(7.into()))]))];
-    let item = |account: &str, updates: Vec<(u64, TagValues)>| Item {
+    let alone = vec![(1, FieldValues::from([("Tag_SNS_Custom_N".into(), FieldValue::Integer(7.into()))]))];
+    let item = |account: &str, updates: Vec<(u64, FieldValues)>| Item {
         account: id(account),
         row: updates[0].0,
         updates: Some(Box::new(updates)),
@@ -63,7 +63,7 @@ async fn updates() -> TestQueue {
     let bad = SkippedRow { from: Some(" a\0\u{9b}".to_owned()), account: None, ..skipped(4, "", rejected) };
     let double = SkippedRow {
         from: Some("-a".to_owned()),
-        tags: TagValues::from([("Tag_SNS_Custom_N".into(), TagValue::Integer(7.into()))]),
+        fields: FieldValues::from([("Tag_SNS_Custom_N".into(), FieldValue::Integer(7.into()))]),
         ..skipped(3, "c,用", SkipReason::Duplicate { of: 1 })
     };
     let load = Load {
@@ -71,7 +71,7 @@ async fn updates() -> TestQueue {
         skipped_rows: vec![double, bad],
         line_spans: vec![span(0, 0, 2, 1), span(1, 0, 5, 2), span(3, 1, 2, 1)],
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
-        tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
+        fields: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
     };
     let mut test_queue = TestQueue::new("friend_update", load).await;
     let request = test_queue.pending().await.remove(0);
@@ -81,7 +81,7 @@ async fn updates() -> TestQueue {
 }
 
 #[tokio::test]
-async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
+async fn csv_is_byte_exact_and_each_row_shows_its_own_fields() {
     let (csv, tally) = export(&updates().await, 2, Format::Csv, None).await;
     let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
                     outcome,code,reason,attempts,finished_at,verified,verified_at\n\
@@ -179,14 +179,14 @@ async fn rows_that_exceed_the_memory_of_the_spill_are_read_back() {
     let rows = 4_000_u64;
     // With this number of ranges, each has the smallest buffer.
     let mut spill = Spill::new(folder.path(), rows * 2_000, 1_000);
-    let tags = "x".repeat(200);
+    let fields = "x".repeat(200);
     for row in 0..rows {
         let account = format!("u{row}");
         let sent_row = SentRow {
             row,
             from: "",
             account: &account,
-            tags: &tags,
+            fields: &fields,
             earlier: "",
             attempts: 1,
             outcome: Outcome::Pending,
@@ -201,7 +201,7 @@ async fn rows_that_exceed_the_memory_of_the_spill_are_read_back() {
         let mut bytes = bytes.as_slice();
         for row in first..first + 1_000 {
             let sent_row = SentRow::decode(&mut bytes).unwrap();
-            assert_eq!((sent_row.row, sent_row.account, sent_row.tags), (row, &*format!("u{row}"), &*tags));
+            assert_eq!((sent_row.row, sent_row.account, sent_row.fields), (row, &*format!("u{row}"), &*fields));
         }
         assert!(bytes.is_empty());
     }
@@ -272,8 +272,8 @@ fn send_result() -> impl Strategy<Value = SendResult> {
     ]
 }
 
-fn tag_of(row: u64) -> TagValues {
-    TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(format!("r{row}").into()))])
+fn field_of(row: u64) -> FieldValues {
+    FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text(format!("r{row}").into()))])
 }
 
 /// Items of a run and rows that are not sent; the latter with how they should come out.
@@ -287,7 +287,7 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
         match kind {
             Kind::Merged(of) if !items.is_empty() => {
                 let of = of.index(items.len());
-                items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
+                items[of].updates.as_mut().unwrap().push((row, field_of(row)));
             }
             Kind::Duplicate(of) if row > 0 => {
                 skipped_row(SkipReason::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
@@ -296,7 +296,7 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
             Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
                 account: id(&format!("u{row}")),
                 row,
-                updates: Some(Box::new(vec![(row, tag_of(row))])),
+                updates: Some(Box::new(vec![(row, field_of(row))])),
             }),
         }
     }
@@ -342,7 +342,7 @@ async fn every_row_once(kinds: Vec<Kind>, send_results: Vec<SendResult>, batch: 
             .map(|row| span(row, u32::from(row > 9), 2 + row * step, step))
             .collect(),
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
-        tags: vec!["Tag_SNS_IM_Remark".to_owned()],
+        fields: vec!["Tag_SNS_IM_Remark".to_owned()],
     };
     let mut test_queue = TestQueue::new("friend_update", load).await;
     live(&mut test_queue, send_results, &mut expected).await;
@@ -356,7 +356,7 @@ async fn every_row_once(kinds: Vec<Kind>, send_results: Vec<SendResult>, batch: 
         assert_eq!((&line["outcome"], &line["code"]), (&outcome.name().into(), &(*code).into()), "row {row}");
         let own =
             matches!(outcome, Outcome::Rejected | Outcome::Duplicate) || line["Tag_SNS_IM_Remark"] == format!("r{row}");
-        assert!(own, "row {row} shows another's tag: {line}");
+        assert!(own, "row {row} shows another's field: {line}");
     }
     for only in Outcome::ALL {
         let (csv, tally) = export(&test_queue, range, Format::Csv, Some(&[only])).await;

@@ -54,7 +54,7 @@ pub(super) enum Meaning<'n> {
 /// Why a name can't be passed over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// It looks like a tag and is none.
+    /// It looks like a tag, and the operation has no such field.
     #[error("{0}")]
     Tag(FieldError),
     /// It is a field of the API, or nearly one, that this operation does not take.
@@ -75,7 +75,7 @@ impl Misfit {
         Self::Near { api: column.api.to_owned(), file: column.file.to_owned() }
     }
 
-    /// The column at fault: the id's that the name is meant for, or the tag as it is written.
+    /// The column at fault: that of the id for which the name is meant, or the tag as it is written.
     pub(super) fn column(&self, name: &str) -> Option<String> {
         match self {
             Self::Near { api, .. } if !field_names::is_like_tag(name) => Some(api.clone()),
@@ -88,7 +88,9 @@ impl Misfit {
     pub(super) fn hint(&self, place: NamePlace, name: &str) -> String {
         let it = place.name();
         match self {
-            Self::Tag(_) => format!("rename the {it} to one of these tags, map it with input.columns, or leave it out"),
+            Self::Tag(_) => {
+                format!("rename the {it} to one of these fields, map it with input.columns, or leave it out")
+            }
             Self::Foreign(field) => format!("{}leave the {it} out", field_names::use_of(field)),
             Self::Near { .. } if name.contains(is_invisible) => format!("rename the {it}"),
             // The file may have both names, and only the user knows which of them has the ids.
@@ -241,7 +243,7 @@ mod tests {
     use crate::input::testing::{input, shape};
 
     #[test]
-    fn names_find_their_tag_also_through_the_mapping() {
+    fn names_find_their_field_also_through_the_mapping() {
         let input = input(&[("Tag_SNS_IM_Remark", "note")]);
         let shape = shape("friend_update");
         let columns = Columns::new(&shape, &input);

@@ -98,9 +98,9 @@ pub enum Problem {
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
     Utf8AsGbk,
-    /// An id or tag that is not ASCII, in a file that is not UTF-8 elsewhere.
+    /// An id or field that is not ASCII, in a file that is not UTF-8 elsewhere.
     #[error(
-        "an id or tag of this row is not ASCII, but line {line} of the file is not valid UTF-8: the file may be GBK"
+        "an id or field of this row is not ASCII, but line {line} of the file is not valid UTF-8: the file may be GBK"
     )]
     NotUtf8 {
         /// The first line that is not valid UTF-8.

@@ -103,7 +103,7 @@ mod tests {
             r#""outcome":"failed","code":1,"reason":"x","attempts":1,"finished_at":null}"#,
         );
         assert!(is_jsonl(row.as_bytes(), &shape("friend_update")));
-        assert!(!is_jsonl(row.as_bytes(), &shape("friend_delete")), "its results have no tags");
+        assert!(!is_jsonl(row.as_bytes(), &shape("friend_delete")), "its results have no fields");
         assert!(!is_jsonl(br#"{"From_Account":"a","To_Account":"b"}"#, &shape("friend_delete")));
         assert!(!is_jsonl(row.replace("\"line\"", "\"mine\"").as_bytes(), &shape("friend_update")));
     }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::domain::job::{Encoding, UnusualIds};
 use crate::domain::operation::{self, FieldLack};
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{RejectedRow, RowRef, TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues, RejectedRow, RowRef};
 use crate::domain::unusual_id;
 
 use super::columns::{Column, Columns};
@@ -50,10 +50,11 @@ impl Fault {
         line: u64,
         from: Option<String>,
         account: Option<String>,
-        tags: TagValues,
+        fields: FieldValues,
     ) -> RejectedRow {
-        let (from, account, tags) = if self.kept { (from, account, tags) } else { (None, None, TagValues::new()) };
-        RejectedRow { line, column: self.column, reason: self.reason, from, account, tags }
+        let (from, account, fields) =
+            if self.kept { (from, account, fields) } else { (None, None, FieldValues::new()) };
+        RejectedRow { line, column: self.column, reason: self.reason, from, account, fields }
     }
 }
 
@@ -101,22 +102,27 @@ pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str
 }
 
 /// Adds a field to what the row sets, or says why it can't.
-pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut TagValues, tag: &str, value: TagValue) -> Result<(), Fault> {
-    let legal = columns.fields.check(tag, &value);
-    if tags.contains_key(tag) {
-        return Err(Fault::of(tag, "is set twice"));
+pub(super) fn set_field(
+    columns: &Columns<'_>,
+    fields: &mut FieldValues,
+    field: &str,
+    value: FieldValue,
+) -> Result<(), Fault> {
+    let legal = columns.fields.check(field, &value);
+    if fields.contains_key(field) {
+        return Err(Fault::of(field, "is set twice"));
     }
-    tags.insert(tag.into(), value);
-    legal.map_err(|error| Fault::of(tag, error).kept())
+    fields.insert(field.into(), value);
+    legal.map_err(|error| Fault::of(field, error).kept())
 }
 
-/// The tags of a row as [`RowRef::tags`] has them.
-pub(super) fn tags_json(columns: &Columns<'_>, tags: &TagValues) -> Result<String, Fault> {
-    match columns.fields.lack(tags) {
+/// The fields of a row as [`RowRef::fields`] has them.
+pub(super) fn fields_json(columns: &Columns<'_>, fields: &FieldValues) -> Result<String, Fault> {
+    match columns.fields.lack(fields) {
         Some(FieldLack::Any) => Err(Fault::new("would change nothing: no field is set").kept()),
         Some(FieldLack::Field(name)) => Err(Fault::of(name, "is missing").kept()),
         None if columns.fields.is_empty() => Ok(String::new()),
-        None => Ok(operation::to_json(tags)),
+        None => Ok(operation::to_json(fields)),
     }
 }
 

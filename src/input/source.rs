@@ -205,12 +205,12 @@ impl Source {
         Ok(notes.into_facts(rows))
     }
 
-    /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
+    /// The fields that a CSV header names, by the API's names, in the file's order. JSONL names its fields record by
     /// record: none are known in advance.
-    pub fn tag_columns(&self, shape: &InputShape, input: &job::InputSettings) -> Result<Vec<String>, InputError> {
+    pub fn field_columns(&self, shape: &InputShape, input: &job::InputSettings) -> Result<Vec<String>, InputError> {
         let DecodedSource { format, columns, reader, .. } = self.text(shape, input)?;
         match format {
-            RowFormat::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
+            RowFormat::Csv => csv::field_columns(&self.name, reader, &columns, input.delimiter),
             RowFormat::Jsonl => Ok(Vec::new()),
         }
     }
@@ -288,7 +288,7 @@ impl Source {
 }
 
 fn is_ascii(row: &RowRef<'_>) -> bool {
-    row.account.is_ascii() && row.from.is_none_or(<[u8]>::is_ascii) && row.tags.is_ascii()
+    row.account.is_ascii() && row.from.is_none_or(<[u8]>::is_ascii) && row.fields.is_ascii()
 }
 
 fn format_of_name(name: &str) -> Option<RowFormat> {
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_tags_that_are_not_ascii_are_refused_in_a_file_that_is_not_utf8() {
+    fn ids_and_fields_that_are_not_ascii_are_refused_in_a_file_that_is_not_utf8() {
         let gbk = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
         let refused = |operation, name, text: &[u8]| {
             let error = rows_with(operation, name, text, &input(&[])).unwrap_err();
@@ -486,8 +486,8 @@ mod tests {
         assert_eq!(refused("account_delete", "a.csv", &gbk("UserID\n小猫\n张三\n")), (2, 3));
         let json = gbk("{\"UserID\":\"小猫\"}\n{\"UserID\":\"a\",\"note\":\"你好\"}\n");
         assert_eq!(refused("account_delete", "a.jsonl", &json), (1, 2));
-        let tags = gbk("From_Account,To_Account,Tag_SNS_IM_Remark,备注\na,b,小猫,\n");
-        assert_eq!(refused("friend_update", "a.csv", &tags), (2, 1));
+        let fields = gbk("From_Account,To_Account,Tag_SNS_IM_Remark,备注\na,b,小猫,\n");
+        assert_eq!(refused("friend_update", "a.csv", &fields), (2, 1));
 
         let ascii = gbk("UserID,备注\nu1,你好\nu2,小猫\n张三,\n");
         let read = rows_with("account_delete", "a.csv", &ascii, &input(&[])).unwrap();

@@ -44,7 +44,7 @@ pub(super) fn rows_with(
             Ok(row) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let from = row.from.map(|from| text(from) + ">").unwrap_or_default();
-                format!("{} {from}{} {}", row.line, text(row.account), text(row.tags)).trim_end().to_owned()
+                format!("{} {from}{} {}", row.line, text(row.account), text(row.fields)).trim_end().to_owned()
             }
             Err(bad) => {
                 let from = bad.from.map(|from| format!("{from}>")).unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::domain::hint::Hint;
 use crate::domain::operation::InputShape;
 use crate::domain::request::account::UserId;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{RejectedRow, RowNo, RowRef, TagValues};
+use crate::domain::request::row::{FieldValues, RejectedRow, RowNo, RowRef};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
 use line_spans::LineSpans;
@@ -53,8 +53,8 @@ pub struct IntakeOptions<'a> {
     pub expected_bytes: u64,
     /// The most bytes of rows in memory: [`MEMORY`].
     pub memory: usize,
-    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger item
-    /// is sent alone.
+    /// The most bytes of ids and fields in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger
+    /// item is sent alone.
     pub body_bytes: usize,
 }
 
@@ -74,13 +74,13 @@ pub enum IntakeOutput {
 #[error("loading was interrupted")]
 pub struct SinkClosed;
 
-/// Whether the ids and tags of a rejected row break the rule again when its results are used as input. Otherwise its
+/// Whether the ids and fields of a rejected row break the rule again when its results are used as input. Otherwise its
 /// account is left out, because the row must not become a good one there.
 fn breaks_its_rule_again(shape: &InputShape, row: &RejectedRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
-    let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
-    !good_ids || bad_tag || shape.fields.lack(&row.tags).is_some()
+    let bad_field = row.column.as_deref().is_some_and(|column| row.fields.contains_key(column));
+    !good_ids || bad_field || shape.fields.lack(&row.fields).is_some()
 }
 
 /// The result of a load. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.
@@ -205,7 +205,7 @@ impl<'a, S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Intake<'a, S> {
     /// Takes the next row, of the source with this index.
     pub fn row(&mut self, source: u32, row: RowRef<'_>) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
-        let waiting = WaitingRow { row: number, from: row.from, account: row.account, tags: row.tags };
+        let waiting = WaitingRow { row: number, from: row.from, account: row.account, fields: row.fields };
         let mut ids = row.from.into_iter().chain([row.account]);
         match ids.find(|id| (self.options.protects)(id)) {
             Some(id) => {
@@ -225,7 +225,7 @@ impl<'a, S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Intake<'a, S> {
             reason: SkipReason::Rejected { column: row.column, reason: row.reason },
             from: row.from,
             account,
-            tags: row.tags,
+            fields: row.fields,
         })
     }
 
@@ -292,7 +292,7 @@ impl<S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> CountingSink<S> {
             reason,
             from: waiting.from.map(text).transpose()?,
             account: Some(text(waiting.account)?),
-            tags: parse_tags(waiting.tags).ok_or(IntakeError::Damaged { row: waiting.row })?,
+            fields: parse_fields(waiting.fields).ok_or(IntakeError::Damaged { row: waiting.row })?,
         })
     }
 }
@@ -302,10 +302,10 @@ fn text(bytes: &[u8], row: RowNo) -> Result<&str, IntakeError> {
     std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })
 }
 
-/// Parses the tags of a row.
-fn parse_tags(json: &[u8]) -> Option<TagValues> {
+/// Parses the fields of a row.
+fn parse_fields(json: &[u8]) -> Option<FieldValues> {
     if json.is_empty() {
-        return Some(TagValues::new());
+        return Some(FieldValues::new());
     }
     serde_json::from_slice(json).ok()
 }

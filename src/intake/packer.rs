@@ -46,7 +46,7 @@ impl Packer {
         }
         let mut last = self.last;
         let rows = item.rows().inspect(|row| last = *row);
-        self.request.add(item.account, rows, self.has_fields.then(|| item.tags()));
+        self.request.add(item.account, rows, self.has_fields.then(|| item.fields()));
         self.last = last;
         Ok(full)
     }
@@ -70,12 +70,12 @@ impl Packer {
         if self.request.item_count() == self.most_items || self.from.as_deref() != item.from {
             return false;
         }
-        let tags = if self.has_fields {
+        let fields = if self.has_fields {
             // A bracket or comma before the element, a bracket after the last.
-            item.tags().map(|tags| tags.len() + 1).sum::<usize>() + 3
+            item.fields().map(|fields| fields.len() + 1).sum::<usize>() + 3
         } else {
             0
         };
-        self.request.bytes() + 1 + item.account.len() + tags <= self.most_bytes
+        self.request.bytes() + 1 + item.account.len() + fields <= self.most_bytes
     }
 }

@@ -7,8 +7,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::waiting_row::{SeededHash, TextOffsets, WaitingRow, read_from, read_text};
-use super::{IntakeError, parse_tags};
-use crate::domain::request::row::{RowNo, TagValues};
+use super::{IntakeError, parse_fields};
+use crate::domain::request::row::{FieldValues, RowNo};
 
 /// The rows of one part, by account group and item. Cleared and reused for each part.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct AccountGroup {
 struct IndexedItem {
     row: RowNo,
     account: TextOffset,
-    tags: TextOffset,
+    fields: TextOffset,
     group: u32,
     next: u32,
     first_extra: u32,
@@ -62,7 +62,7 @@ struct IndexedItem {
 #[derive(Debug, Clone, Copy)]
 struct ExtraRow {
     row: RowNo,
-    tags: TextOffset,
+    fields: TextOffset,
     next: u32,
 }
 
@@ -74,11 +74,11 @@ enum Lookup {
     New,
 }
 
-/// The merged tags of the rows of one item.
+/// The merged fields of the rows of one item.
 #[derive(Debug, Default)]
 struct MergedRows {
-    values: TagValues,
-    /// The last row that is no duplicate with these tags.
+    values: FieldValues,
+    /// The last row that is no duplicate with these fields.
     rows: HashMap<Box<[u8]>, RowNo, RandomState>,
 }
 
@@ -178,14 +178,14 @@ impl Tables {
     ) -> Result<Option<RowNo>, IntakeError> {
         let overfull = || IntakeError::Overfull { row: waiting.row };
         let text = |place| TextOffset::at(at + place).ok_or_else(overfull);
-        let (account, tags) = (text(offsets.account)?, text(offsets.tags)?);
+        let (account, fields) = (text(offsets.account)?, text(offsets.fields)?);
         let group = self.group(texts, waiting.from, text(offsets.from)?).ok_or_else(overfull)?;
-        match self.item(texts, group, waiting, (account, tags)).ok_or_else(overfull)? {
+        match self.item(texts, group, waiting, (account, fields)).ok_or_else(overfull)? {
             Lookup::New => Ok(None),
             Lookup::Existing(item) => {
                 let equal = self.find_or_merge(texts, item, waiting)?;
                 if equal.is_none() {
-                    self.add(item, waiting.row, tags).ok_or_else(overfull)?;
+                    self.add(item, waiting.row, fields).ok_or_else(overfull)?;
                 }
                 Ok(equal)
             }
@@ -216,7 +216,7 @@ impl Tables {
         texts: &[u8],
         group: u32,
         waiting: &WaitingRow<'_>,
-        (account, tags): (TextOffset, TextOffset),
+        (account, fields): (TextOffset, TextOffset),
     ) -> Option<Lookup> {
         let Self { items, item_table, seed, .. } = self;
         let key_of = |&item: &u32| (items[item as usize].group, items[item as usize].account.of(texts));
@@ -229,7 +229,7 @@ impl Tables {
         };
         let item = index(items.len())?;
         let (row, next, first_extra, last_extra) = (waiting.row, END, END, END);
-        items.push(IndexedItem { row, account, tags, group, next, first_extra, last_extra });
+        items.push(IndexedItem { row, account, fields, group, next, first_extra, last_extra });
         free.insert(item);
         let group = &mut self.groups[group as usize];
         if group.first == END {
@@ -241,7 +241,7 @@ impl Tables {
         Some(Lookup::New)
     }
 
-    /// The earlier row that this row repeats, if it does not change the merged tags.
+    /// The earlier row that this row repeats, if it does not change the merged fields.
     fn find_or_merge(
         &mut self,
         texts: &[u8],
@@ -250,27 +250,27 @@ impl Tables {
     ) -> Result<Option<RowNo>, IntakeError> {
         let first = &self.items[item as usize];
         let last = self.more.get(first.last_extra as usize);
-        let (row, tags) = last.map_or((first.row, first.tags), |last| (last.row, last.tags));
-        if tags.of(texts) == waiting.tags {
+        let (row, fields) = last.map_or((first.row, first.fields), |last| (last.row, last.fields));
+        if fields.of(texts) == waiting.fields {
             return Ok(Some(row));
         }
         let damaged = IntakeError::Damaged { row: waiting.row };
-        let Some(tags) = parse_tags(waiting.tags) else {
+        let Some(fields) = parse_fields(waiting.fields) else {
             return Err(damaged);
         };
         let merged = self.merged.entry(item).or_default();
         if merged.rows.is_empty() {
-            // This is the second row of the item, so the merged tags are those of the first.
-            let text = first.tags.of(texts);
-            merged.keep(first.row, text, parse_tags(text).ok_or(damaged)?);
+            // This is the second row of the item, so the merged fields are those of the first.
+            let text = first.fields.of(texts);
+            merged.keep(first.row, text, parse_fields(text).ok_or(damaged)?);
         }
-        Ok(merged.take(waiting.row, waiting.tags, tags))
+        Ok(merged.take(waiting.row, waiting.fields, fields))
     }
 
     /// Appends a row to the rows of its item. None if there are too many.
-    fn add(&mut self, item: u32, row: RowNo, tags: TextOffset) -> Option<()> {
+    fn add(&mut self, item: u32, row: RowNo, fields: TextOffset) -> Option<()> {
         let more = index(self.more.len())?;
-        self.more.push(ExtraRow { row, tags, next: END });
+        self.more.push(ExtraRow { row, fields, next: END });
         let item = &mut self.items[item as usize];
         if item.first_extra == END {
             item.first_extra = more;
@@ -288,10 +288,10 @@ impl<'a> GroupedItem<'a> {
         std::iter::once(self.item.row).chain(self.more().map(|more| more.row))
     }
 
-    /// The tags of these rows.
-    pub(super) fn tags(self) -> impl Iterator<Item = &'a [u8]> {
-        let tags = std::iter::once(self.item.tags).chain(self.more().map(|more| more.tags));
-        tags.map(|tags| tags.of(&self.part_index.texts))
+    /// The fields of these rows.
+    pub(super) fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        let fields = std::iter::once(self.item.fields).chain(self.more().map(|more| more.fields));
+        fields.map(|fields| fields.of(&self.part_index.texts))
     }
 
     /// The rows after the first.
@@ -302,18 +302,18 @@ impl<'a> GroupedItem<'a> {
 
 impl MergedRows {
     /// Adds a row. If it changes nothing and repeats an earlier row, returns that row instead.
-    fn take(&mut self, row: RowNo, text: &[u8], tags: TagValues) -> Option<RowNo> {
-        let changes_nothing = tags.iter().all(|(tag, value)| self.values.get(tag) == Some(value));
+    fn take(&mut self, row: RowNo, text: &[u8], fields: FieldValues) -> Option<RowNo> {
+        let changes_nothing = fields.iter().all(|(field, value)| self.values.get(field) == Some(value));
         let equal = self.rows.get(text).filter(|_| changes_nothing);
         if equal.is_some() {
             return equal.copied();
         }
-        self.keep(row, text, tags);
+        self.keep(row, text, fields);
         None
     }
 
-    fn keep(&mut self, row: RowNo, text: &[u8], tags: TagValues) {
-        self.values.extend(tags);
+    fn keep(&mut self, row: RowNo, text: &[u8], fields: FieldValues) {
+        self.values.extend(fields);
         self.rows.insert(text.into(), row);
     }
 }

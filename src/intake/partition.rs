@@ -318,7 +318,7 @@ mod tests {
             let from = if row % 5 < 3 { "heavy".to_owned() } else { format!("u{}", row % 700) };
             let account = (row * 7919 % 3000).to_string();
             let (from, account) = (Some(from.as_bytes()), account.as_bytes());
-            parts.add(&WaitingRow { row, from, account, tags: b"" }).unwrap();
+            parts.add(&WaitingRow { row, from, account, fields: b"" }).unwrap();
             assert!(parts.held <= MEMORY);
         }
         let leaves = leaves(parts);

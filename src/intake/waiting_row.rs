@@ -10,7 +10,7 @@ pub(super) struct WaitingRow<'a> {
     pub(super) row: RowNo,
     pub(super) from: Option<&'a [u8]>,
     pub(super) account: &'a [u8],
-    pub(super) tags: &'a [u8],
+    pub(super) fields: &'a [u8],
 }
 
 /// The offsets of the texts of a row, from its first byte.
@@ -18,7 +18,7 @@ pub(super) struct WaitingRow<'a> {
 pub(super) struct TextOffsets {
     pub(super) from: usize,
     pub(super) account: usize,
-    pub(super) tags: usize,
+    pub(super) fields: usize,
 }
 
 /// The most bytes of a number written by [`write_number`].
@@ -27,7 +27,7 @@ const NUMBER_BYTES: usize = 10;
 impl<'a> WaitingRow<'a> {
     /// The most bytes that [`write`](Self::write) adds.
     pub(super) fn max_bytes(&self) -> usize {
-        self.from.map_or(0, <[u8]>::len) + self.account.len() + self.tags.len() + 4 * NUMBER_BYTES
+        self.from.map_or(0, <[u8]>::len) + self.account.len() + self.fields.len() + 4 * NUMBER_BYTES
     }
 
     /// Appends the row to a block. `previous` is the number of the row before it.
@@ -41,7 +41,7 @@ impl<'a> WaitingRow<'a> {
             None => write_number(0, block),
         }
         write_text(self.account, block);
-        write_text(self.tags, block);
+        write_text(self.fields, block);
     }
 
     /// Reads the next row of a block and the offsets of its texts. None if the block is damaged.
@@ -52,10 +52,10 @@ impl<'a> WaitingRow<'a> {
         let from = read_from(block).ok()?;
         let before_account = length - block.len();
         let account = read_text(block)?;
-        let before_tags = length - block.len();
-        let tags = read_text(block)?;
-        let offsets = TextOffsets { from: before_from, account: before_account, tags: before_tags };
-        Some((Self { row, from, account, tags }, offsets))
+        let before_fields = length - block.len();
+        let fields = read_text(block)?;
+        let offsets = TextOffsets { from: before_from, account: before_account, fields: before_fields };
+        Some((Self { row, from, account, fields }, offsets))
     }
 }
 
@@ -138,9 +138,9 @@ mod tests {
     fn rows_are_read_as_they_were_written() {
         let long = [b'x'; 300];
         let rows = [
-            WaitingRow { row: 3, from: None, account: b"a", tags: b"" },
-            WaitingRow { row: 4, from: Some(b""), account: b"", tags: b"{}" },
-            WaitingRow { row: u64::MAX, from: Some(&long), account: &long, tags: &long },
+            WaitingRow { row: 3, from: None, account: b"a", fields: b"" },
+            WaitingRow { row: 4, from: Some(b""), account: b"", fields: b"{}" },
+            WaitingRow { row: u64::MAX, from: Some(&long), account: &long, fields: &long },
         ];
         let mut block = Vec::new();
         let mut previous = 0;
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(read, *waiting);
             let text = |place: usize| read_text(&mut &whole[place..]).unwrap();
             assert_eq!(read_from(&mut &whole[offsets.from..]), Ok(waiting.from));
-            assert_eq!((text(offsets.account), text(offsets.tags)), (waiting.account, waiting.tags));
+            assert_eq!((text(offsets.account), text(offsets.fields)), (waiting.account, waiting.fields));
             previous = waiting.row;
         }
         assert!(rest.is_empty());

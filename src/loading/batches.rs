@@ -22,12 +22,12 @@ pub(super) struct RowBatch {
 /// A row of a batch. It is small because it is copied between processors.
 #[derive(Debug)]
 enum BatchRow {
-    /// A checked row. Its ids and tags follow each other in the text of the batch; these are their lengths.
+    /// A checked row. Its ids and fields follow each other in the text of the batch; these are their lengths.
     Good {
         line: u64,
         from: Option<u8>,
         account: u8,
-        tags: u32,
+        fields: u32,
     },
     Rejected(Box<RejectedRow>),
 }
@@ -45,11 +45,11 @@ impl RowBatch {
 
     fn push(&mut self, row: Result<RowRef<'_>, RejectedRow>) {
         self.rows.push(match row {
-            Ok(RowRef { line, from, account, tags }) => {
+            Ok(RowRef { line, from, account, fields }) => {
                 self.text.extend_from_slice(from.unwrap_or_default());
                 self.text.extend_from_slice(account);
-                self.text.extend_from_slice(tags);
-                BatchRow::Good { line, from: from.map(length), account: length(account), tags: length(tags) }
+                self.text.extend_from_slice(fields);
+                BatchRow::Good { line, from: from.map(length), account: length(account), fields: length(fields) }
             }
             Err(rejected) => BatchRow::Rejected(Box::new(rejected)),
         });
@@ -63,11 +63,11 @@ impl RowBatch {
         let mut rest = self.text.as_slice();
         for row in self.rows {
             take(match row {
-                BatchRow::Good { line, from, account, tags } => Ok(RowRef {
+                BatchRow::Good { line, from, account, fields } => Ok(RowRef {
                     line,
                     from: from.map(|length| split(&mut rest, length.into())),
                     account: split(&mut rest, account.into()),
-                    tags: split(&mut rest, tags as usize),
+                    fields: split(&mut rest, fields as usize),
                 }),
                 BatchRow::Rejected(rejected) => Err(*rejected),
             })?;
@@ -123,22 +123,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::request::row::TagValues;
+    use crate::domain::request::row::FieldValues;
 
     type Row = (u64, Option<String>, String, String, bool);
 
     #[expect(clippy::result_large_err, reason = "as the readers hand rows over")]
     fn send(row: &Row) -> Result<RowRef<'_>, RejectedRow> {
-        let (line, from, account, tags, rejected) = row;
+        let (line, from, account, fields, rejected) = row;
         if *rejected {
-            let (reason, tags) = (tags.clone(), TagValues::new());
-            return Err(RejectedRow { line: *line, column: None, reason, from: from.clone(), account: None, tags });
+            let (reason, fields) = (fields.clone(), FieldValues::new());
+            return Err(RejectedRow { line: *line, column: None, reason, from: from.clone(), account: None, fields });
         }
         Ok(RowRef {
             line: *line,
             from: from.as_deref().map(str::as_bytes),
             account: account.as_bytes(),
-            tags: tags.as_bytes(),
+            fields: fields.as_bytes(),
         })
     }
 
@@ -178,6 +178,6 @@ mod tests {
         drop(batches);
         let mut gathering = Batches::new(0, &to);
         let long = "x".repeat(BATCH_BYTES);
-        assert!(gathering.push(Ok(RowRef { line: 1, from: None, account: b"a", tags: long.as_bytes() })).is_break());
+        assert!(gathering.push(Ok(RowRef { line: 1, from: None, account: b"a", fields: long.as_bytes() })).is_break());
     }
 }

@@ -54,9 +54,9 @@ pub(super) fn pass_on(mut pages: mpsc::Receiver<Vec<CarriedRow>>, to: &SyncSende
     while let Some(rows) = pages.blocking_recv() {
         for of_one_file in rows.chunk_by(|a, b| a.source == b.source) {
             let mut batches = Batches::new(of_one_file[0].source, to);
-            for CarriedRow { from, account, tags, line, .. } in of_one_file {
+            for CarriedRow { from, account, fields, line, .. } in of_one_file {
                 let from = from.as_deref().map(str::as_bytes);
-                batches.push(Ok(RowRef { line: *line, from, account: account.as_bytes(), tags }))?;
+                batches.push(Ok(RowRef { line: *line, from, account: account.as_bytes(), fields }))?;
             }
             batches.flush()?;
         }

@@ -128,7 +128,7 @@ pub async fn load(
     let error = match fill(&mut loader, run, reading, (reader.as_ref(), &progress), watch).await {
         Ok(read) => {
             loader.describe_input(&read.facts).await?;
-            return Ok(loader.finish(&read.tags).await?);
+            return Ok(loader.finish(&read.fields).await?);
         }
         Err(error) => error,
     };
@@ -239,8 +239,8 @@ fn rows_of(output: &IntakeOutput) -> u64 {
 
 /// What is known of the input after all of it was read.
 struct Read {
-    /// The tags that its rows set.
-    tags: Vec<String>,
+    /// The fields that its rows set.
+    fields: Vec<String>,
     /// The facts of each source, in order.
     facts: Vec<SourceFacts>,
 }
@@ -267,10 +267,10 @@ fn read(
         memory: crate::intake::MEMORY,
         body_bytes: crate::stored_request::BODY_BYTES,
     };
-    let mut tags = BTreeSet::new();
+    let mut fields = BTreeSet::new();
     let mut outgoing = OutputBatches { sender, batch: Vec::new(), bytes: 0 };
     let sink = |output: IntakeOutput| {
-        collect_tags(&mut tags, &output);
+        collect_fields(&mut fields, &output);
         outgoing.push(output)
     };
     let mut intake = Intake::new(plan, sink);
@@ -286,7 +286,7 @@ fn read(
     progress.is_read.store(true, Ordering::Release);
     intake.finish()?;
     outgoing.flush().map_err(IntakeError::from)?;
-    Ok(Read { tags: tags.into_iter().collect(), facts })
+    Ok(Read { fields: fields.into_iter().collect(), facts })
 }
 
 /// Reads the carried rows and all sources, or until the receiver is closed.
@@ -332,7 +332,7 @@ struct OutputBatches<'a> {
 impl OutputBatches<'_> {
     fn push(&mut self, output: IntakeOutput) -> Result<(), SinkClosed> {
         if let IntakeOutput::Request(request) = &output {
-            self.bytes += request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len);
+            self.bytes += request.accounts.len() + request.rows.len() + request.fields.as_ref().map_or(0, String::len);
         }
         self.batch.push(output);
         if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
@@ -344,17 +344,17 @@ impl OutputBatches<'_> {
     }
 }
 
-fn collect_tags(tags: &mut BTreeSet<String>, output: &IntakeOutput) {
+fn collect_fields(fields: &mut BTreeSet<String>, output: &IntakeOutput) {
     match output {
         IntakeOutput::Request(request) => {
-            let lists = request.tags.as_deref().map(serde_json::from_str::<Vec<Vec<BTreeMap<&str, &RawValue>>>>);
-            for tag in lists.into_iter().flatten().flatten().flatten().flat_map(BTreeMap::into_keys) {
-                if !tags.contains(tag) {
-                    tags.insert(tag.to_owned());
+            let lists = request.fields.as_deref().map(serde_json::from_str::<Vec<Vec<BTreeMap<&str, &RawValue>>>>);
+            for field in lists.into_iter().flatten().flatten().flatten().flat_map(BTreeMap::into_keys) {
+                if !fields.contains(field) {
+                    fields.insert(field.to_owned());
                 }
             }
         }
-        IntakeOutput::Skipped(skipped) => tags.extend(skipped.tags.keys().map(ToString::to_string)),
+        IntakeOutput::Skipped(skipped) => fields.extend(skipped.fields.keys().map(ToString::to_string)),
         IntakeOutput::LineSpan(_) => {}
     }
 }

@@ -37,8 +37,8 @@ pub struct CarriedRow {
     pub from: Option<String>,
     /// The item's account.
     pub account: String,
-    /// The tags as JSON, as readers of the input pass them; empty for operations without tags.
-    pub tags: Vec<u8>,
+    /// The fields as JSON, as readers of the input pass them; empty for operations without fields.
+    pub fields: Vec<u8>,
     /// The number of its file in the earlier run.
     pub source: u32,
     /// Its line in this file.

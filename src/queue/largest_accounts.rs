@@ -74,7 +74,7 @@ mod tests {
 
     fn request(from: &str, item_count: u32) -> StoredRequest {
         let (accounts, rows) = ("[]".to_owned(), "[]".to_owned());
-        StoredRequest { from: Some(from.to_owned()), accounts, rows, tags: None, item_count, row_count: item_count }
+        StoredRequest { from: Some(from.to_owned()), accounts, rows, fields: None, item_count, row_count: item_count }
     }
 
     proptest! {

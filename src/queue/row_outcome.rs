@@ -1,7 +1,7 @@
 //! Outcomes of rows that cannot be derived from the state of a request.
 
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{RowNo, TagValues};
+use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::response::outcome::Outcome;
 
 /// A row of a settled request whose outcome is not success without a code.
@@ -35,7 +35,7 @@ pub struct SkippedResult {
     /// As it is in the file.
     pub account: Option<String>,
     /// As far as they were read before the row was rejected.
-    pub tags: TagValues,
+    pub fields: FieldValues,
 }
 
 /// The row that a duplicate repeats.

@@ -78,7 +78,7 @@ pub struct Run {
     /// Digest of the protected list that its pending rows were compared with; empty after a retry.
     pub protected_digest: String,
     pub(super) files: Vec<UsedFile>,
-    pub(super) tags: Vec<String>,
+    pub(super) fields: Vec<String>,
     pub(super) largest_accounts: Vec<LargeAccount>,
     pub(super) state: RunState,
     /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
@@ -211,9 +211,9 @@ impl Run {
         &self.files
     }
 
-    /// The tags that its rows set, in the sequence of the results file.
-    pub fn tags(&self) -> &[String] {
-        &self.tags
+    /// The fields that its rows set, in the sequence of the results file.
+    pub fn fields(&self) -> &[String] {
+        &self.fields
     }
 
     /// The From_Accounts with the most items, as loaded, the largest first; none for operations without pairs.

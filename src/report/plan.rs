@@ -325,7 +325,7 @@ mod tests {
     use crate::domain::ids::RequestId;
     use crate::domain::operation::by_name;
     use crate::domain::request::account::UserId;
-    use crate::domain::request::row::{TagValue, TagValues};
+    use crate::domain::request::row::{FieldValue, FieldValues};
     use crate::domain::request::{Doubt, Item};
     use crate::domain::response::code_history::CodeHistory;
     use crate::domain::run_choice::EndedBy;
@@ -386,8 +386,8 @@ mod tests {
 
     /// A request with four items.
     fn first_request() -> Request {
-        let tags = || TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x\u{9b}".into()))]);
-        let item = |row| Item { account: id(&format!("u{row}")), row, updates: Some(Box::new(vec![(row, tags())])) };
+        let fields = || FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text("x\u{9b}".into()))]);
+        let item = |row| Item { account: id(&format!("u{row}")), row, updates: Some(Box::new(vec![(row, fields())])) };
         Request {
             id: RequestId::BEFORE_FIRST,
             from: Some(id("big")),

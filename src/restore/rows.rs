@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::backup::{BackupFields, BackupLine};
 use crate::domain::operation::{self, Field, FieldKind, FieldName, FieldsRequired, Operation};
-use crate::domain::request::row::TagValue;
+use crate::domain::request::row::FieldValue;
 
 /// The API requires a source for each friend. A friend without one gets this one.
 pub(super) const DEFAULT_SOURCE: &str = "AddSource_Type_Restore";
@@ -153,7 +153,7 @@ impl RestoredRows {
 /// Whether the operation can set a field to this value.
 fn can_be_set(operation: &Operation, name: &str, value: &Value) -> bool {
     !value.is_f64()
-        && TagValue::deserialize(value).is_ok_and(|value| operation.shape.fields.check(name, &value).is_ok())
+        && FieldValue::deserialize(value).is_ok_and(|value| operation.shape.fields.check(name, &value).is_ok())
 }
 
 /// A field that was never set is empty after the restore, since the run may have set it.
@@ -242,7 +242,7 @@ mod tests {
             assert_eq!(rows.losses.fields.len(), lost);
         }
         assert_eq!(rows.into_losses().default_sources, 2);
-        let source = TagValue::Text(DEFAULT_SOURCE.into());
+        let source = FieldValue::Text(DEFAULT_SOURCE.into());
         let family = &operation::by_name("friend_import").unwrap().shape.fields;
         assert_eq!(family.check("AddSource", &source), Ok(()));
     }

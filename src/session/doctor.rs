@@ -105,7 +105,9 @@ fn input(job: &Job, queue: &Path) -> (Finding, DiskFacts) {
         return (Finding::ok(CHECK, "standard input: not read"), disk);
     }
     let opened = input::open(&job.input, folder_of(queue)).and_then(|sources| {
-        sources.iter().try_for_each(|source| source.tag_columns(&job.operation.shape, &job.input).map(|_tags| ()))?;
+        sources
+            .iter()
+            .try_for_each(|source| source.field_columns(&job.operation.shape, &job.input).map(|_fields| ()))?;
         Ok(sources)
     });
     let sources = match opened {

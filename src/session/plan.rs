@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::domain::request::Item;
     use crate::domain::request::line_span::LineSpan;
-    use crate::domain::request::row::TagValues;
+    use crate::domain::request::row::FieldValues;
     use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
     use crate::testing::{Load, TestQueue, id};
 
@@ -271,7 +271,7 @@ mod tests {
             reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty".to_owned() },
             from: None,
             account: None,
-            tags: TagValues::new(),
+            fields: FieldValues::new(),
         };
         let load = Load {
             requests: vec![

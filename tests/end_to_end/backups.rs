@@ -143,8 +143,8 @@ fn planned_calls(workspace: &Workspace, job: &str) -> u64 {
 
 #[test]
 fn preparations_cost_the_calls_that_the_plan_announces() {
-    let tagged = |name: &str, value: &str| {
-        some_pairs().into_iter().map(|row| row.tag(name, value.into())).collect::<Vec<InputRow>>()
+    let with_field = |name: &str, value: &str| {
+        some_pairs().into_iter().map(|row| row.field(name, value.into())).collect::<Vec<InputRow>>()
     };
     let cases = [
         (Command::AccountDelete, false, accounts()),
@@ -152,8 +152,8 @@ fn preparations_cost_the_calls_that_the_plan_announces() {
         (Command::FriendDelete, false, some_pairs()),
         (Command::FriendDelete, true, some_pairs()),
         (Command::FriendDeleteAll, false, accounts()),
-        (Command::FriendUpdate, false, tagged("Tag_SNS_IM_Remark", "new")),
-        (Command::FriendImport, false, tagged("AddSource", "AddSource_Type_Web")),
+        (Command::FriendUpdate, false, with_field("Tag_SNS_IM_Remark", "new")),
+        (Command::FriendImport, false, with_field("AddSource", "AddSource_Type_Web")),
     ];
     for (operation, both, rows) in cases {
         // The list of the first account has two pages.
@@ -299,7 +299,8 @@ fn accounts_are_in_a_backup_with_their_friends_if_the_job_asks_for_them() {
 
 #[test]
 fn the_fields_before_an_update_are_in_a_backup() {
-    let rows: Vec<InputRow> = some_pairs().into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", "new".into())).collect();
+    let rows: Vec<InputRow> =
+        some_pairs().into_iter().map(|row| row.field("Tag_SNS_IM_Remark", "new".into())).collect();
     let played = Played::new(Command::FriendUpdate, false, &rows);
     played.workspace.run(&played.job).expect(0);
     let first = played.kept_pairs().len();

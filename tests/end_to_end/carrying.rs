@@ -322,12 +322,12 @@ fn codes_that_a_row_met_are_carried_over_with_it_so_that_an_already_gone_answer_
 #[test]
 fn a_row_of_the_input_wins_over_a_carried_row_of_the_same_friend() {
     let rows = plain(Command::FriendUpdate, 3);
-    let old: Vec<InputRow> = rows.iter().map(|row| row.clone().tag("Tag_SNS_Custom_Old", json!("kept"))).collect();
+    let old: Vec<InputRow> = rows.iter().map(|row| row.clone().field("Tag_SNS_Custom_Old", json!("kept"))).collect();
     let (workspace, job) = job(Command::FriendUpdate, 2).rows(&old).in_a_workspace();
     workspace.faults(&["friend_update:item=30002:1"]);
     workspace.run(&job).expect(3);
     workspace.faults(&[]);
-    let changed = rows[1].clone().tag("Tag_SNS_IM_Remark", json!("new"));
+    let changed = rows[1].clone().field("Tag_SNS_IM_Remark", json!("new"));
     workspace.write("job.csv", csv(Command::FriendUpdate, &[changed]));
     let calls = workspace.journal().len();
     workspace.run(&job).expect(0);

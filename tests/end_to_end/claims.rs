@@ -65,9 +65,9 @@ fn asked(operation: Command, account: &str) -> InputRow {
     match operation {
         Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
         Command::FriendDelete => InputRow::pair("owner", account),
-        Command::AccountImport => InputRow::account(account).tag("Nick", json!("r")),
-        Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
-        Command::FriendImport => InputRow::pair("owner", account).tag("AddSource", json!("AddSource_Type_Test")),
+        Command::AccountImport => InputRow::account(account).field("Nick", json!("r")),
+        Command::FriendUpdate => InputRow::pair("owner", account).field("Tag_SNS_IM_Remark", json!("r")),
+        Command::FriendImport => InputRow::pair("owner", account).field("AddSource", json!("AddSource_Type_Test")),
         Command::AccountCheck
         | Command::FriendCheck
         | Command::FriendGet

@@ -225,7 +225,7 @@ fn a_canary_counts_items_of_an_earlier_session_and_not_their_rows() {
     let update = Command::FriendUpdate;
     let rows_of = |owner: usize| {
         let pair = InputRow::pair(&format!("owner{owner:03}"), "friend");
-        [pair.clone().tag("Tag_SNS_IM_Remark", json!("r")), pair.tag("Tag_SNS_IM_Group", json!("g"))]
+        [pair.clone().field("Tag_SNS_IM_Remark", json!("r")), pair.field("Tag_SNS_IM_Group", json!("g"))]
     };
     let asked: Vec<InputRow> = (0..120).flat_map(rows_of).collect();
     let setup = WorkspaceSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..WorkspaceSetup::default() };

@@ -56,12 +56,12 @@ fn account_import_ends_every_row_as_the_server_says() {
 fn every_field_of_an_account_arrives_and_rows_of_one_account_are_merged() {
     let asked = [
         InputRow::account("ada")
-            .tag("Nick", json!("Ada, \"first\""))
-            .tag("FaceUrl", json!("https://example.com/a.png")),
+            .field("Nick", json!("Ada, \"first\""))
+            .field("FaceUrl", json!("https://example.com/a.png")),
         InputRow::account("bo"),
-        InputRow::account("cy").tag("Nick", json!("n".repeat(501))).invalid(),
-        InputRow::account("di").tag("Nick", json!("Di")),
-        InputRow::account("di").tag("FaceUrl", json!("https://example.com/d.png")),
+        InputRow::account("cy").field("Nick", json!("n".repeat(501))).invalid(),
+        InputRow::account("di").field("Nick", json!("Di")),
+        InputRow::account("di").field("FaceUrl", json!("https://example.com/d.png")),
     ];
     let setup = WorkspaceSetup { world: || World::open_with_missing(7, 1.0, 0.0), ..WorkspaceSetup::default() };
     let (workspace, job) = JobFile::new("job", Command::AccountImport).rows(&asked).on(setup);
@@ -75,19 +75,21 @@ fn every_field_of_an_account_arrives_and_rows_of_one_account_are_merged() {
 #[test]
 fn every_field_of_a_friend_arrives_and_the_row_without_a_source_does_not() {
     let whole = InputRow::pair("user_00001", "friend_1")
-        .tag("AddSource", json!("AddSource_Type_Android"))
-        .tag("Remark", json!("Bo | work, \"new\""))
-        .tag("GroupName", json!(["Work", "Chess"]))
-        .tag("AddWording", json!("Hello, it is me"))
-        .tag("AddTime", json!(1_420_000_001))
-        .tag("Tag_SNS_Custom_Level", json!("3"));
+        .field("AddSource", json!("AddSource_Type_Android"))
+        .field("Remark", json!("Bo | work, \"new\""))
+        .field("GroupName", json!(["Work", "Chess"]))
+        .field("AddWording", json!("Hello, it is me"))
+        .field("AddTime", json!(1_420_000_001))
+        .field("Tag_SNS_Custom_Level", json!("3"));
     let asked = [
         whole,
-        InputRow::pair("user_00001", "friend_2").tag("AddSource", json!("AddSource_Type_Web")),
-        InputRow::pair("user_00001", "friend_3").tag("Remark", json!("without a source")).invalid(),
-        InputRow::pair("user_00001", "friend_4").tag("AddSource", json!("Web")).invalid(),
-        InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_Web")),
-        InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_App")).tag("AddTime", json!(7)),
+        InputRow::pair("user_00001", "friend_2").field("AddSource", json!("AddSource_Type_Web")),
+        InputRow::pair("user_00001", "friend_3").field("Remark", json!("without a source")).invalid(),
+        InputRow::pair("user_00001", "friend_4").field("AddSource", json!("Web")).invalid(),
+        InputRow::pair("user_00001", "friend_5").field("AddSource", json!("AddSource_Type_Web")),
+        InputRow::pair("user_00001", "friend_5")
+            .field("AddSource", json!("AddSource_Type_App"))
+            .field("AddTime", json!(7)),
     ];
     let setup = WorkspaceSetup { world: || World::open_with_missing(7, 0.0, 1.0), ..WorkspaceSetup::default() };
     let (workspace, job) = JobFile::new("job", Command::FriendImport).rows(&asked).on(setup);
@@ -123,22 +125,23 @@ fn two_way_friend_delete_all_calls_are_sent_one_after_the_other() {
 }
 
 #[test]
-fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
+fn updates_of_one_friend_are_merged_field_by_field_and_share_their_outcome() {
     let update = |n: u32| InputRow::pair(&format!("user_{:03}", n % 50), &format!("friend_{:03}", n / 3));
     let mut asked = Vec::new();
     for n in 0..300 {
-        asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
-        asked.push(update(n).tag("Tag_SNS_IM_Group", json!([format!("g{}", n % 4), "all"])));
-        asked
-            .push(update(n).tag("Tag_SNS_Custom_Level", json!(format!("{n}"))).tag("Tag_SNS_IM_Remark", json!("then")));
+        asked.push(update(n).field("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+        asked.push(update(n).field("Tag_SNS_IM_Group", json!([format!("g{}", n % 4), "all"])));
+        asked.push(
+            update(n).field("Tag_SNS_Custom_Level", json!(format!("{n}"))).field("Tag_SNS_IM_Remark", json!("then")),
+        );
         if n % 5 == 0 {
             // Equal to the first row, but not its duplicate: it changes the remark back.
-            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
-            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+            asked.push(update(n).field("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+            asked.push(update(n).field("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
         }
         if n % 9 == 0 {
             asked.push(update(n).invalid());
-            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).invalid());
+            asked.push(update(n).field("Tag_SNS_IM_Remark", json!("long ".repeat(20))).invalid());
         }
     }
     let (workspace, results) = run(JobFile::new("job", Command::FriendUpdate), &asked);

@@ -153,7 +153,7 @@ fn deleted_accounts_come_back_with_profile_and_friends_and_not_on_the_lists_of_o
 
 #[test]
 fn updated_friends_get_their_former_fields_back() {
-    let update = |row: InputRow| row.tag("Tag_SNS_IM_Remark", json!("new")).tag("Tag_SNS_IM_Group", json!(["new"]));
+    let update = |row: InputRow| row.field("Tag_SNS_IM_Remark", json!("new")).field("Tag_SNS_IM_Group", json!(["new"]));
     let rows: Vec<InputRow> = pairs().into_iter().map(update).collect();
     let restored = Restored::new(Command::FriendUpdate, &rows, |job| job);
     let before = restored.tables();

@@ -106,10 +106,10 @@ fn overlaps_and_a_second_above_the_cap_are_found() {
 }
 
 #[test]
-fn a_tag_that_did_not_arrive_is_found() {
+fn a_field_that_did_not_arrive_is_found() {
     let mut run = finished_run(Command::FriendUpdate);
     let done = run.results.iter().position(|row| row.outcome == "succeeded").expect("a row");
-    run.asked[done].tags.insert("Tag_SNS_Custom_Age".to_owned(), serde_json::json!(7));
+    run.asked[done].fields.insert("Tag_SNS_Custom_Age".to_owned(), serde_json::json!(7));
     assert!(!run.complaints(Command::FriendUpdate, |_| ()).is_empty());
 }
 

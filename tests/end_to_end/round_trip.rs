@@ -175,7 +175,7 @@ fn job(workspace: &Workspace, name: &str, operation: &str, path: &str, columns: 
     workspace.write(&format!("{name}.toml"), text);
 }
 
-/// The ids and tags that each row asks for; none if it is rejected.
+/// The ids and fields that each row asks for; none if it is rejected.
 fn asked(workspace: &Workspace, job: &str, shape: &InputShape) -> Vec<Option<Map<String, Value>>> {
     let output = workspace.imbulk(&["plan", &format!("{job}.toml")]);
     assert!(![1, 2].contains(&output.code), "{output:#?}");

@@ -32,7 +32,7 @@ fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
     };
     let deleted = pairs("former");
     let updated: Vec<InputRow> =
-        pairs("present").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("still here"))).collect();
+        pairs("present").into_iter().map(|row| row.field("Tag_SNS_IM_Remark", json!("still here"))).collect();
     let delete = at_full_speed("delete", Command::FriendDelete).rows(&deleted).both().write(&workspace);
     let update = at_full_speed("update", Command::FriendUpdate).rows(&updated).write(&workspace);
     workspace.imbulk(&["run", &delete, &update, "--execute", "--yes"]).expect(0);
@@ -77,7 +77,7 @@ fn a_job_with_a_higher_priority_is_sent_first_and_plan_shows_it_first() {
     };
     let later = job("later", Command::FriendDelete, &pairs("l"), 1).write(&workspace);
     let urgent: Vec<InputRow> =
-        pairs("u").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("first"))).collect();
+        pairs("u").into_iter().map(|row| row.field("Tag_SNS_IM_Remark", json!("first"))).collect();
     let first = job("first", Command::FriendUpdate, &urgent, 2).write(&workspace);
     let plan = workspace.imbulk(&["plan", &later, &first]).expect(0).stdout;
     let place = |name: &str| plan.find(&format!("job            {name}")).expect("both are planned");
@@ -104,8 +104,8 @@ fn failing_and_working(workspace: &Workspace) -> (String, String, Vec<InputRow>)
         .with("stop", "after_items", 20)
         .with("limits", "max_in_flight", 4)
         .with("", "priority", 1);
-    let tagged = |row: InputRow| row.tag("Tag_SNS_IM_Remark", json!("still here"));
-    let working: Vec<InputRow> = pairs("present").into_iter().map(tagged).collect();
+    let with_remark = |row: InputRow| row.field("Tag_SNS_IM_Remark", json!("still here"));
+    let working: Vec<InputRow> = pairs("present").into_iter().map(with_remark).collect();
     let working_job = at_full_speed("working", Command::FriendUpdate).rows(&working);
     (failing.write(workspace), working_job.write(workspace), working)
 }

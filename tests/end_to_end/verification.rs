@@ -86,20 +86,20 @@ fn undo_some(workspace: &Workspace, operation: Command, both: bool) {
         // The friend's own side, where a job deletes both.
         if both { InputRow::pair(&row.account, &from) } else { InputRow::pair(&from, &row.account) }
     };
-    let import = |row: InputRow| row.tag("AddSource", json!("AddSource_Type_Other"));
+    let import = |row: InputRow| row.field("AddSource", json!("AddSource_Type_Other"));
     let (command, undo): (Command, Undo) = match operation {
         Command::AccountDelete => {
-            (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).tag("Nick", json!("back"))))
+            (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).field("Nick", json!("back"))))
         }
         Command::AccountImport => {
-            (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).tag("Nick", json!("changed"))))
+            (Command::AccountImport, Box::new(|row| InputRow::account(&row.account).field("Nick", json!("changed"))))
         }
         Command::FriendDelete => (Command::FriendImport, Box::new(move |row| import(pair(row)))),
         Command::FriendDeleteAll => {
             (Command::FriendImport, Box::new(move |row| import(InputRow::pair(&row.account, NEWCOMER))))
         }
         Command::FriendImport => (Command::FriendDelete, Box::new(move |row| pair(row))),
-        _ => (Command::FriendUpdate, Box::new(move |row| pair(row).tag("Tag_SNS_IM_Remark", json!("changed")))),
+        _ => (Command::FriendUpdate, Box::new(move |row| pair(row).field("Tag_SNS_IM_Remark", json!("changed")))),
     };
     let rows: Vec<InputRow> = workspace.results("job").iter().step_by(3).map(undo).collect();
     let job = JobFile::new("undo", command).rows(&rows).with("stop", "failed_share", 1.0).write(workspace);

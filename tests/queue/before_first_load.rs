@@ -7,7 +7,7 @@ use crate::fixture::{QueueFolder, begun, items};
 
 /// A change so large that SQLite writes to the file before the end of the transaction.
 const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, options, definition_digest, input_digest,
-                                       file_stamps, protected_digest, tags, state, created_at)
+                                       file_stamps, protected_digest, fields, state, created_at)
      VALUES ('u', 'new', 't', 'o', '{}', 'd', 'd', hex(zeroblob(1000000)), 'p', '[]', 'loading', 0)";
 
 /// What a process leaves that is killed during this transaction.

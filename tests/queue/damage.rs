@@ -25,7 +25,7 @@ async fn finished(place: &QueueFolder) -> (Queue, RunId) {
             reason,
             from: None,
             account: Some("x".into()),
-            tags: imbulk::domain::request::row::TagValues::new(),
+            fields: imbulk::domain::request::row::FieldValues::new(),
         };
         loader.skipped_row(skipped).await.unwrap();
     }
@@ -83,7 +83,7 @@ const COLUMNS: [(&str, &[&str]); 8] = [
             "file_stamps",
             "protected_digest",
             "files",
-            "tags",
+            "fields",
             "checksum",
         ],
     ),
@@ -107,11 +107,11 @@ const COLUMNS: [(&str, &[&str]); 8] = [
         "request",
         &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "checksum"],
     ),
-    ("payload", &["from_account", "accounts", "rows", "tags", "history", "purpose", "checksum"]),
+    ("payload", &["from_account", "accounts", "rows", "fields", "history", "purpose", "checksum"]),
     ("outcome", &["row", "outcome", "code", "reason", "checksum"]),
     (
         "skipped",
-        &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "checksum"],
+        &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "fields", "checksum"],
     ),
 ];
 
@@ -124,9 +124,11 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
         for column in columns {
             // As a flipped byte would: without a CHECK and without a trigger.
             let changed = match *column {
-                "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected" | "tags"
-                | "state" | "options" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
-                | "reason" | "column_name" | "account" | "purpose" => format!("coalesce({column}, '') || 'x'"),
+                "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected"
+                | "fields" | "state" | "options" | "stopped" | "name" | "from_account" | "accounts" | "rows"
+                | "outcome" | "reason" | "column_name" | "account" | "purpose" => {
+                    format!("coalesce({column}, '') || 'x'")
+                }
                 _number => format!("coalesce({column}, 0) + 1"),
             };
             for to in [changed.as_str(), "NULL"] {

@@ -6,7 +6,7 @@ use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::operation::by_name;
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
+use imbulk::domain::request::row::{FieldValue, FieldValues, RowNo};
 use imbulk::domain::request::{AccountKeys, Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
@@ -91,10 +91,11 @@ pub(crate) fn item(row: RowNo) -> Item {
     Item { account: id(&format!("u{row}")), row, updates: None }
 }
 
-/// A friend that these rows update, each with different tags.
+/// A friend that these rows update, each with different fields.
 pub(crate) fn merged(rows: &[RowNo]) -> Item {
-    let tags = |row| TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(format!("\"用\" {row}").into()))]);
-    let updates: Vec<_> = rows.iter().map(|row| (*row, tags(row))).collect();
+    let fields =
+        |row| FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text(format!("\"用\" {row}").into()))]);
+    let updates: Vec<_> = rows.iter().map(|row| (*row, fields(row))).collect();
     Item { account: id(&format!("u{}", rows[0])), row: rows[0], updates: Some(Box::new(updates)) }
 }
 

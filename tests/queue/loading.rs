@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use imbulk::domain::request::Item;
 use imbulk::domain::request::line_span::LineSpan;
-use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
+use imbulk::domain::request::row::{FieldValue, FieldValues, RowNo};
 use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
 use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::queue::{Loader, Original, Queue, RunState};
@@ -19,8 +19,8 @@ use crate::fixture::*;
 const MANY: RowNo = 66_000;
 
 fn skipped(row: RowNo, reason: SkipReason) -> SkippedRow {
-    let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]);
-    SkippedRow { row, reason, from: Some("a".into()), account: None, tags }
+    let fields = FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text("x".into()))]);
+    SkippedRow { row, reason, from: Some("a".into()), account: None, fields }
 }
 
 async fn load_many(queue: &mut Queue) -> Loader<'_> {
@@ -52,7 +52,7 @@ async fn a_loaded_run_is_read_back_and_adds_up() {
     assert_eq!(sums(&mut queue, run).await, [(Pending, 3), (Rejected, 1), (Duplicate, 1), (Protected, 1)]);
     let stored = queue.run(run).await.unwrap();
     assert_eq!((stored.state(), stored.row_count, stored.item_count), (RunState::Planned, 6, 2));
-    assert_eq!(stored.tags(), ["Tag_SNS_IM_Remark"]);
+    assert_eq!(stored.fields(), ["Tag_SNS_IM_Remark"]);
     let reader = queue.reader().await.unwrap();
     assert_eq!(reader.runs().await.unwrap(), std::slice::from_ref(&stored));
     assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
@@ -70,7 +70,7 @@ async fn a_loaded_run_is_read_back_and_adds_up() {
         [(4, Duplicate), (5, Protected)]
     );
     assert_eq!(skipped_rows[0].duplicate_of, Some(Original { row: 1, span: first }));
-    assert_eq!(skipped_rows[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]));
+    assert_eq!(skipped_rows[0].fields, BTreeMap::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text("x".into()))]));
     assert_eq!(skipped_rows[1].reason.as_deref(), Some("`boss` is on the protected list"));
 }
 
@@ -125,10 +125,10 @@ async fn large_requests_are_inserted_in_small_batches() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
-    let tags = TagValues::from([("Tag_SNS_Custom_a".into(), TagValue::Text("x".repeat(512 << 10).into()))]);
+    let fields = FieldValues::from([("Tag_SNS_Custom_a".into(), FieldValue::Text("x".repeat(512 << 10).into()))]);
     // The rows of the next statement would not fit in SQLite's cache, and no reader could open the file.
     for row in 0..70 {
-        let item = Item { updates: Some(Box::new(vec![(row, tags.clone())])), ..item(row) };
+        let item = Item { updates: Some(Box::new(vec![(row, fields.clone())])), ..item(row) };
         loader.request(StoredRequest::encode(Some(&id("a")), &[item])).await.unwrap();
     }
     let stored = place.number("SELECT count(*) FROM request").await;

@@ -34,7 +34,7 @@ async fn rows_with_a_protected_id_are_skipped_and_removed_from_their_requests() 
 }
 
 #[tokio::test]
-async fn a_protected_from_account_skips_all_its_friends_and_merged_rows_keep_their_tags() {
+async fn a_protected_from_account_skips_all_its_friends_and_merged_rows_keep_their_fields() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests =
@@ -46,9 +46,12 @@ async fn a_protected_from_account_skips_all_its_friends_and_merged_rows_keep_the
     assert_eq!(left[0].items, [merged(&[3])]);
     let skipped_rows = snapshot(&queue).await.skipped_rows(run, 0..100).await.unwrap();
     assert_eq!(skipped_rows.iter().map(|skipped| skipped.row).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6]);
-    let (row, tags) = merged(&[2, 5, 6]).updates.unwrap().remove(1);
+    let (row, fields) = merged(&[2, 5, 6]).updates.unwrap().remove(1);
     let skipped = skipped_rows.iter().find(|skipped| skipped.row == row).unwrap();
-    assert_eq!((&skipped.tags, skipped.from.as_deref(), skipped.account.as_deref()), (&tags, Some("a"), Some("u2")));
+    assert_eq!(
+        (&skipped.fields, skipped.from.as_deref(), skipped.account.as_deref()),
+        (&fields, Some("a"), Some("u2"))
+    );
     assert_eq!(sums(&mut queue, run).await, [(Pending, 1), (Protected, 6)]);
 }
 

@@ -1,7 +1,7 @@
 //! Sending failed items again.
 
 use imbulk::domain::ids::RunId;
-use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
+use imbulk::domain::request::row::{FieldValue, FieldValues, RowNo};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::response::verdict::{BatchSplit, Verdict};
@@ -101,7 +101,7 @@ async fn items_of_different_lists_never_share_a_request() {
 }
 
 #[tokio::test]
-async fn merged_rows_are_retried_together_with_their_tags() {
+async fn merged_rows_are_retried_together_with_their_fields() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let load = vec![merged(&[0, 4]), merged(&[1]), merged(&[2, 3, 5])];
@@ -138,8 +138,8 @@ async fn requests_that_were_cut_for_their_size_are_not_packed_larger() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let long = |row| {
-        let tags = TagValues::from([("Tag_SNS_Custom_a".into(), TagValue::Text("x".repeat(200 << 10).into()))]);
-        Item { updates: Some(Box::new(vec![(row, tags)])), ..item(row) }
+        let fields = FieldValues::from([("Tag_SNS_Custom_a".into(), FieldValue::Text("x".repeat(200 << 10).into()))]);
+        Item { updates: Some(Box::new(vec![(row, fields)])), ..item(row) }
     };
     let requests = (0..4).map(|row| (Some("a"), vec![long(row)], vec![failed(1)])).collect();
     let run = ended_run(&mut queue, "friend_update", requests).await;

@@ -30,17 +30,18 @@ async fn every_item_has_one_row_with_its_account_and_its_outcome() {
     let expected =
         [line(0, "failed", Some(9)), line(1, "succeeded", None), line(2, "pending", None), line(3, "in_doubt", None)];
     assert_eq!(lines, expected);
-    let (tags,): (String,) =
-        sqlx::query_as("SELECT tags FROM item WHERE row = 2").fetch_one(&mut connection).await.unwrap();
-    let own =
-        serde_json::to_value(merged(&[2, 4]).updates.unwrap().into_iter().map(|(_, tags)| tags).collect::<Vec<_>>());
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&tags).unwrap(), own.unwrap());
+    let (fields,): (String,) =
+        sqlx::query_as("SELECT fields FROM item WHERE row = 2").fetch_one(&mut connection).await.unwrap();
+    let own = serde_json::to_value(
+        merged(&[2, 4]).updates.unwrap().into_iter().map(|(_, fields)| fields).collect::<Vec<_>>(),
+    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&fields).unwrap(), own.unwrap());
 }
 
 #[tokio::test]
 async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
     use imbulk::domain::request::line_span::LineSpan;
-    use imbulk::domain::request::row::TagValues;
+    use imbulk::domain::request::row::FieldValues;
     use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
     use imbulk::queue::Loader;
     use imbulk::stored_request::StoredRequest;
@@ -51,7 +52,8 @@ async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
     let rejected = SkipReason::Rejected { column: Some("UserID".into()), reason: "too long".into() };
     let reasons = [(1, rejected), (2, SkipReason::Duplicate { of: 0 }), (4, SkipReason::Protected { id: "u4".into() })];
     for (row, reason) in reasons {
-        let skipped = SkippedRow { row, reason, from: None, account: Some(format!("u{row}")), tags: TagValues::new() };
+        let skipped =
+            SkippedRow { row, reason, from: None, account: Some(format!("u{row}")), fields: FieldValues::new() };
         loader.skipped_row(skipped).await.unwrap();
     }
     // Rows 0 to 2 in lines 2, 4 and 6 of the first file, the others from line 10 of the second on.

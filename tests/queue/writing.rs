@@ -87,7 +87,7 @@ async fn halves_and_several_follow_ups_lose_no_item() {
 }
 
 #[tokio::test]
-async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_tags() {
+async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_fields() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let load = vec![merged(&[0, 3, 5]), merged(&[1]), merged(&[2, 4])];

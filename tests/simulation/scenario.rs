@@ -9,7 +9,7 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, BoundOperation, Operation, Preparations};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
+use imbulk::domain::request::row::{FieldValue, FieldValues, RowNo};
 use imbulk::domain::request::{AccountKeys, Doubt, Item, Purpose, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk_fixtures::operations::bound_with;
@@ -317,8 +317,8 @@ fn item(rng: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo
             rows.push(*row);
             *row += 1;
         }
-        let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("r".into()))]);
-        Box::new(rows.iter().map(|row| (*row, tags.clone())).collect())
+        let fields = FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text("r".into()))]);
+        Box::new(rows.iter().map(|row| (*row, fields.clone())).collect())
     });
     Item { account: id(account), row: rows[0], updates }
 }

@@ -18,7 +18,7 @@ pub async fn change_and_reseal(queue: &Path, changes: &[&str]) {
     }
     let numbers = "SELECT id, request.run, item_count, row_count";
     let payload = format!(
-        "{numbers}, from_account, accounts, rows, tags, history, purpose FROM request JOIN payload ON request = id"
+        "{numbers}, from_account, accounts, rows, fields, history, purpose FROM request JOIN payload ON request = id"
     );
     reseal(&mut connection, &payload, "nnnnooooos", "UPDATE payload SET checksum = ? WHERE request = ?", &[0]).await;
     let outcome = "SELECT run, row, outcome, code, reason FROM outcome";

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk_sandbox::{Command, ItemCounters, Report, World};
 
-use crate::rows::{InputRow, ItemKind, ResultRow, Tags, Validity, item_kind};
+use crate::rows::{Fields, InputRow, ItemKind, ResultRow, Validity, item_kind};
 use crate::workspace::Workspace;
 
 /// Codes that mean that the wanted state existed before; the last one only for friend_delete_all.
@@ -295,13 +295,13 @@ impl<'a> ResultsCheck<'a> {
         earlier: usize,
         wrong: &mut Vec<String>,
     ) {
-        let tags = |row: usize| &self.asked[row].tags;
+        let fields = |row: usize| &self.asked[row].fields;
         let own = usize::try_from(other.line - 2).expect("small");
-        let equal = rows.iter().any(|row| *row <= earlier && tags(*row) == tags(own));
-        let asked_nothing = self.asked[own].tags.is_empty();
+        let equal = rows.iter().any(|row| *row <= earlier && fields(*row) == fields(own));
+        let asked_nothing = self.asked[own].fields.is_empty();
         let right = match other.outcome.as_str() {
             "duplicate" => equal && other.attempts == 0,
-            same => !asked_nothing && same == first.outcome && tags(earlier) != tags(own),
+            same => !asked_nothing && same == first.outcome && fields(earlier) != fields(own),
         };
         if !right {
             wrong.push(format!(
@@ -346,15 +346,15 @@ impl<'a> ResultsCheck<'a> {
         }
     }
 
-    /// The tags that the sandbox keeps of an item after all of its rows.
-    fn stored(&self, item: &Item<'_>) -> Tags {
+    /// The fields that the sandbox keeps of an item after all of its rows.
+    fn stored(&self, item: &Item<'_>) -> Fields {
         self.merged(item).into_iter().map(|(field, value)| (stored_under(&field).to_owned(), value)).collect()
     }
 
-    /// The tags of an item after all of its rows: for each tag the last row wins.
-    fn merged(&self, item: &Item<'_>) -> Tags {
+    /// The fields of an item after all of its rows: for each field the last row wins.
+    fn merged(&self, item: &Item<'_>) -> Fields {
         let mut merged = BTreeMap::new();
-        item.rows.iter().for_each(|row| merged.extend(self.asked[*row].tags.clone()));
+        item.rows.iter().for_each(|row| merged.extend(self.asked[*row].fields.clone()));
         merged
     }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::app::ADMIN;
 
-/// The tags of a row by name.
-pub type Tags = BTreeMap<String, Value>;
+/// The fields of a row by name.
+pub type Fields = BTreeMap<String, Value>;
 
 /// A row of the input.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,8 @@ pub struct InputRow {
     pub from: Option<String>,
     /// The other account of the pair, or the only account.
     pub account: String,
-    /// Tag columns.
-    pub tags: Tags,
+    /// What it sets besides its ids.
+    pub fields: Fields,
     /// Whether imbulk must accept the row.
     pub validity: Validity,
 }
@@ -60,7 +60,7 @@ pub struct ResultRow {
 impl InputRow {
     /// A valid row with one account.
     pub fn account(account: &str) -> Self {
-        Self { from: None, account: account.to_owned(), tags: Tags::new(), validity: Validity::Valid }
+        Self { from: None, account: account.to_owned(), fields: Fields::new(), validity: Validity::Valid }
     }
 
     /// A valid row with a pair of accounts.
@@ -68,10 +68,10 @@ impl InputRow {
         Self { from: Some(from.to_owned()), ..Self::account(to) }
     }
 
-    /// Adds a tag.
+    /// Adds a field.
     #[must_use]
-    pub fn tag(mut self, name: &str, value: Value) -> Self {
-        self.tags.insert(name.to_owned(), value);
+    pub fn field(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
         self
     }
 
@@ -142,9 +142,9 @@ pub const fn columns(operation: Command) -> &'static [&'static str] {
 /// Adds what a row of the operation must have besides its ids.
 fn complete(operation: Command, row: InputRow, remark: &str) -> InputRow {
     match operation {
-        Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!(remark)),
-        Command::AccountImport => row.tag("Nick", json!(remark)),
-        Command::FriendImport => row.tag("AddSource", json!("AddSource_Type_Test")).tag("Remark", json!(remark)),
+        Command::FriendUpdate => row.field("Tag_SNS_IM_Remark", json!(remark)),
+        Command::AccountImport => row.field("Nick", json!(remark)),
+        Command::FriendImport => row.field("AddSource", json!("AddSource_Type_Test")).field("Remark", json!(remark)),
         Command::AccountDelete
         | Command::FriendDelete
         | Command::FriendDeleteAll
@@ -159,11 +159,11 @@ fn complete(operation: Command, row: InputRow, remark: &str) -> InputRow {
 
 /// The rows as a CSV file. Row n is in line n + 2.
 pub fn csv(operation: Command, rows: &[InputRow]) -> Vec<u8> {
-    let tags: BTreeSet<&str> = rows.iter().flat_map(|row| row.tags.keys()).map(String::as_str).collect();
+    let fields: BTreeSet<&str> = rows.iter().flat_map(|row| row.fields.keys()).map(String::as_str).collect();
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record(columns(operation).iter().copied().chain(tags.iter().copied())).expect("memory");
+    csv.write_record(columns(operation).iter().copied().chain(fields.iter().copied())).expect("memory");
     for row in rows {
-        let cells = tags.iter().map(|tag| row.tags.get(*tag).map(cell).unwrap_or_default());
+        let cells = fields.iter().map(|field| row.fields.get(*field).map(cell).unwrap_or_default());
         csv.write_record(row.ids().map(str::to_owned).chain(cells)).expect("memory");
     }
     csv.into_inner().expect("memory")

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::{BoundOperation, Field, InputShape, ItemPlace};
-use crate::domain::request::row::{TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues};
 use crate::domain::request::{Item, Request};
 
 /// About how many bytes an item with a usual id takes in a body, so that the buffer is rarely reallocated.
@@ -49,8 +49,8 @@ fn write_item<M: SerializeMap>(map: &mut M, shape: &InputShape, item: &Item) -> 
     if shape.fields.is_empty() {
         return Ok(());
     }
-    let (tags, plain): (TagValues, TagValues) =
-        item.merged_tags().into_iter().partition(|(name, _)| Field::is_tag(name));
+    let (tags, plain): (FieldValues, FieldValues) =
+        item.merged_fields().into_iter().partition(|(name, _)| Field::is_tag(name));
     for (name, value) in &plain {
         map.serialize_entry(&**name, value)?;
     }
@@ -96,13 +96,13 @@ impl Serialize for ItemObject<'_> {
     }
 }
 
-struct TagList<'a>(&'a TagValues);
+struct TagList<'a>(&'a FieldValues);
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct TagAndValue<'a> {
     tag: &'a str,
-    value: &'a TagValue,
+    value: &'a FieldValue,
 }
 
 impl Serialize for TagList<'_> {

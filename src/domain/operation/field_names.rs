@@ -21,7 +21,7 @@ enum Near {
 const OTHER_FIELDS: [(&str, Near); 4] =
     [("AddItem", Near::Case), ("AddType", Near::Exact), ("ForceAddFlags", Near::Exact), ("RemarkTime", Near::Exact)];
 
-/// The fields of the API that rows or request bodies hold; the fields of tags excepted.
+/// The fields of the API that rows or request bodies hold, except tags.
 fn fields() -> impl Iterator<Item = (&'static str, Near)> {
     operation::ALL.iter().flat_map(|operation| fields_of(operation)).chain(OTHER_FIELDS)
 }
@@ -48,7 +48,7 @@ fn exact_fields(operation: &'static Operation) -> impl Iterator<Item = &'static 
     })
 }
 
-/// The field of the API that a name is, or nearly is; the fields of tags excepted.
+/// The field of the API that a name is, or nearly is; tags are excepted.
 pub fn field(name: &str) -> Option<&'static str> {
     let (case, letters) = (fold(name), letters(name));
     let is = |field: &str, near| match near {

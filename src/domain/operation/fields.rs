@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::domain::request::row::{MAX_LIST_LENGTH, TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues, MAX_LIST_LENGTH};
 
 /// What separates the elements of a list in their cell of CSV.
 pub const LIST_SEPARATOR: &str = "|";
@@ -139,7 +139,7 @@ impl FieldFamily {
     }
 
     /// What a row that sets these fields lacks; `None` if it lacks nothing.
-    pub fn lack(&self, fields: &TagValues) -> Option<FieldLack> {
+    pub fn lack(&self, fields: &FieldValues) -> Option<FieldLack> {
         match self.required {
             FieldsRequired::One if fields.is_empty() => Some(FieldLack::Any),
             FieldsRequired::Named(name) if !fields.contains_key(name) => Some(FieldLack::Field(name)),
@@ -148,7 +148,7 @@ impl FieldFamily {
     }
 
     /// Whether a field of this name takes the value.
-    pub fn check(&self, name: &str, value: &TagValue) -> Result<(), FieldError> {
+    pub fn check(&self, name: &str, value: &FieldValue) -> Result<(), FieldError> {
         self.field(name).ok_or_else(|| self.unknown())?.kind.check(value)
     }
 
@@ -159,16 +159,16 @@ impl FieldFamily {
     }
 
     /// The value that a cell of CSV sets; `None` for an empty cell, which leaves the field alone.
-    pub fn from_cell(&self, name: &str, cell: &str) -> Option<TagValue> {
+    pub fn from_cell(&self, name: &str, cell: &str) -> Option<FieldValue> {
         let kind = self.field(name).map(|field| field.kind);
-        let text = || (!cell.is_empty()).then(|| TagValue::Text(cell.into()));
+        let text = || (!cell.is_empty()).then(|| FieldValue::Text(cell.into()));
         match kind {
             // Blanks around a group's name are no part of it.
             Some(FieldKind::Groups { .. }) if cell.trim().is_empty() => None,
-            Some(FieldKind::Groups { .. }) => Some(TagValue::groups(cell.split(LIST_SEPARATOR).map(str::trim))),
+            Some(FieldKind::Groups { .. }) => Some(FieldValue::groups(cell.split(LIST_SEPARATOR).map(str::trim))),
             Some(FieldKind::Integer { .. }) => match cell.parse::<u64>() {
                 // `007` is no way to write a number that survives a round trip.
-                Ok(number) if number.to_string() == cell => Some(TagValue::Integer(number.into())),
+                Ok(number) if number.to_string() == cell => Some(FieldValue::Integer(number.into())),
                 Ok(_) | Err(_) => text(),
             },
             Some(
@@ -243,25 +243,27 @@ fn has_letters_after(text: &str, prefix: &str, max_letters: usize) -> bool {
 
 impl FieldKind {
     /// Whether a field of this kind takes the value.
-    pub fn check(self, value: &TagValue) -> Result<(), FieldError> {
+    pub fn check(self, value: &FieldValue) -> Result<(), FieldError> {
         match (self, value) {
-            (Self::Text { max_bytes } | Self::TextOrInteger { max_bytes }, TagValue::Text(text)) => {
+            (Self::Text { max_bytes } | Self::TextOrInteger { max_bytes }, FieldValue::Text(text)) => {
                 at_most(text, max_bytes)
             }
-            (Self::OneOf(texts), TagValue::Text(text)) if texts.contains(&&**text) => Ok(()),
-            (Self::Prefixed { prefix, max_letters }, TagValue::Text(text))
+            (Self::OneOf(texts), FieldValue::Text(text)) if texts.contains(&&**text) => Ok(()),
+            (Self::Prefixed { prefix, max_letters }, FieldValue::Text(text))
                 if has_letters_after(text, prefix, max_letters) =>
             {
                 Ok(())
             }
-            (Self::Integer { max }, TagValue::Integer(number))
+            (Self::Integer { max }, FieldValue::Integer(number))
                 if number.as_u64().is_some_and(|number| number <= max) =>
             {
                 Ok(())
             }
-            (Self::TextOrInteger { .. }, TagValue::Integer(_)) => Ok(()),
-            (Self::Groups { max_bytes }, TagValue::Groups(groups)) => check_groups(groups, max_bytes),
-            (_, TagValue::Text(_) | TagValue::Integer(_) | TagValue::Groups(_)) => Err(FieldError::WrongKind(self)),
+            (Self::TextOrInteger { .. }, FieldValue::Integer(_)) => Ok(()),
+            (Self::Groups { max_bytes }, FieldValue::Groups(groups)) => check_groups(groups, max_bytes),
+            (_, FieldValue::Text(_) | FieldValue::Integer(_) | FieldValue::Groups(_)) => {
+                Err(FieldError::WrongKind(self))
+            }
         }
     }
 
@@ -303,7 +305,7 @@ fn check_groups(groups: &[Box<str>], max_bytes: usize) -> Result<(), FieldError>
 }
 
 /// Fields as compact JSON in key order: equal fields are equal bytes.
-pub fn to_json(fields: &TagValues) -> String {
+pub fn to_json(fields: &FieldValues) -> String {
     // Text, integers and lists of text under text keys: serialising can't fail.
     serde_json::to_string(fields).expect("texts and numbers are JSON")
 }
@@ -344,33 +346,33 @@ mod tests {
         ] {
             assert_eq!(friends().field(wrong), None, "{wrong}");
         }
-        let error = friends().check("Tag_SNS_X", &TagValue::groups([])).unwrap_err().to_string();
+        let error = friends().check("Tag_SNS_X", &FieldValue::groups([])).unwrap_err().to_string();
         assert!(error.ends_with("Tag_SNS_IM_Remark, Tag_SNS_IM_Group, Tag_SNS_Custom_ and 1 to 8 letters"), "{error}");
     }
 
     #[test]
     fn values_are_held_to_the_limits_of_the_api_in_bytes() {
         let check = |name, value| friends().check(name, &value);
-        let text = |bytes: usize| TagValue::Text("x".repeat(bytes).into());
+        let text = |bytes: usize| FieldValue::Text("x".repeat(bytes).into());
         assert_eq!(check("Tag_SNS_IM_Remark", text(96)), Ok(()));
         assert_eq!(check("Tag_SNS_IM_Remark", text(97)), Err(FieldError::TooLong(97, 96)));
         assert_eq!(check("Tag_SNS_Custom_A", text(500)), Ok(()));
         assert_eq!(check("Tag_SNS_Custom_A", text(501)), Err(FieldError::TooLong(501, 500)));
-        assert_eq!(check("Tag_SNS_Custom_A", TagValue::Integer((-1).into())), Ok(()));
+        assert_eq!(check("Tag_SNS_Custom_A", FieldValue::Integer((-1).into())), Ok(()));
         let group = "组".repeat(11);
-        assert_eq!(check("Tag_SNS_IM_Group", TagValue::groups([&*group])), Err(FieldError::GroupTooLong(33, 30)));
-        assert_eq!(check("Tag_SNS_IM_Group", TagValue::groups([""])), Err(FieldError::EmptyGroup));
+        assert_eq!(check("Tag_SNS_IM_Group", FieldValue::groups([&*group])), Err(FieldError::GroupTooLong(33, 30)));
+        assert_eq!(check("Tag_SNS_IM_Group", FieldValue::groups([""])), Err(FieldError::EmptyGroup));
         let names: Vec<String> = (0..33).map(|n| n.to_string()).collect();
-        let many = TagValue::groups(names.iter().map(String::as_str));
+        let many = FieldValue::groups(names.iter().map(String::as_str));
         assert_eq!(check("Tag_SNS_IM_Group", many), Err(FieldError::TooManyGroups(33)));
     }
 
     #[test]
     fn values_of_another_kind_are_refused() {
         let error = |name, value| friends().check(name, &value).unwrap_err().to_string();
-        assert_eq!(error("Tag_SNS_IM_Remark", TagValue::Integer(1.into())), "must be text");
-        assert_eq!(error("Tag_SNS_IM_Group", TagValue::Text("g".into())), "must be a list of group names");
-        assert_eq!(error("Tag_SNS_Custom_A", TagValue::groups(["g"])), "must be text or an integer");
+        assert_eq!(error("Tag_SNS_IM_Remark", FieldValue::Integer(1.into())), "must be text");
+        assert_eq!(error("Tag_SNS_IM_Group", FieldValue::Text("g".into())), "must be a list of group names");
+        assert_eq!(error("Tag_SNS_Custom_A", FieldValue::groups(["g"])), "must be text or an integer");
     }
 
     #[test]
@@ -391,10 +393,10 @@ mod tests {
 
     #[test]
     fn json_is_compact_and_in_key_order() {
-        let fields = TagValues::from([
-            ("Tag_SNS_IM_Group".into(), TagValue::groups(["g"])),
-            ("Tag_SNS_Custom_A".into(), TagValue::Integer(5.into())),
-            ("Tag_SNS_IM_Remark".into(), TagValue::Text("é\"".into())),
+        let fields = FieldValues::from([
+            ("Tag_SNS_IM_Group".into(), FieldValue::groups(["g"])),
+            ("Tag_SNS_Custom_A".into(), FieldValue::Integer(5.into())),
+            ("Tag_SNS_IM_Remark".into(), FieldValue::Text("é\"".into())),
         ]);
         let json = r#"{"Tag_SNS_Custom_A":5,"Tag_SNS_IM_Group":["g"],"Tag_SNS_IM_Remark":"é\""}"#;
         assert_eq!(to_json(&fields), json);

@@ -92,7 +92,7 @@ impl BoundOperation {
             LookupKind::Friends => json!({"From_Account": from, "To_Account": ids, "CheckType": sides}),
             LookupKind::FriendFields => {
                 let fields: BTreeSet<Box<str>> =
-                    request.items.iter().flat_map(|item| item.merged_tags().into_keys()).collect();
+                    request.items.iter().flat_map(|item| item.merged_fields().into_keys()).collect();
                 let tags: BTreeSet<&str> = fields.iter().map(|field| self.tag_of(field)).collect();
                 json!({"From_Account": from, "To_Account": ids, "TagList": tags})
             }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{BoundOperation, LookupKind};
-use crate::domain::request::row::TagValue;
+use crate::domain::request::row::FieldValue;
 use crate::domain::request::{Item, Request};
 
 /// What a lookup shows of the state that an item asks for.
@@ -91,10 +91,11 @@ impl BoundOperation {
 
     /// Compares the fields that an item sets with those that the answer shows.
     fn of_fields(self, item: &Item, shown: &ShownFields) -> StateSeen {
-        let differs = |(field, value): &(Box<str>, TagValue)| {
+        let differs = |(field, value): &(Box<str>, FieldValue)| {
             !is_same(value, shown.get(self.tag_of(field)).unwrap_or(&Value::Null))
         };
-        let differing: Vec<Box<str>> = item.merged_tags().into_iter().filter(differs).map(|(field, _)| field).collect();
+        let differing: Vec<Box<str>> =
+            item.merged_fields().into_iter().filter(differs).map(|(field, _)| field).collect();
         if differing.is_empty() {
             LookupFinding::Reached.with("the fields are there as requested")
         } else {
@@ -164,17 +165,17 @@ fn shown_fields(body: &[u8]) -> HashMap<String, Option<ShownFields>> {
 
 /// Whether a shown value is the one that was set. A cleared field may be shown as empty or not at all, groups may come
 /// in any sequence, and a number may be shown as text.
-fn is_same(set: &TagValue, shown: &Value) -> bool {
+fn is_same(set: &FieldValue, shown: &Value) -> bool {
     match set {
-        TagValue::Groups(groups) => {
+        FieldValue::Groups(groups) => {
             let mut set: Vec<&str> = groups.iter().map(AsRef::as_ref).collect();
             let Some(mut shown) = texts(shown) else { return false };
             set.sort_unstable();
             shown.sort_unstable();
             set == shown
         }
-        TagValue::Text(text) => as_text(shown) == **text,
-        TagValue::Integer(number) => as_text(shown) == number.to_string(),
+        FieldValue::Text(text) => as_text(shown) == **text,
+        FieldValue::Integer(number) => as_text(shown) == number.to_string(),
     }
 }
 

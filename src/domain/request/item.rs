@@ -1,7 +1,7 @@
 //! Items: what the API reports on, with the rows that asked for it.
 
 use super::account::UserId;
-use super::row::{RowNo, TagValues};
+use super::row::{FieldValues, RowNo};
 
 /// What the API reports on: one account or one friend, and the input rows that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Item {
 }
 
 /// All rows of one item, in input order: at least one, the first one being [`Item::row`].
-pub type Updates = Vec<(RowNo, TagValues)>;
+pub type Updates = Vec<(RowNo, FieldValues)>;
 
 impl Item {
     /// How many input rows share this item's outcome.
@@ -29,9 +29,9 @@ impl Item {
         std::iter::once(self.row).chain(merged)
     }
 
-    /// What to send: the tags of all rows, the later row winning tag by tag.
-    pub fn merged_tags(&self) -> TagValues {
+    /// What to send: the fields of all rows, the later row winning field by field.
+    pub fn merged_fields(&self) -> FieldValues {
         let rows = self.updates.iter().flat_map(|updates| updates.iter());
-        rows.flat_map(|(_, tags)| tags.clone()).collect()
+        rows.flat_map(|(_, fields)| fields.clone()).collect()
     }
 }

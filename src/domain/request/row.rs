@@ -18,8 +18,8 @@ pub struct RowRef<'a> {
     pub from: Option<&'a [u8]>,
     /// What the API reports on: `UserID`, `To_Account`, or the `From_Account` of friend_delete_all.
     pub account: &'a [u8],
-    /// [`TagValues`] as JSON in key order, so that equal fields are equal bytes; empty for operations without fields.
-    pub tags: &'a [u8],
+    /// [`FieldValues`] as JSON in key order, so that equal fields are equal bytes; empty for operations without fields.
+    pub fields: &'a [u8],
 }
 
 /// A row that can't be sent, with what could be read of it.
@@ -35,17 +35,17 @@ pub struct RejectedRow {
     pub from: Option<String>,
     /// The item's account, as the file gives it.
     pub account: Option<String>,
-    /// The tags as far as they were read.
-    pub tags: TagValues,
+    /// The fields as far as they were read.
+    pub fields: FieldValues,
 }
 
 /// What a row sets, by field. Fields that are not named are left alone.
-pub type TagValues = BTreeMap<Box<str>, TagValue>;
+pub type FieldValues = BTreeMap<Box<str>, FieldValue>;
 
 /// The value of a field (page friend_update: "Array/String/Integer").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum TagValue {
+pub enum FieldValue {
     /// A whole number of up to 64 bits, with or without sign.
     Integer(Number),
     /// Text.
@@ -57,7 +57,7 @@ pub enum TagValue {
 /// The maximum number of elements in a list: an account has at most 32 groups (limits page).
 pub const MAX_LIST_LENGTH: usize = 32;
 
-impl TagValue {
+impl FieldValue {
     /// The groups in their order, each once: to name a group twice means no more than to name it once.
     pub fn groups<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut groups: Vec<Box<str>> = Vec::new();
@@ -77,6 +77,6 @@ mod tests {
 
     #[test]
     fn a_group_named_twice_counts_once() {
-        assert_eq!(TagValue::groups(["a", "b", "a"]), TagValue::Groups(vec!["a".into(), "b".into()]));
+        assert_eq!(FieldValue::groups(["a", "b", "a"]), FieldValue::Groups(vec!["a".into(), "b".into()]));
     }
 }

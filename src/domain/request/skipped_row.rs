@@ -1,6 +1,6 @@
 //! Rows that are never sent, and why.
 
-use super::row::{RowNo, TagValues};
+use super::row::{FieldValues, RowNo};
 use crate::domain::response::outcome::Outcome;
 
 /// A row that is never sent.
@@ -14,8 +14,8 @@ pub struct SkippedRow {
     pub from: Option<String>,
     /// The item's account, as it is in the file.
     pub account: Option<String>,
-    /// The tags as far as they were read.
-    pub tags: TagValues,
+    /// The fields as far as they were read.
+    pub fields: FieldValues,
 }
 
 /// Why a row is not sent.

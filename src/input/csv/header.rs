@@ -24,8 +24,8 @@ const DELIMITERS: [Delimiter; 4] = [Delimiter::Comma, Delimiter::Semicolon, Deli
 pub(super) struct Header {
     pub(super) from: Option<usize>,
     pub(super) account: usize,
-    /// Tags by the API's name, in the order of the file.
-    pub(super) tags: Vec<(String, usize)>,
+    /// Fields by the API's name, in the order of the file.
+    pub(super) fields: Vec<(String, usize)>,
     /// All names in lower case, to know a second header by.
     names: Vec<String>,
     /// The lines on which the header starts and ends.
@@ -152,25 +152,25 @@ pub(super) enum Repeat {
 impl Header {
     fn new(place: &RecordSpan, cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
         let names = names_of(cells);
-        let tags = tags(&names, columns)?;
+        let fields = fields(&names, columns)?;
         let index = |api: &str, file: &str| index_of(&names, api, file);
         let from = columns.from.map(|from| index(from.api, from.file)).transpose()?;
         let account = index(columns.account.api, columns.account.file)?;
-        for tag in &columns.mapped_fields {
-            index(tag.api, tag.file)?;
+        for field in &columns.mapped_fields {
+            index(field.api, field.file)?;
         }
-        if let FieldsRequired::Named(field) = columns.fields.required
-            && tags.iter().all(|(tag, _)| tag != field)
+        if let FieldsRequired::Named(required) = columns.fields.required
+            && fields.iter().all(|(field, _)| field != required)
             // Results have no column for a field that no row sets.
             && !columns.results
         {
-            index(field, field)?;
+            index(required, required)?;
         }
         let joints = joints(columns, &names);
         let names: Vec<String> = names.iter().map(|name| bare(name).to_lowercase()).collect();
         let ends = NameEnds::new(&names);
         let is_doubtful = place.spans_lines() || cells.may_escape_an_end();
-        Ok(Self { from, account, tags, names, lines: (place.line, place.last_line), is_doubtful, joints, ends })
+        Ok(Self { from, account, fields, names, lines: (place.line, place.last_line), is_doubtful, joints, ends })
     }
 
     /// How many cells every row has.
@@ -363,15 +363,15 @@ fn index_of(names: &[String], api: &str, file: &str) -> Result<usize, Problem> {
     }
 }
 
-fn tags(names: &[String], columns: &Columns<'_>) -> Result<Vec<(String, usize)>, Problem> {
-    let mut tags: Vec<(String, usize)> = Vec::new();
+fn fields(names: &[String], columns: &Columns<'_>) -> Result<Vec<(String, usize)>, Problem> {
+    let mut fields: Vec<(String, usize)> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let misfit = |misfit| Problem::Misfit { column: name.clone(), number: index + 1, misfit };
-        let Meaning::Field(tag) = columns.meaning(name).map_err(misfit)? else { continue };
-        if tags.iter().any(|(earlier, _)| earlier == tag) {
-            return Err(Problem::DoubleColumn(tag.to_owned()));
+        let Meaning::Field(field) = columns.meaning(name).map_err(misfit)? else { continue };
+        if fields.iter().any(|(earlier, _)| earlier == field) {
+            return Err(Problem::DoubleColumn(field.to_owned()));
         }
-        tags.push((tag.to_owned(), index));
+        fields.push((field.to_owned(), index));
     }
-    Ok(tags)
+    Ok(fields)
 }

@@ -14,7 +14,7 @@ use std::str;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::operation::field_names;
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{RejectedRow, RowRef, TagValues};
+use crate::domain::request::row::{FieldValues, RejectedRow, RowRef};
 use crate::domain::{results, unusual_id};
 
 use super::columns::{Column, Columns};
@@ -57,7 +57,7 @@ pub(super) fn read(
             notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
         }
         let mut json = String::new();
-        let mut read = TagValues::new();
+        let mut read = FieldValues::new();
         let flow = match rows.row(&place, cells, &mut read, &mut json) {
             Ok(row) => {
                 rows.note_joints(&row, notes);
@@ -77,15 +77,15 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The tags that the header names, by the API's names.
-pub(super) fn tag_columns(
+/// The fields that the header names, by the API's names.
+pub(super) fn field_columns(
     name: &str,
     text: impl Read,
     columns: &Columns<'_>,
     delimiter: Option<Delimiter>,
 ) -> Result<Vec<String>, InputError> {
     let (header, _) = header::read(name, TextWindow::new(text), columns, delimiter)?;
-    Ok(header.tags.into_iter().map(|(tag, _)| tag).collect())
+    Ok(header.fields.into_iter().map(|(field, _)| field).collect())
 }
 
 /// The names of the header as each delimiter parts it, the likeliest delimiter first.
@@ -145,12 +145,12 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// The row of a record. `tags` holds what was read of them also where the row is rejected.
+    /// The row of a record. `fields` holds what was read of them also where the row is rejected.
     fn row<'r>(
         &mut self,
         place: &RecordSpan,
         cells: Cells<'r>,
-        tags: &mut TagValues,
+        fields: &mut FieldValues,
         json: &'r mut String,
     ) -> Result<RowRef<'r>, RecordError> {
         self.check_form(place, cells)?;
@@ -160,11 +160,11 @@ impl Rows<'_> {
         if !from.into_iter().chain([account]).all(plain) || from == Some(account) {
             self.check_ids(cells)?;
         }
-        if !self.header.tags.is_empty() {
-            self.read_tags(cells, tags)?;
+        if !self.header.fields.is_empty() {
+            self.read_fields(cells, fields)?;
         }
-        *json = row::tags_json(self.columns, tags)?;
-        Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
+        *json = row::fields_json(self.columns, fields)?;
+        Ok(RowRef { line: place.line, from, account, fields: json.as_bytes() })
     }
 
     fn check_ids(&self, cells: Cells<'_>) -> Result<(), RecordError> {
@@ -290,27 +290,27 @@ impl Rows<'_> {
         Ok(text)
     }
 
-    fn read_tags(&self, cells: Cells<'_>, tags: &mut TagValues) -> Result<(), Fault> {
-        for (tag, index) in &self.header.tags {
-            let text = self.text(tag, cells, *index)?;
+    fn read_fields(&self, cells: Cells<'_>, fields: &mut FieldValues) -> Result<(), Fault> {
+        for (field, index) in &self.header.fields {
+            let text = self.text(field, cells, *index)?;
             let value = if self.columns.results {
-                results::from_cell(&self.columns.fields, tag, text).map_err(|error| Fault::of(tag, error))?
+                results::from_cell(&self.columns.fields, field, text).map_err(|error| Fault::of(field, error))?
             } else {
-                self.columns.fields.from_cell(tag, text)
+                self.columns.fields.from_cell(field, text)
             };
             if let Some(value) = value {
-                row::set_tag(self.columns, tags, tag, value)?;
+                row::set_field(self.columns, fields, field, value)?;
             }
         }
         Ok(())
     }
 
-    fn rejected_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: TagValues) -> RejectedRow {
+    fn rejected_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, fields: FieldValues) -> RejectedRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
         if place.spans_lines() {
             fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);
         }
-        fault.into_row(place.line, self.header.from.and_then(cell), cell(self.header.account), tags)
+        fault.into_row(place.line, self.header.from.and_then(cell), cell(self.header.account), fields)
     }
 }
 

@@ -356,7 +356,7 @@ fn two_megabytes_of_blank_lines_hide_no_row() {
 }
 
 #[test]
-fn tags_are_read_as_text_and_groups_are_parted() {
+fn fields_are_read_as_text_and_groups_are_parted() {
     let text = "From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_Vip\n\
                 a,b,\"two\nlines\",g|h|g,7\na,c,,,7\na,d,,,\na,e,,g||h,\n";
     assert_eq!(
@@ -371,7 +371,7 @@ fn tags_are_read_as_text_and_groups_are_parted() {
 }
 
 #[test]
-fn a_bad_tag_is_rejected_with_the_tags_as_they_were_read() {
+fn a_bad_field_is_rejected_with_the_fields_as_they_were_read() {
     let text = format!("From_Account,To_Account,Tag_SNS_IM_Remark\na,b,{}\n", "é".repeat(49));
     let mut bad = None;
     let read = source("rows.csv", text.as_bytes()).read(&shape("friend_update"), &input(&[]), &mut |row| {
@@ -382,7 +382,7 @@ fn a_bad_tag_is_rejected_with_the_tags_as_they_were_read() {
     let bad = bad.unwrap();
     assert_eq!(bad.column.as_deref(), Some("Tag_SNS_IM_Remark"));
     assert_eq!(bad.reason, "`Tag_SNS_IM_Remark` has 98 bytes; the API allows at most 96");
-    assert!(bad.tags.contains_key("Tag_SNS_IM_Remark"));
+    assert!(bad.fields.contains_key("Tag_SNS_IM_Remark"));
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn a_row_that_can_not_be_read_leaves_nothing_that_could_be_sent_from_its_results
         });
         read.unwrap();
         assert!(rows.len() == 1 && rows[0].reason.starts_with(reason), "{rows:?}");
-        assert_eq!((&rows[0].from, &rows[0].account, rows[0].tags.len()), (&None, &None, 0), "{reason}");
+        assert_eq!((&rows[0].from, &rows[0].account, rows[0].fields.len()), (&None, &None, 0), "{reason}");
     }
     let results = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,outcome\nold.csv,2,,,,rejected\n";
     let again = rows("friend_update", "results.csv", results);
@@ -431,10 +431,10 @@ fn a_sink_that_has_enough_gets_no_more() {
 }
 
 #[test]
-fn tag_columns_are_those_of_the_header() {
+fn field_columns_are_those_of_the_header() {
     let text = b"Tag_SNS_IM_Remark,From_Account,x,To_Account,Tag_SNS_Custom_A\n";
-    let tags = source("rows.csv", text).tag_columns(&shape("friend_update"), &input(&[])).unwrap();
-    assert_eq!(tags, ["Tag_SNS_IM_Remark", "Tag_SNS_Custom_A"]);
+    let fields = source("rows.csv", text).field_columns(&shape("friend_update"), &input(&[])).unwrap();
+    assert_eq!(fields, ["Tag_SNS_IM_Remark", "Tag_SNS_Custom_A"]);
 }
 
 /// The lines that hold a row: all but those of delimiters and blanks.

@@ -23,7 +23,7 @@ pub(super) struct Fields<'l> {
     /// The list of `Tag` and `Value`, such as `SnsItem`.
     pub(super) tag_list: Option<Raw<'l>>,
     /// Fields by the API's name, as keys of the object.
-    pub(super) tags: Vec<(String, Raw<'l>)>,
+    pub(super) values: Vec<(String, Raw<'l>)>,
     /// What is wrong with the object as such.
     pub(super) fault: Option<Fault>,
 }
@@ -43,7 +43,7 @@ impl<'l> Fields<'l> {
             ObjectKey::Account => self.account.replace(value),
             ObjectKey::List => self.list.replace(value),
             ObjectKey::TagList => self.tag_list.replace(value),
-            ObjectKey::Tag(tag) => self.set_tag(tag, value),
+            ObjectKey::Field(field) => self.set_field(field, value),
             ObjectKey::Refused(fault) if value.get() != "null" => {
                 self.fault.get_or_insert(fault);
                 None
@@ -56,9 +56,9 @@ impl<'l> Fields<'l> {
         }
     }
 
-    fn set_tag(&mut self, tag: String, value: Raw<'l>) -> Option<Raw<'l>> {
-        let earlier = self.tags.iter().find(|(name, _)| *name == tag).map(|(_, value)| *value);
-        self.tags.push((tag, value));
+    fn set_field(&mut self, field: String, value: Raw<'l>) -> Option<Raw<'l>> {
+        let earlier = self.values.iter().find(|(name, _)| *name == field).map(|(_, value)| *value);
+        self.values.push((field, value));
         earlier
     }
 
@@ -66,7 +66,7 @@ impl<'l> Fields<'l> {
         for slot in [&mut self.from, &mut self.account, &mut self.list, &mut self.tag_list] {
             slot.take_if(|value| value.get() == "null");
         }
-        self.tags.retain(|(_, value)| value.get() != "null");
+        self.values.retain(|(_, value)| value.get() != "null");
     }
 }
 
@@ -77,7 +77,7 @@ enum ObjectKey {
     Account,
     List,
     TagList,
-    Tag(String),
+    Field(String),
     /// A key that must not be passed over in silence.
     Refused(Fault),
     Other,
@@ -95,7 +95,7 @@ impl ObjectKey {
         match columns.meaning(name) {
             Ok(Meaning::From) => Self::From,
             Ok(Meaning::Account) => Self::Account,
-            Ok(Meaning::Field(tag)) => Self::Tag(tag.to_owned()),
+            Ok(Meaning::Field(field)) => Self::Field(field.to_owned()),
             Ok(Meaning::Own) => Self::Other,
             Err(misfit) => {
                 let what = format!("`{name}` {misfit} ({})", misfit.hint(NamePlace::Key, name));

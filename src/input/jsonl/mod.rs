@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use crate::domain::job::Encoding;
-use crate::domain::request::row::TagValues;
+use crate::domain::request::row::FieldValues;
 
 use super::columns::Columns;
 use super::encoding::REPLACEMENT;
@@ -41,7 +41,7 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
             Some(Length::Fits) => lines.read(number, line.trim_ascii(), sink)?,
             Some(Length::Exceeds) => {
                 let fault = Fault::new("the line is longer than 16 MiB");
-                sink(Err(fault.into_row(number, None, None, TagValues::new())))
+                sink(Err(fault.into_row(number, None, None, FieldValues::new())))
             }
         };
         if flow.is_break() {
@@ -101,7 +101,7 @@ impl JsonLines<'_> {
             if !line.starts_with(b"{") {
                 return Err(InputError::at(self.name, start, Problem::JsonSpansLines));
             }
-            if sink(Err(fault.into_row(start, None, None, TagValues::new()))).is_break() {
+            if sink(Err(fault.into_row(start, None, None, FieldValues::new()))).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -117,14 +117,14 @@ impl JsonLines<'_> {
         if first && let Some(problem) = shape_of(line) {
             return Err(InputError::at(self.name, number, problem));
         }
-        Ok(sink(Err(fault.into_row(number, None, None, TagValues::new()))))
+        Ok(sink(Err(fault.into_row(number, None, None, FieldValues::new()))))
     }
 
     /// Nothing follows.
     fn end(self, sink: &mut Sink<'_>) {
         if let Some((start, fault)) = self.unfinished {
             // Whether it wants more does not matter any more.
-            let _flow = sink(Err(fault.into_row(start, None, None, TagValues::new())));
+            let _flow = sink(Err(fault.into_row(start, None, None, FieldValues::new())));
         }
     }
 }

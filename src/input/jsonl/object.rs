@@ -7,7 +7,7 @@ use serde_json::Number;
 
 use crate::domain::job::Encoding;
 use crate::domain::operation::{FieldKind, ItemPlace};
-use crate::domain::request::row::{RowRef, TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues, RowRef};
 use crate::input::columns::{Column, Columns};
 use crate::input::encoding::REPLACEMENT;
 use crate::input::row::{self, Fault, Sink};
@@ -60,8 +60,8 @@ impl<'l> ObjectParser<'l, '_, '_> {
         let ids_in_list = self.columns.items == ItemPlace::Ids;
         let fault = fields.fault.as_ref();
         let count = match (fields.list, fields.account) {
-            (Some(_), _) if !fields.tags.is_empty() || fields.tag_list.is_some() => {
-                let beside = fields.tags.first().map_or(self.tag_list_name(), |(tag, _)| tag);
+            (Some(_), _) if !fields.values.is_empty() || fields.tag_list.is_some() => {
+                let beside = fields.values.first().map_or(self.tag_list_name(), |(field, _)| field);
                 return self.reject(Fault::new(format!(
                     "the object has `{beside}` beside its list: each item of the list has its own"
                 )));
@@ -98,24 +98,24 @@ impl<'l> ObjectParser<'l, '_, '_> {
         }
     }
 
-    /// A row: the item's account, and its tags from `fields`.
+    /// A row: the item's account, and the values of its `fields`.
     fn item(&mut self, account: Option<Raw<'l>>, fields: &Fields<'l>, fault: Option<&Fault>) {
         if self.flow.is_break() {
             return;
         }
-        let mut tags = TagValues::new();
+        let mut values = FieldValues::new();
         let row = fault.map_or(Ok(()), |fault| Err(fault.clone()));
-        let row = row.and_then(|()| self.row(account, fields, &mut tags));
+        let row = row.and_then(|()| self.row(account, fields, &mut values));
         self.flow = match row {
-            Ok((from, account, tags)) => (self.sink)(Ok(RowRef {
+            Ok((from, account, json)) => (self.sink)(Ok(RowRef {
                 line: self.line.number,
                 from: from.as_deref().map(str::as_bytes),
                 account: account.as_bytes(),
-                tags: tags.as_bytes(),
+                fields: json.as_bytes(),
             })),
             Err(fault) => {
                 let (from, account) = (self.from.and_then(unparsed), account.and_then(unparsed));
-                (self.sink)(Err(fault.into_row(self.line.number, from, account, tags)))
+                (self.sink)(Err(fault.into_row(self.line.number, from, account, values)))
             }
         };
     }
@@ -124,13 +124,13 @@ impl<'l> ObjectParser<'l, '_, '_> {
         &self,
         account: Option<Raw<'l>>,
         fields: &Fields<'l>,
-        tags: &mut TagValues,
-    ) -> Result<IdsAndTags<'l>, Fault> {
+        values: &mut FieldValues,
+    ) -> Result<IdsAndFields<'l>, Fault> {
         let from = self.columns.from.map(|from| self.id(from, self.from)).transpose()?;
         let account = self.id(self.columns.account, account)?;
         row::check_ids(self.columns, from.as_deref(), &account)?;
-        self.read_tags(fields, tags)?;
-        Ok((from, account, row::tags_json(self.columns, tags)?))
+        self.read_fields(fields, values)?;
+        Ok((from, account, row::fields_json(self.columns, values)?))
     }
 
     fn id(&self, column: Column<'_>, raw: Option<Raw<'l>>) -> Result<Cow<'l, str>, Fault> {
@@ -171,9 +171,9 @@ impl<'l> ObjectParser<'l, '_, '_> {
     }
 
     /// Fields as keys of the object, and those of its list of tags.
-    fn read_tags(&self, fields: &Fields<'l>, tags: &mut TagValues) -> Result<(), Fault> {
-        for (tag, raw) in &fields.tags {
-            self.set_tag(tags, tag, raw)?;
+    fn read_fields(&self, fields: &Fields<'l>, values: &mut FieldValues) -> Result<(), Fault> {
+        for (field, raw) in &fields.values {
+            self.set_field(values, field, raw)?;
         }
         let Some(list) = fields.tag_list else {
             return Ok(());
@@ -184,45 +184,45 @@ impl<'l> ObjectParser<'l, '_, '_> {
         let mut result = Ok(());
         value::for_each(list, |pair| {
             if result.is_ok() {
-                result = self.tag_and_value(pair, tags);
+                result = self.tag_and_value(pair, values);
             }
         });
         result
     }
 
-    fn tag_and_value(&self, pair: Raw<'l>, tags: &mut TagValues) -> Result<(), Fault> {
+    fn tag_and_value(&self, pair: Raw<'l>, values: &mut FieldValues) -> Result<(), Fault> {
         let list = self.tag_list_name();
         let wrong = |_| Fault::new(format!("an element of `{list}` is not {{\"Tag\": text, \"Value\": …}}"));
         let pair: ListedTag<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
         match pair.value.filter(|value| Type::of(value) != Type::Null) {
-            Some(value) => self.set_tag(tags, &pair.tag, value),
+            Some(value) => self.set_field(values, &pair.tag, value),
             None => Ok(()),
         }
     }
 
-    fn set_tag(&self, tags: &mut TagValues, tag: &str, raw: Raw<'l>) -> Result<(), Fault> {
+    fn set_field(&self, values: &mut FieldValues, name: &str, raw: Raw<'l>) -> Result<(), Fault> {
         let fields = &self.columns.fields;
-        let kind = fields.field(tag).ok_or_else(|| Fault::of(tag, fields.unknown()))?.kind;
-        let value = field_value(kind, raw).ok_or_else(|| Fault::of(tag, format_args!("must be {kind}")))?;
+        let kind = fields.field(name).ok_or_else(|| Fault::of(name, fields.unknown()))?.kind;
+        let value = field_value(kind, raw).ok_or_else(|| Fault::of(name, format_args!("must be {kind}")))?;
         match &value {
-            TagValue::Text(text) => self.check_encoding(tag, text)?,
-            TagValue::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(tag, group))?,
-            TagValue::Integer(_) => {}
+            FieldValue::Text(text) => self.check_encoding(name, text)?,
+            FieldValue::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(name, group))?,
+            FieldValue::Integer(_) => {}
         }
-        row::set_tag(self.columns, tags, tag, value)
+        row::set_field(self.columns, values, name, value)
     }
 
     /// Rejects the record, or an item of which no account is known.
     fn reject(&mut self, fault: Fault) {
         if self.flow.is_continue() {
             let from = self.from.and_then(unparsed);
-            self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, TagValues::new())));
+            self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, FieldValues::new())));
         }
     }
 }
 
-/// From_Account, the item's account and the tags as JSON.
-type IdsAndTags<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
+/// From_Account, the item's account and the fields as JSON.
+type IdsAndFields<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
 
 /// An element of a list of tags.
 #[derive(serde::Deserialize)]
@@ -233,13 +233,13 @@ struct ListedTag<'l> {
     value: Option<Raw<'l>>,
 }
 
-fn field_value(kind: FieldKind, raw: Raw<'_>) -> Option<TagValue> {
+fn field_value(kind: FieldKind, raw: Raw<'_>) -> Option<FieldValue> {
     match Type::of(raw) {
-        Type::Text => value::text(raw).map(|text| TagValue::Text(text.into())),
-        Type::Number => whole(raw.get()).map(TagValue::Integer),
+        Type::Text => value::text(raw).map(|text| FieldValue::Text(text.into())),
+        Type::Number => whole(raw.get()).map(FieldValue::Integer),
         Type::List if kind.is_list() => {
             let names: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).ok()?;
-            Some(TagValue::groups(names.iter().map(AsRef::as_ref)))
+            Some(FieldValue::groups(names.iter().map(AsRef::as_ref)))
         }
         Type::List | Type::Object | Type::Boolean | Type::Null => None,
     }

@@ -109,11 +109,11 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
 }
 
 #[test]
-fn tags_may_be_flat_too_and_null_leaves_them_alone() {
+fn fields_may_be_flat_too_and_null_leaves_them_alone() {
     let record =
         r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Remark":"","Tag_SNS_IM_Group":null,"Tag_SNS_Custom_A":-1}"#;
     assert_eq!(lines("friend_update", record), [r#"1 a>b {"Tag_SNS_Custom_A":-1,"Tag_SNS_IM_Remark":""}"#]);
-    let with = |tag: &str| reason("friend_update", &format!(r#"{{"From_Account":"a","To_Account":"b",{tag}}}"#));
+    let with = |field: &str| reason("friend_update", &format!(r#"{{"From_Account":"a","To_Account":"b",{field}}}"#));
     assert_eq!(with(r#""Tag_SNS_IM_Remark":null"#), "would change nothing: no field is set");
     assert_eq!(with(r#""Tag_SNS_IM_Remark":5"#), "`Tag_SNS_IM_Remark` must be text");
     assert_eq!(with(r#""Tag_SNS_IM_Group":"g""#), "`Tag_SNS_IM_Group` must be a list of group names");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::operation::{self, InputShape};
-use crate::domain::request::row::TagValue;
+use crate::domain::request::row::FieldValue;
 use crate::stored_request::BODY_BYTES;
 use model::{Line, PROTECTED, model, read_items, rejected, settled};
 
@@ -50,10 +50,10 @@ fn run(
     });
     for (line, row) in (1..).zip(lines) {
         match row {
-            Line::Good { from, account, tags } => {
-                let json = if shape.fields.is_empty() { String::new() } else { serde_json::to_string(tags).unwrap() };
+            Line::Good { from, account, fields } => {
+                let json = if shape.fields.is_empty() { String::new() } else { serde_json::to_string(fields).unwrap() };
                 let from = shape.from.map(|_| from.as_bytes());
-                intake.row(0, RowRef { line, from, account: account.as_bytes(), tags: json.as_bytes() })?;
+                intake.row(0, RowRef { line, from, account: account.as_bytes(), fields: json.as_bytes() })?;
             }
             Line::Rejected => intake.reject(0, rejected(line))?,
         }
@@ -73,7 +73,7 @@ fn requests(outputs: &[IntakeOutput]) -> Vec<&StoredRequest> {
 fn check_requests(outputs: &[IntakeOutput], limits: Limits) {
     let requests = requests(outputs);
     for request in &requests {
-        let bytes = request.accounts.len() + request.tags.as_ref().map_or(0, String::len);
+        let bytes = request.accounts.len() + request.fields.as_ref().map_or(0, String::len);
         assert!(request.item_count > 0 && request.item_count <= limits.items_per_request);
         assert!(request.item_count == 1 || bytes <= limits.body_bytes);
     }
@@ -91,12 +91,12 @@ fn check_requests(outputs: &[IntakeOutput], limits: Limits) {
 
 fn friend(from: &str, account: u64) -> Line {
     let (from, account) = (from.to_owned(), account.to_string());
-    Line::Good { from, account, tags: TagValues::new() }
+    Line::Good { from, account, fields: FieldValues::new() }
 }
 
-fn update(tags: &[(&str, &str)]) -> Line {
-    let tags = tags.iter().map(|&(tag, value)| (tag.into(), TagValue::Text(value.into()))).collect();
-    Line::Good { from: "a".to_owned(), account: "b".to_owned(), tags }
+fn update(fields: &[(&str, &str)]) -> Line {
+    let fields = fields.iter().map(|&(field, value)| (field.into(), FieldValue::Text(value.into()))).collect();
+    Line::Good { from: "a".to_owned(), account: "b".to_owned(), fields }
 }
 
 fn any_line() -> impl Strategy<Value = Line> {
@@ -107,12 +107,12 @@ fn any_line() -> impl Strategy<Value = Line> {
         1 => Just(PROTECTED.to_owned()),
     ];
     let value = prop_oneof![
-        "[xy\"]".prop_map(|text| TagValue::Text(text.into())),
-        (0i64..2).prop_map(|number| TagValue::Integer(number.into())),
-        prop::collection::vec("[gh]".prop_map(Into::into), 0..2).prop_map(TagValue::Groups),
+        "[xy\"]".prop_map(|text| FieldValue::Text(text.into())),
+        (0i64..2).prop_map(|number| FieldValue::Integer(number.into())),
+        prop::collection::vec("[gh]".prop_map(Into::into), 0..2).prop_map(FieldValue::Groups),
     ];
-    let tags = prop::collection::btree_map("Tag_[ab]".prop_map(Into::into), value, 1..3);
-    let good = (id.clone(), id, tags).prop_map(|(from, account, tags)| Line::Good { from, account, tags });
+    let fields = prop::collection::btree_map("Tag_[ab]".prop_map(Into::into), value, 1..3);
+    let good = (id.clone(), id, fields).prop_map(|(from, account, fields)| Line::Good { from, account, fields });
     prop_oneof![30 => good, 1 => Just(Line::Rejected)]
 }
 
@@ -167,7 +167,7 @@ proptest! {
 }
 
 #[test]
-fn a_row_is_a_duplicate_only_while_no_later_row_changed_the_tags() {
+fn a_row_is_a_duplicate_only_while_no_later_row_changed_the_fields() {
     let lines = [
         update(&[("Tag_a", "x")]),
         update(&[("Tag_a", "x")]),
@@ -249,7 +249,7 @@ fn a_sink_that_is_gone_ends_intake() {
         body_bytes: BODY_BYTES,
     };
     let mut intake = Intake::new(options, |_| Err(SinkClosed));
-    let row = RowRef { line: 1, from: Some(b"a"), account: b"b", tags: b"" };
+    let row = RowRef { line: 1, from: Some(b"a"), account: b"b", fields: b"" };
     assert!(matches!(intake.row(0, row), Err(IntakeError::Closed(SinkClosed))));
 }
 
@@ -277,16 +277,16 @@ fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_resu
     assert!(kept("friend_delete", row("a", "a")));
     assert!(kept("friend_delete", row("a", "")));
     assert!(kept("friend_delete", row(&"a".repeat(33), "b")));
-    let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]);
+    let fields = FieldValues::from([("Tag_SNS_IM_Remark".into(), FieldValue::Text("x".into()))]);
     let remark = Some("Tag_SNS_IM_Remark".to_owned());
-    assert!(kept("friend_update", RejectedRow { column: remark.clone(), tags, ..row("a", "b") }));
-    let others = TagValues::from([("Tag_SNS_Custom_A".into(), TagValue::Text("x".into()))]);
+    assert!(kept("friend_update", RejectedRow { column: remark.clone(), fields, ..row("a", "b") }));
+    let others = FieldValues::from([("Tag_SNS_Custom_A".into(), FieldValue::Text("x".into()))]);
     assert!(
-        !kept("friend_update", RejectedRow { column: remark.clone(), tags: others, ..row("a", "b") }),
-        "the bad tag is gone"
+        !kept("friend_update", RejectedRow { column: remark.clone(), fields: others, ..row("a", "b") }),
+        "the bad field is gone"
     );
     assert!(
         kept("friend_update", RejectedRow { column: remark, ..row("a", "b") }),
-        "without any tag it changes nothing"
+        "without any field it changes nothing"
     );
 }

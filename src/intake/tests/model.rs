@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::{RejectedRow, RowNo, TagValues};
+use crate::domain::request::row::{FieldValues, RejectedRow, RowNo};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::IntakeOutput;
 use crate::stored_request::StoredRequest;
@@ -11,12 +11,12 @@ use crate::stored_request::StoredRequest;
 /// A row of a test.
 #[derive(Debug, Clone)]
 pub(super) enum Line {
-    Good { from: String, account: String, tags: TagValues },
+    Good { from: String, account: String, fields: FieldValues },
     Rejected,
 }
 
-/// What identifies an item, and the rows that share it with their tags.
-pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, TagValues)>>;
+/// What identifies an item, and the rows that share it with their fields.
+pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, FieldValues)>>;
 
 /// What became of all rows.
 #[derive(Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ pub(super) fn rejected(line: u64) -> RejectedRow {
         reason: "has no id".to_owned(),
         from: None,
         account: None,
-        tags: TagValues::new(),
+        fields: FieldValues::new(),
     }
 }
 
@@ -45,16 +45,16 @@ pub(super) fn model(shape: InputShape, lines: &[Line]) -> Settled {
     for (row, line) in (0..).zip(lines) {
         let skipped = match line {
             Line::Rejected => {
-                let RejectedRow { column, reason, from, account, tags, .. } = rejected(0);
+                let RejectedRow { column, reason, from, account, fields, .. } = rejected(0);
                 let reason = SkipReason::Rejected { column, reason };
-                Some(SkippedRow { row, reason, from, account, tags })
+                Some(SkippedRow { row, reason, from, account, fields })
             }
-            Line::Good { from, account, tags } => {
+            Line::Good { from, account, fields } => {
                 let from = shape.from.map(|_| from.clone());
-                let tags = if shape.fields.is_empty() { TagValues::new() } else { tags.clone() };
-                model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|reason| {
+                let fields = if shape.fields.is_empty() { FieldValues::new() } else { fields.clone() };
+                model_row(&mut settled.items, row, from.as_ref(), account, &fields).map(|reason| {
                     let account = Some(account.clone());
-                    SkippedRow { row, reason, from, account, tags }
+                    SkippedRow { row, reason, from, account, fields }
                 })
             }
         };
@@ -68,17 +68,18 @@ fn model_row(
     row: RowNo,
     from: Option<&String>,
     account: &str,
-    tags: &TagValues,
+    fields: &FieldValues,
 ) -> Option<SkipReason> {
     if from.is_some_and(|from| from == PROTECTED) || account == PROTECTED {
         return Some(SkipReason::Protected { id: PROTECTED.to_owned() });
     }
     let kept = items.entry((from.cloned(), account.to_owned())).or_default();
-    let state = |rows: &[(RowNo, TagValues)]| -> TagValues { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
+    let state =
+        |rows: &[(RowNo, FieldValues)]| -> FieldValues { rows.iter().flat_map(|(_, fields)| fields.clone()).collect() };
     let before = state(kept);
-    kept.push((row, tags.clone()));
+    kept.push((row, fields.clone()));
     let changes_nothing = state(kept) == before;
-    let equal = kept.iter().rev().skip(1).find(|(_, earlier)| earlier == tags).map(|&(of, _)| of);
+    let equal = kept.iter().rev().skip(1).find(|(_, earlier)| earlier == fields).map(|&(of, _)| of);
     let of = equal.filter(|_| changes_nothing)?;
     kept.pop();
     Some(SkipReason::Duplicate { of })
@@ -104,7 +105,7 @@ pub(super) fn settled(outputs: &[IntakeOutput]) -> Settled {
     settled
 }
 
-pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, TagValues)>)> {
+pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, FieldValues)>)> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Rows {
@@ -128,16 +129,16 @@ pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, Ta
         std::iter::once(first).chain(others).map(|row| RowNo::try_from(row).unwrap()).collect()
     };
     let rows: Vec<Vec<RowNo>> = rows.into_iter().map(&mut read).collect();
-    let tags: Vec<Vec<TagValues>> = match &request.tags {
-        Some(tags) => serde_json::from_str(tags).unwrap(),
-        None => rows.iter().map(|rows| vec![TagValues::new(); rows.len()]).collect(),
+    let fields: Vec<Vec<FieldValues>> = match &request.fields {
+        Some(fields) => serde_json::from_str(fields).unwrap(),
+        None => rows.iter().map(|rows| vec![FieldValues::new(); rows.len()]).collect(),
     };
-    assert_eq!((accounts.len(), accounts.len()), (rows.len(), tags.len()));
+    assert_eq!((accounts.len(), accounts.len()), (rows.len(), fields.len()));
     assert_eq!(accounts.len(), request.item_count as usize);
     assert_eq!(rows.iter().flatten().count(), request.row_count as usize);
-    let zipped = rows.into_iter().zip(tags).map(|(rows, tags)| {
-        assert_eq!(rows.len(), tags.len());
-        rows.into_iter().zip(tags).collect()
+    let zipped = rows.into_iter().zip(fields).map(|(rows, fields)| {
+        assert_eq!(rows.len(), fields.len());
+        rows.into_iter().zip(fields).collect()
     });
     accounts.into_iter().zip(zipped).collect()
 }

@@ -116,13 +116,13 @@ pub(in crate::queue) fn payload(
     encoded: &StoredRequest,
     (history, purpose): (Option<&str>, Option<&str>),
 ) -> i64 {
-    let StoredRequest { from, accounts, rows, tags, item_count, row_count } = encoded;
-    let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history];
+    let StoredRequest { from, accounts, rows, fields, item_count, row_count } = encoded;
+    let lists = [from.as_deref(), Some(accounts), Some(rows), fields.as_deref(), history];
     payload_of_lists(id, run, (*item_count, *row_count), lists, purpose)
 }
 
 /// The same of its columns. `counts`: the items and the rows of the request, which change only together with the lists.
-/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history. A payload without a purpose
+/// `lists`: from_account, accounts, rows, fields, history; earlier versions had no history. A payload without a purpose
 /// has the checksum that it had before there were purposes.
 pub(in crate::queue) fn payload_of_lists<const N: usize>(
     id: RequestId,
@@ -151,7 +151,7 @@ pub(in crate::queue) fn verification(run: RunId, of_run: RunId, selection: &str)
     Checksum::new().number(run.get()).number(of_run.get()).text(selection).finish()
 }
 
-/// A row of `skipped`. `texts`: column_name, reason, from_account, account, tags.
+/// A row of `skipped`. `texts`: column_name, reason, from_account, account, fields.
 pub(in crate::queue) fn skipped(
     run: RunId,
     row: RowNo,

@@ -128,8 +128,8 @@ fn a_disk_that_is_full_while_rows_are_spilled_sends_nothing_and_leaves_no_file()
     }
     // More than is kept in memory.
     let remark = "x".repeat(490);
-    let tags = ["Tag_SNS_Custom_One", "Tag_SNS_Custom_Two"];
-    let fat = |row: InputRow| tags.iter().fold(row, |row, tag| row.tag(tag, json!(remark)));
+    let names = ["Tag_SNS_Custom_One", "Tag_SNS_Custom_Two"];
+    let fat = |row: InputRow| names.iter().fold(row, |row, name| row.field(name, json!(remark)));
     let rows = plain(Command::FriendUpdate, 50_000).into_iter().map(fat).collect();
     let mut small = Small::new(Command::FriendUpdate, rows, "6m");
     let plan = ["plan", &small.job.clone()];

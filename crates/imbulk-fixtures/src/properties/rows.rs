@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use imbulk::domain::job::{Delimiter, Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation::{self, Operation};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{RejectedRow, RowNo, RowRef, TagValues};
+use imbulk::domain::request::row::{FieldValues, RejectedRow, RowNo, RowRef};
 use imbulk::domain::request::skipped_row::SkipReason;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput};
@@ -23,7 +23,7 @@ struct Good {
     line: u64,
     from: Option<String>,
     account: String,
-    tags: String,
+    fields: String,
 }
 
 type Row = Result<Good, RejectedRow>;
@@ -96,7 +96,7 @@ impl<'a> File<'a> {
                 line: row.line,
                 from: row.from.map(utf8),
                 account: utf8(row.account),
-                tags: utf8(row.tags),
+                fields: utf8(row.fields),
             }));
             ControlFlow::Continue(())
         })?;
@@ -139,13 +139,13 @@ impl<'a> File<'a> {
         }
         assert_ne!(good.from.as_ref(), Some(&good.account));
         if shape.fields.is_empty() {
-            return assert_eq!(good.tags, "");
+            return assert_eq!(good.fields, "");
         }
-        let tags: TagValues = serde_json::from_str(&good.tags).expect("tags as they were written");
-        assert_eq!(shape.fields.lack(&tags), None, "a field that the API requires is missing");
-        assert_eq!(operation::to_json(&tags), good.tags, "equal tags are equal bytes");
-        for (tag, value) in &tags {
-            assert_eq!(shape.fields.check(tag, value), Ok(()), "{tag}: {value:?}");
+        let fields: FieldValues = serde_json::from_str(&good.fields).expect("fields as they were written");
+        assert_eq!(shape.fields.lack(&fields), None, "a field that the API requires is missing");
+        assert_eq!(operation::to_json(&fields), good.fields, "equal fields are equal bytes");
+        for (field, value) in &fields {
+            assert_eq!(shape.fields.check(field, value), Ok(()), "{field}: {value:?}");
         }
     }
 
@@ -192,13 +192,13 @@ impl<'a> File<'a> {
         });
         for row in rows {
             match row {
-                Ok(Good { line, from, account, tags }) => intake.row(
+                Ok(Good { line, from, account, fields }) => intake.row(
                     0,
                     RowRef {
                         line: *line,
                         from: from.as_deref().map(str::as_bytes),
                         account: account.as_bytes(),
-                        tags: tags.as_bytes(),
+                        fields: fields.as_bytes(),
                     },
                 ),
                 Err(bad) => intake.reject(0, bad.clone()),
@@ -235,7 +235,7 @@ fn check_outputs(rows: &[Row], outputs: &[IntakeOutput]) {
                 }
             }
             IntakeOutput::Request(encoded) => {
-                let decoded = StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref());
+                let decoded = StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.fields.as_deref());
                 let decoded = decoded.expect("what was encoded");
                 let from = encoded.from.as_deref().map(|from| UserId::new(from).expect("an id"));
                 assert_eq!(&StoredRequest::encode(from.as_ref(), &decoded), encoded, "encoded again it is the same");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::calls::{MAY_BE_WRITING, is_answered};
 use super::{Evidence, ItemId, QueueRow};
 use crate::results_check::{ALREADY, Completion, FRIEND_EXISTS};
-use crate::rows::Tags;
+use crate::rows::Fields;
 
 /// Codes after which an item may be sent again.
 const AGAIN: [u32; 18] = [
@@ -150,7 +150,7 @@ fn refused(entry: &CallRecord) -> impl Iterator<Item = &String> {
 /// The state that an item asks for.
 struct Requested {
     operation: Command,
-    tags: Tags,
+    fields: Fields,
 }
 
 impl Requested {
@@ -169,7 +169,7 @@ impl Requested {
                 let has = |fields: &[Value], name: &str, value: &Value| {
                     fields.iter().any(|field| field["Tag"] == shown_as(name).as_str() && field["Value"] == *value)
                 };
-                shown.is_some_and(|fields| self.tags.iter().all(|(name, value)| has(&fields, name, value)))
+                shown.is_some_and(|fields| self.fields.iter().all(|(name, value)| has(&fields, name, value)))
             }
         }
     }
@@ -209,8 +209,8 @@ pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: 
     for row in &evidence.asked {
         // Rows of one item are merged; the later one wins.
         let of_item = requested.entry(row.item());
-        let of_item = of_item.or_insert_with(|| Requested { operation: evidence.operation, tags: Tags::new() });
-        of_item.tags.extend(row.tags.clone());
+        let of_item = of_item.or_insert_with(|| Requested { operation: evidence.operation, fields: Fields::new() });
+        of_item.fields.extend(row.fields.clone());
     }
     for (item, line) in &sent {
         let history = histories.get(item).map_or(&[][..], Vec::as_slice);

@@ -8,7 +8,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::operation::{Preparations, by_name};
 use crate::domain::request::CallKind;
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{BatchSplit, Charge, Charging, NewUserSig};
 
@@ -178,7 +178,7 @@ fn a_list_that_may_have_been_emptied_is_looked_up_on_the_side_that_can_be_seen(
 /// A request that sets a field of these items to `x`.
 fn request_with_fields(operation: BoundOperation, field: &str, ids: &[&str]) -> Request {
     let plain = request(operation, ids);
-    let fields = TagValues::from([(field.into(), TagValue::Text("x".into()))]);
+    let fields = FieldValues::from([(field.into(), FieldValue::Text("x".into()))]);
     let with_fields = |item: Item| Item { updates: Some(Box::new(vec![(item.row, fields.clone())])), ..item };
     Request { items: plain.items.into_iter().map(with_fields).collect(), ..plain }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::operation::by_name;
 use crate::domain::request::Doubt;
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::TagValues;
+use crate::domain::request::row::FieldValues;
 use crate::domain::response::code_history::CodeHistory;
 
 fn request(accounts: usize) -> Request {
@@ -92,7 +92,7 @@ fn items_that_ended_alike_with_none_between_them_that_ended_otherwise_share_an_e
 #[test]
 fn items_and_rows_are_summed_by_outcome() {
     let mut request = request(4);
-    request.items[2].updates = Some(Box::new(vec![(2, TagValues::new()), (9, TagValues::new())]));
+    request.items[2].updates = Some(Box::new(vec![(2, FieldValues::new()), (9, FieldValues::new())]));
     let verdicts = [Outcome::Succeeded, Outcome::Failed, Outcome::Succeeded, Outcome::InDoubt].map(ended).to_vec();
     let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
     let sums = [(Outcome::Succeeded, 2, 3), (Outcome::Failed, 1, 1), (Outcome::InDoubt, 1, 1)];

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::{BoundOperation, Preparations, by_name};
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{TagValue, TagValues};
+use crate::domain::request::row::{FieldValue, FieldValues};
 use crate::domain::request::{CallKind, Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::lookup::{assess_call, body};
@@ -21,9 +21,9 @@ fn id(text: &str) -> UserId {
     UserId::new(text).unwrap()
 }
 
-fn request(operation: BoundOperation, items: &[(&str, TagValues)]) -> Request {
-    let item = |(row, (account, tags)): (u64, &(&str, TagValues))| {
-        let updates = (!tags.is_empty()).then(|| Box::new(vec![(row, tags.clone())]));
+fn request(operation: BoundOperation, items: &[(&str, FieldValues)]) -> Request {
+    let item = |(row, (account, fields)): (u64, &(&str, FieldValues))| {
+        let updates = (!fields.is_empty()).then(|| Box::new(vec![(row, fields.clone())]));
         Item { account: id(account), row, updates }
     };
     Request {
@@ -39,7 +39,7 @@ fn request(operation: BoundOperation, items: &[(&str, TagValues)]) -> Request {
 }
 
 fn plain(operation: BoundOperation, ids: &[&str]) -> Request {
-    request(operation, &ids.iter().map(|id| (*id, TagValues::new())).collect::<Vec<_>>())
+    request(operation, &ids.iter().map(|id| (*id, FieldValues::new())).collect::<Vec<_>>())
 }
 
 fn assessed(operation: BoundOperation, request: &Request, result: &CallResult) -> Assessment {
@@ -111,10 +111,10 @@ fn an_account_that_is_to_be_deleted_must_not_exist() {
 #[test]
 fn an_account_that_is_to_be_imported_must_have_the_fields_of_its_row() {
     let import = operation("account_import", None);
-    let nick = |value: &str| TagValues::from([("Nick".into(), TagValue::Text(value.into()))]);
+    let nick = |value: &str| FieldValues::from([("Nick".into(), FieldValue::Text(value.into()))]);
     let shows = |value: &str| json!([{"Tag": "Tag_Profile_IM_Nick", "Value": value}]);
     let accounts =
-        [("a", nick("Ann")), ("b", nick("Bea")), ("c", TagValues::new()), ("d", nick("Dan")), ("e", nick("Eve"))];
+        [("a", nick("Ann")), ("b", nick("Bea")), ("c", FieldValues::new()), ("d", nick("Dan")), ("e", nick("Eve"))];
     let mut shown =
         profiles(&[("a", shows("Ann")), ("b", shows("Bo")), ("c", shows("any")), ("d", json!([])), ("e", json!([]))]);
     shown["UserProfileItem"][4]["ResultCode"] = 40003.into();
@@ -131,11 +131,11 @@ fn an_account_that_is_to_be_imported_must_have_the_fields_of_its_row() {
 #[test]
 fn a_friend_that_is_to_be_imported_must_have_the_fields_of_its_row() {
     let import = operation("friend_import", None);
-    let text = |value: &str| TagValue::Text(value.into());
+    let text = |value: &str| FieldValue::Text(value.into());
     let fields = |remark: &str| {
-        TagValues::from([
+        FieldValues::from([
             ("AddSource".into(), text("AddSource_Type_Web")),
-            ("GroupName".into(), TagValue::groups(["g"])),
+            ("GroupName".into(), FieldValue::groups(["g"])),
             ("Remark".into(), text(remark)),
             ("Tag_SNS_Custom_A".into(), text("x")),
         ])
@@ -176,8 +176,8 @@ fn friends_are_looked_up_on_the_sides_that_the_job_names() {
 #[test]
 fn fields_are_equal_if_they_say_the_same() {
     let update = operation("friend_update", None);
-    let text = |value: &str| TagValue::Text(value.into());
-    let groups = |names: &[&str]| TagValue::groups(names.iter().copied());
+    let text = |value: &str| FieldValue::Text(value.into());
+    let groups = |names: &[&str]| FieldValue::groups(names.iter().copied());
     let remark = "Tag_SNS_IM_Remark";
     for (set, shown, is_same) in [
         (text("Bo"), json!("Bo"), true),
@@ -185,16 +185,16 @@ fn fields_are_equal_if_they_say_the_same() {
         (text(""), Value::Null, true),
         (text(""), json!("x"), false),
         (text("5"), json!(5), true),
-        (TagValue::Integer(5.into()), json!(5), true),
-        (TagValue::Integer(5.into()), json!("5"), true),
-        (TagValue::Integer(5.into()), json!(6), false),
+        (FieldValue::Integer(5.into()), json!(5), true),
+        (FieldValue::Integer(5.into()), json!("5"), true),
+        (FieldValue::Integer(5.into()), json!(6), false),
         (groups(&["a", "b"]), json!(["b", "a"]), true),
         (groups(&["a", "b"]), json!(["a"]), false),
         (groups(&["a"]), json!([5]), false),
         (groups(&[]), Value::Null, true),
         (groups(&[]), json!(""), true),
     ] {
-        let request = request(update, &[("a", TagValues::from([(remark.into(), set.clone())]))]);
+        let request = request(update, &[("a", FieldValues::from([(remark.into(), set.clone())]))]);
         let fields = if shown.is_null() { json!([]) } else { json!([{"Tag": remark, "Value": shown}]) };
         let shown_fields = answer("InfoItem", &json!([{"To_Account": "a", "ResultCode": 0, "SnsProfileItem": fields}]));
         let expected =
@@ -206,10 +206,10 @@ fn fields_are_equal_if_they_say_the_same() {
 #[test]
 fn a_friend_that_is_gone_is_not_as_it_was_updated() {
     let update = operation("friend_update", None);
-    let tags = |tag: &str| TagValues::from([(tag.into(), TagValue::Text("x".into()))]);
+    let fields = |field: &str| FieldValues::from([(field.into(), FieldValue::Text("x".into()))]);
     let request = request(
         update,
-        &[("a", tags("Tag_SNS_IM_Remark")), ("b", tags("Tag_SNS_Custom_A")), ("c", tags("Tag_SNS_Custom_A"))],
+        &[("a", fields("Tag_SNS_IM_Remark")), ("b", fields("Tag_SNS_Custom_A")), ("c", fields("Tag_SNS_Custom_A"))],
     );
     let asked: Value = serde_json::from_slice(&body(update, &request)).unwrap();
     assert_eq!(asked["TagList"], json!(["Tag_SNS_Custom_A", "Tag_SNS_IM_Remark"]));

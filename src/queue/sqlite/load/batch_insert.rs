@@ -20,7 +20,7 @@ use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::skipped_row::SkippedRow;
 use crate::stored_request::StoredRequest;
 
-/// Bytes of requests in one INSERT: 1024 requests with a thousand long tags each would be 512 MB.
+/// Bytes of requests in one INSERT: 1024 requests with a thousand long fields each would be 512 MB.
 const BYTES: usize = 4 << 20;
 
 type InsertStatement = Query<'static, Sqlite, SqliteArguments>;
@@ -148,11 +148,12 @@ impl Gathering {
         }
         let optional = |exists| if exists { Bound } else { Null };
         let from = optional(requests.iter().any(|request| request.from.is_some()));
-        let tags = optional(requests.iter().any(|request| request.tags.is_some()));
+        let fields = optional(requests.iter().any(|request| request.fields.is_some()));
         let columns = [Bound, Number(self.run.get()), Bound, Bound, Bound];
         let mut narrow = query(insert("request (id, run, item_count, row_count, checksum)", &columns, rows));
-        let columns = [Bound, from, Bound, Bound, tags, Bound];
-        let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, checksum)", &columns, rows));
+        let columns = [Bound, from, Bound, Bound, fields, Bound];
+        let mut wide =
+            query(insert("payload (request, from_account, accounts, rows, fields, checksum)", &columns, rows));
         for request in requests {
             let id = self.next_request.take();
             let (items, rows) = (request.item_count, request.row_count);
@@ -163,8 +164,8 @@ impl Gathering {
                 wide = wide.bind(request.from);
             }
             wide = wide.bind(request.accounts).bind(request.rows);
-            if tags == Bound {
-                wide = wide.bind(request.tags);
+            if fields == Bound {
+                wide = wide.bind(request.fields);
             }
             wide = wide.bind(checksum);
         }
@@ -217,5 +218,5 @@ impl std::fmt::Debug for BatchInsert {
 }
 
 fn bytes_of(request: &StoredRequest) -> usize {
-    request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len)
+    request.accounts.len() + request.rows.len() + request.fields.as_ref().map_or(0, String::len)
 }

@@ -111,7 +111,7 @@ impl CarriedItems {
         if self.rows.is_empty() {
             return (Some(request), Vec::new());
         }
-        let items = StoredRequest::decode(&request.accounts, &request.rows, request.tags.as_deref());
+        let items = StoredRequest::decode(&request.accounts, &request.rows, request.fields.as_deref());
         let items = items.expect("intake has just encoded it");
         let (carried, others): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.row < self.row_count());
         if carried.is_empty() {
@@ -171,9 +171,9 @@ impl CarriedItems {
 
 /// The bytes of an item in the lists of its request.
 fn bytes_of(item: &Item) -> usize {
-    let tags = item.updates.iter().flat_map(|updates| updates.iter());
-    let tags = tags.map(|(_, tags)| serde_json::to_string(tags).map_or(0, |tags| tags.len() + 1));
-    item.account.as_str().len() + 1 + tags.sum::<usize>()
+    let fields = item.updates.iter().flat_map(|updates| updates.iter());
+    let fields = fields.map(|(_, fields)| serde_json::to_string(fields).map_or(0, |fields| fields.len() + 1));
+    item.account.as_str().len() + 1 + fields.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::domain::request::Doubt;
-    use crate::domain::request::row::TagValues;
+    use crate::domain::request::row::FieldValues;
     use crate::domain::response::code_history::CodeHistory;
 
     /// The most items of a request.
@@ -206,7 +206,7 @@ mod tests {
             carried.add(&CarriedRow {
                 from: None,
                 account: "any".to_owned(),
-                tags: Vec::new(),
+                fields: Vec::new(),
                 source: 0,
                 line: 2,
                 row,
@@ -220,7 +220,7 @@ mod tests {
 
     fn item(row: RowNo, merged: Option<RowNo>) -> Item {
         let rows = std::iter::once(row).chain(merged);
-        let updates = rows.map(|row| (row, TagValues::new())).collect();
+        let updates = rows.map(|row| (row, FieldValues::new())).collect();
         Item { account: id(&format!("u{row}")), row, updates: Some(Box::new(updates)) }
     }
 
@@ -247,7 +247,7 @@ mod tests {
             }
             moved.extend(items.finish());
             let read = |stored: &StoredRequest| {
-                StoredRequest::decode(&stored.accounts, &stored.rows, stored.tags.as_deref()).unwrap()
+                StoredRequest::decode(&stored.accounts, &stored.rows, stored.fields.as_deref()).unwrap()
             };
             let owner = |stored: &StoredRequest| stored.from.clone().unwrap();
             let mut found: Vec<(RowNo, String)> = Vec::new();
@@ -285,7 +285,7 @@ mod tests {
             reason: SkipReason::Duplicate { of },
             from: None,
             account: None,
-            tags: TagValues::new(),
+            fields: FieldValues::new(),
         };
         items.add_skipped(&repeats(3, 0));
         // The repeated row is not carried, and the row that repeats another carried row is.

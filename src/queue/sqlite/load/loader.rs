@@ -92,13 +92,13 @@ impl<'a> Loader<'a> {
     }
 
     /// Completes the run, which is planned from now on.
-    pub async fn finish(mut self, tags: &[String]) -> Result<RunId, QueueError> {
+    pub async fn finish(mut self, fields: &[String]) -> Result<RunId, QueueError> {
         for rest in self.gathering.rest() {
             self.writer.insert(rest).await?;
         }
         self.writer.queue.next_request = self.gathering.next_request();
         let carried = self.gathering.carried_over();
-        self.writer.finish(self.gathering.totals(), tags, carried).await
+        self.writer.finish(self.gathering.totals(), fields, carried).await
     }
 
     /// Removes the run.
@@ -143,7 +143,7 @@ impl Writer<'_> {
     async fn finish(
         mut self,
         totals: LoadTotals,
-        tags: &[String],
+        fields: &[String],
         carried: Option<StoredCarry>,
     ) -> Result<RunId, QueueError> {
         let (tally, items, largest) = totals.finish();
@@ -158,11 +158,11 @@ impl Writer<'_> {
                 .map_err(&fail)?;
         }
         sqlx::query(
-            "UPDATE run SET state = ?, tags = ?, largest_accounts = ?, row_count = ?, item_count = ?, carried = ?
+            "UPDATE run SET state = ?, fields = ?, largest_accounts = ?, row_count = ?, item_count = ?, carried = ?
              WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())
-        .bind(serde_json::to_string(tags).expect("texts and numbers are JSON"))
+        .bind(serde_json::to_string(fields).expect("texts and numbers are JSON"))
         .bind(serde_json::to_string(&largest).expect("texts and numbers are JSON"))
         .bind(tally.total().cast_signed())
         .bind(items)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::row_results::{ExceptionColumns, LineSpanColumns, parse, wrong_checksum};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::BoundOperation;
-use crate::domain::request::row::{RowNo, TagValues};
+use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::earlier_effect::may_have_had_effect;
 use crate::domain::response::outcome::Outcome;
@@ -146,7 +146,7 @@ impl Choice<'_> {
     fn take(&self, item: Item, facts: &HashMap<RowNo, KnownRow>, page: &mut CarriedPage) -> Result<(), QueueError> {
         let from = self.request.from()?.map(|from| from.as_str().to_owned());
         let rows = item.rows().collect::<Vec<_>>();
-        let mut tags = item.updates.map(|updates| updates.into_iter().map(|(_, tags)| tags).collect::<Vec<_>>());
+        let mut fields = item.updates.map(|updates| updates.into_iter().map(|(_, fields)| fields).collect::<Vec<_>>());
         for (nth, row) in rows.into_iter().enumerate() {
             let lost = || self.request.damaged("names a row that is not found");
             let known = facts.get(&row).ok_or_else(lost)?;
@@ -158,7 +158,7 @@ impl Choice<'_> {
             page.rows.push(CarriedRow {
                 from: from.clone(),
                 account: item.account.as_str().to_owned(),
-                tags: tags.as_mut().map_or_else(Vec::new, |tags| json(&std::mem::take(&mut tags[nth]))),
+                fields: fields.as_mut().map_or_else(Vec::new, |fields| json(&std::mem::take(&mut fields[nth]))),
                 source: known.source,
                 line: known.line,
                 row,
@@ -189,6 +189,6 @@ impl Choice<'_> {
 }
 
 /// Texts and numbers: serialising cannot fail.
-fn json(tags: &TagValues) -> Vec<u8> {
-    serde_json::to_vec(tags).expect("texts and numbers are JSON")
+fn json(fields: &FieldValues) -> Vec<u8> {
+    serde_json::to_vec(fields).expect("texts and numbers are JSON")
 }

@@ -42,7 +42,7 @@ struct SkippedColumns<'a> {
     reason: Option<String>,
     from: Option<String>,
     account: Option<String>,
-    tags: Option<String>,
+    fields: Option<String>,
     checksum: i64,
     original: Option<LineSpanColumns>,
 }
@@ -97,7 +97,7 @@ impl Snapshot {
     pub async fn skipped_rows(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<SkippedResult>, QueueError> {
         let list: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(row, outcome, duplicate_of, column_name, reason, from_account, account,
-                 tags, checksum, (SELECT json_array(first_row, source, first_line, step, checksum) FROM line_span
+                 fields, checksum, (SELECT json_array(first_row, source, first_line, step, checksum) FROM line_span
                   WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
              FROM (SELECT * FROM skipped WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
         )
@@ -194,7 +194,7 @@ impl ExceptionColumns<'_> {
 impl SkippedColumns<'_> {
     fn read(self, run: RunId) -> Result<SkippedResult, QueueError> {
         let Self { row, duplicate_of, .. } = self;
-        let texts = [&self.column, &self.reason, &self.from, &self.account, &self.tags].map(Option::as_deref);
+        let texts = [&self.column, &self.reason, &self.from, &self.account, &self.fields].map(Option::as_deref);
         if self.checksum != checksum::skipped(run, row, &self.outcome, duplicate_of, texts) {
             return Err(wrong_checksum("skipped", row));
         }
@@ -203,7 +203,7 @@ impl SkippedColumns<'_> {
             let span = self.original.as_ref().ok_or_else(nowhere)?.read(run)?;
             Ok(Original { row: of, span })
         };
-        let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
+        let fields = self.fields.as_deref().map(serde_json::from_str).transpose();
         Ok(SkippedResult {
             row,
             outcome: outcome_named(&self.outcome)?,
@@ -212,7 +212,9 @@ impl SkippedColumns<'_> {
             reason: self.reason,
             from: self.from,
             account: self.account,
-            tags: tags.map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?.unwrap_or_default(),
+            fields: fields
+                .map_err(|error| QueueError::Damaged(format!("fields of row {row}: {error}")))?
+                .unwrap_or_default(),
         })
     }
 }

@@ -53,14 +53,14 @@ pub(in crate::queue) async fn insert_request(
     expect("requests made", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let (history, purpose) = (new.history.to_json(), new.purpose.to_json());
     let checksum = checksum::payload(new.id, new.run, &new.encoded, (history.as_deref(), purpose.as_deref()));
-    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, purpose, checksum)
+    let columns = "INSERT INTO payload (request, from_account, accounts, rows, fields, history, purpose, checksum)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     sqlx::query(columns)
         .bind(new.id)
         .bind(&new.encoded.from)
         .bind(&new.encoded.accounts)
         .bind(&new.encoded.rows)
-        .bind(&new.encoded.tags)
+        .bind(&new.encoded.fields)
         .bind(history)
         .bind(purpose)
         .bind(checksum)
@@ -103,9 +103,9 @@ pub(in crate::queue) async fn keep_items(
         return expect("requests emptied", 1, query.execute(connection).await?.rows_affected());
     }
     let (encoded, history, purpose) = (StoredRequest::encode(from, kept), history.to_json(), purpose.to_json());
-    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, purpose = ?, checksum = ?
+    let columns = "UPDATE payload SET accounts = ?, rows = ?, fields = ?, history = ?, purpose = ?, checksum = ?
                    WHERE request = ?";
-    let query = sqlx::query(columns).bind(&encoded.accounts).bind(&encoded.rows).bind(&encoded.tags);
+    let query = sqlx::query(columns).bind(&encoded.accounts).bind(&encoded.rows).bind(&encoded.fields);
     let query = query.bind(&history).bind(&purpose);
     let checksum = checksum::payload(request, run, &encoded, (history.as_deref(), purpose.as_deref()));
     let query = query.bind(checksum).bind(request);

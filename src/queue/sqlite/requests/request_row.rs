@@ -18,7 +18,7 @@ macro_rules! select_request {
     ($index:literal, $rest:literal) => {
         concat!(
             "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, reads, finished_at, checksum_ok,
-                    from_account, accounts, rows, tags, history, purpose, payload.checksum AS payload_checksum
+                    from_account, accounts, rows, fields, history, purpose, payload.checksum AS payload_checksum
              FROM request ",
             $index,
             " LEFT JOIN payload ON payload.request = request.id WHERE ",
@@ -46,7 +46,7 @@ pub(in crate::queue) struct RequestRow {
     pub(in crate::queue) from_account: Option<String>,
     pub(in crate::queue) accounts: Option<String>,
     pub(in crate::queue) rows: Option<String>,
-    pub(in crate::queue) tags: Option<String>,
+    pub(in crate::queue) fields: Option<String>,
     history: Option<String>,
     purpose: Option<String>,
     payload_checksum: Option<i64>,
@@ -61,8 +61,8 @@ impl RequestRow {
         if self.checksum_ok != Some(true) {
             return Err(self.damaged("has a wrong checksum in table request"));
         }
-        let (from, tags, history) = (&self.from_account, &self.tags, &self.history);
-        let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history.as_deref()];
+        let (from, fields, history) = (&self.from_account, &self.fields, &self.history);
+        let lists = [from.as_deref(), Some(accounts), Some(rows), fields.as_deref(), history.as_deref()];
         if self.payload_checksum
             != Some(checksum::payload_of_lists(
                 self.id,
@@ -79,7 +79,7 @@ impl RequestRow {
 
     /// The size of its accounts and fields, an upper bound of that of its items.
     pub(in crate::queue) fn bytes(&self) -> usize {
-        [&self.accounts, &self.tags].into_iter().flatten().map(String::len).sum()
+        [&self.accounts, &self.fields].into_iter().flatten().map(String::len).sum()
     }
 
     /// The number of its rows, if the request is as it was written. The checksum covers this number.
@@ -90,7 +90,7 @@ impl RequestRow {
     /// Its items, if the request is as it was written.
     pub(in crate::queue) fn items(&self) -> Result<Vec<Item>, QueueError> {
         let (accounts, rows) = self.lists()?;
-        let decoded = StoredRequest::decode(accounts, rows, self.tags.as_deref());
+        let decoded = StoredRequest::decode(accounts, rows, self.fields.as_deref());
         let decoded = decoded.map_err(|error: StoredRequestError| self.damaged(&format!("cannot be read: {error}")))?;
         let counted: u64 = decoded.iter().map(Item::row_count).sum();
         if decoded.len() as u64 != u64::from(self.item_count) || counted != u64::from(self.row_count) {

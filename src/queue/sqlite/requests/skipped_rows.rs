@@ -13,7 +13,7 @@ use crate::domain::request::row::RowNo;
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 
 const COLUMNS: &str =
-    "skipped (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags, checksum)";
+    "skipped (run, row, outcome, duplicate_of, column_name, reason, from_account, account, fields, checksum)";
 
 /// Inserts skipped rows, [`MAX_ROWS`] with each statement.
 pub(in crate::queue) async fn insert_skipped_rows(
@@ -31,13 +31,13 @@ pub(in crate::queue) async fn insert_skipped_rows(
 
 /// The rows of an item that is never sent.
 pub(in crate::queue) fn skipped_rows_of(item: &Item, from: Option<&UserId>, reason: &SkipReason) -> Vec<SkippedRow> {
-    let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
+    let fields_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
     let skipped = |row| SkippedRow {
         row,
         reason: reason.clone(),
         from: from.map(|from| from.as_str().to_owned()),
         account: Some(item.account.as_str().to_owned()),
-        tags: tags_of(row).map(|(_, tags)| tags.clone()).unwrap_or_default(),
+        fields: fields_of(row).map(|(_, fields)| fields.clone()).unwrap_or_default(),
     };
     item.rows().map(skipped).collect()
 }
@@ -56,13 +56,13 @@ pub(in crate::queue) fn bind_skipped_rows(
             SkipReason::Duplicate { of } => (Some(of), None, None),
             SkipReason::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
         };
-        let tags = (!skipped.tags.is_empty())
-            .then(|| serde_json::to_string(&skipped.tags).expect("texts and numbers are JSON"));
-        let texts = [&column, &reason, &skipped.from, &skipped.account, &tags].map(Option::as_deref);
+        let fields = (!skipped.fields.is_empty())
+            .then(|| serde_json::to_string(&skipped.fields).expect("texts and numbers are JSON"));
+        let texts = [&column, &reason, &skipped.from, &skipped.account, &fields].map(Option::as_deref);
         let checksum = checksum::skipped(run, skipped.row, outcome, duplicate_of, texts);
         let duplicate_of = duplicate_of.map(RowNo::cast_signed);
         query = query.bind(run).bind(skipped.row.cast_signed()).bind(outcome).bind(duplicate_of);
-        query = query.bind(column).bind(reason).bind(skipped.from).bind(skipped.account).bind(tags).bind(checksum);
+        query = query.bind(column).bind(reason).bind(skipped.from).bind(skipped.account).bind(fields).bind(checksum);
     }
     query
 }

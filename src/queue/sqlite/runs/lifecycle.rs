@@ -24,7 +24,7 @@ impl Queue {
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
             "INSERT INTO run (uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
-                              protected_digest, files, tags, state, created_at)
+                              protected_digest, files, fields, state, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)

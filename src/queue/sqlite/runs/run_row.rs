@@ -17,7 +17,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
-                    protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
+                    protected_digest, files, fields, largest_accounts, state, end_reason, end_hint, settings_digest,
                     ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at,
                     ended_at, forgotten_at, results_digest, carried, call_settings, checksum
              FROM run ",
@@ -44,7 +44,7 @@ pub(in crate::queue) struct RunRow {
     file_stamps: String,
     protected_digest: String,
     files: String,
-    tags: String,
+    fields: String,
     largest_accounts: String,
     state: String,
     end_reason: Option<String>,
@@ -78,7 +78,7 @@ impl RunRow {
             &self.file_stamps,
             &self.protected_digest,
             &self.files,
-            &self.tags,
+            &self.fields,
             &self.largest_accounts,
             &self.state,
         ];
@@ -120,7 +120,7 @@ impl RunRow {
             file_stamps: Some(self.file_stamps).filter(|stamps| !stamps.is_empty()),
             protected_digest: self.protected_digest,
             files: serde_json::from_str(&self.files).unwrap_or_default(),
-            tags: serde_json::from_str(&self.tags).unwrap_or_default(),
+            fields: serde_json::from_str(&self.fields).unwrap_or_default(),
             largest_accounts: serde_json::from_str(&self.largest_accounts).unwrap_or_default(),
             // The CHECK of the table allows no other state.
             state: RunState::named(&self.state).unwrap_or(RunState::Finished),

@@ -19,7 +19,7 @@ struct Skipped {
     reason: Option<String>,
     from_account: Option<String>,
     account: Option<String>,
-    tags: Option<String>,
+    fields: Option<String>,
 }
 
 /// Calculates the checksums of line spans, outcomes and skipped rows.
@@ -71,7 +71,7 @@ async fn write_skipped(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
     let mut after = (RunId::new(0), -1);
     loop {
         let page: Vec<Skipped> = sqlx::query_as(
-            "SELECT run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags
+            "SELECT run, row, outcome, duplicate_of, column_name, reason, from_account, account, fields
              FROM skipped WHERE (run, row) > (?, ?) ORDER BY run, row LIMIT ?",
         )
         .bind(after.0)
@@ -82,7 +82,7 @@ async fn write_skipped(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
         let Some(last) = page.last() else { return Ok(()) };
         after = (last.run, last.row);
         for row in page {
-            let texts = [&row.column_name, &row.reason, &row.from_account, &row.account, &row.tags];
+            let texts = [&row.column_name, &row.reason, &row.from_account, &row.account, &row.fields];
             let duplicate_of = row.duplicate_of.map(i64::cast_unsigned);
             let number = row.row.cast_unsigned();
             let checksum = checksum::skipped(row.run, number, &row.outcome, duplicate_of, texts.map(Option::as_deref));

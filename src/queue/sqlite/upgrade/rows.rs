@@ -67,7 +67,7 @@ struct OldPayload {
     from_account: Option<String>,
     accounts: String,
     rows: String,
-    tags: Option<String>,
+    fields: Option<String>,
     checksum: i64,
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn convert_payloads(connection: &mut SqliteConnection, layout: 
     let mut after = RequestId::BEFORE_FIRST;
     loop {
         let page: Vec<OldPayload> = sqlx::query_as(
-            "SELECT request, run, item_count, row_count, from_account, accounts, rows, tags, payload.checksum
+            "SELECT request, run, item_count, row_count, from_account, accounts, rows, fields, payload.checksum
              FROM payload JOIN request ON request.id = payload.request WHERE request > ? ORDER BY request LIMIT ?",
         )
         .bind(after)
@@ -141,9 +141,9 @@ async fn convert_payload(
     old: OldPayload,
     layout: &EarlierLayout,
 ) -> Result<(), Failure> {
-    let OldPayload { request, run, item_count, row_count, from_account, accounts, rows, tags, checksum } = old;
+    let OldPayload { request, run, item_count, row_count, from_account, accounts, rows, fields, checksum } = old;
     let counts = (item_count, row_count);
-    let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), tags.as_deref()];
+    let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), fields.as_deref()];
     if layout.has_checksums && signed(checksum) != checksum::payload_of_lists(request, run, counts, columns, None) {
         return Err(damaged(&format!("request {request}"), "payload"));
     }
@@ -152,7 +152,7 @@ async fn convert_payload(
         Lists::Json => as_distances(&accounts, &rows)
             .map_err(|error| QueueError::Damaged(format!("request {request} cannot be read: {error}")))?,
     };
-    let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), tags.as_deref(), None];
+    let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), fields.as_deref(), None];
     let checksum = checksum::payload_of_lists(request, run, counts, columns, None);
     let change = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, checksum = ? WHERE request = ?");
     change.bind(&accounts).bind(&rows).bind(checksum).bind(request).execute(connection).await?;

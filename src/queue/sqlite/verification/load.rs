@@ -85,7 +85,7 @@ impl VerificationLoad<'_> {
     async fn insert_run(&mut self, uuid: &str, now: i64) -> Result<RunId, Failure> {
         let run: RunId = sqlx::query_scalar(
             "INSERT INTO run (uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
-                              protected_digest, tags, state, created_at, started_at)
+                              protected_digest, fields, state, created_at, started_at)
              VALUES (?1, 'verification of ' || ?2, ?3, ?4, ?5, '', '', '', '', '[]', 'running', ?6, ?6) RETURNING id",
         )
         .bind(uuid)

@@ -71,7 +71,7 @@ impl Writer {
     pub(super) fn updates_jsonl(&mut self) -> Hostile {
         const REMARK: Option<&str> = Some("Tag_SNS_IM_Remark");
         const VIP: Option<&str> = Some("Tag_SNS_Custom_Vip");
-        let row = |id: &str, tags: &str| format!("{{\"From_Account\":\"a\",\"To_Account\":\"{id}\",{tags}}}");
+        let row = |id: &str, fields: &str| format!("{{\"From_Account\":\"a\",\"To_Account\":\"{id}\",{fields}}}");
         for _ in 0..self.pick(1..40) {
             let id = self.id();
             match self.pick(0..14) {
