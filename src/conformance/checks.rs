@@ -4,22 +4,27 @@
 use serde_json::{Value, json};
 
 use super::{ApiCommand, Ask, Body, Check, MeasuredAnswer, Script, Signed, TOO_MANY, TestAccounts};
+use crate::domain::operation::ReadCommand;
 
 const fn command(path: &'static str, calls_per_second: u32) -> ApiCommand {
     ApiCommand { path, calls_per_second }
 }
 
+const fn read(command: ReadCommand) -> ApiCommand {
+    ApiCommand { path: command.path, calls_per_second: command.calls_per_second }
+}
+
 const ACCOUNT_DELETE: ApiCommand = command("v4/im_open_login_svc/account_delete", 100);
-const ACCOUNT_CHECK: ApiCommand = command("v4/im_open_login_svc/account_check", 100);
+const ACCOUNT_CHECK: ApiCommand = read(ReadCommand::ACCOUNT_CHECK);
 const ACCOUNT_IMPORT: ApiCommand = command("v4/im_open_login_svc/multiaccount_import", 100);
 const FRIEND_IMPORT: ApiCommand = command("v4/sns/friend_import", 200);
 const FRIEND_UPDATE: ApiCommand = command("v4/sns/friend_update", 200);
 const FRIEND_DELETE: ApiCommand = command("v4/sns/friend_delete", 200);
 const FRIEND_DELETE_ALL: ApiCommand = command("v4/sns/friend_delete_all", 200);
-const FRIEND_CHECK: ApiCommand = command("v4/sns/friend_check", 200);
-const FRIEND_GET: ApiCommand = command("v4/sns/friend_get", 200);
-const FRIEND_GET_LIST: ApiCommand = command("v4/sns/friend_get_list", 200);
-const PORTRAIT_GET: ApiCommand = command("v4/profile/portrait_get", 200);
+const FRIEND_CHECK: ApiCommand = read(ReadCommand::FRIEND_CHECK);
+const FRIEND_GET: ApiCommand = read(ReadCommand::FRIEND_GET);
+const FRIEND_GET_LIST: ApiCommand = read(ReadCommand::FRIEND_GET_LIST);
+const PORTRAIT_GET: ApiCommand = read(ReadCommand::PORTRAIT_GET);
 
 const MEBIBYTE: usize = 1024 * 1024;
 /// One more friend than a call may have.

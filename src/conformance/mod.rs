@@ -44,7 +44,7 @@ pub enum Script {
 /// One call of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
-    /// The command, without `v4/`.
+    /// The command.
     pub command: ApiCommand,
     /// The body.
     pub body: Body,

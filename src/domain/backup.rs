@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::ids::RunId;
+use super::operation::ShownFields;
 
 /// The schema of backup files.
 pub const SCHEMA: &str = "imbulk-backup-1";
-
-/// Fields as the API returned them, by the names of their tags.
-pub type BackupFields = BTreeMap<String, Value>;
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,14 +58,14 @@ pub enum BackupLine {
         /// The friend.
         to: String,
         /// The fields of the friend.
-        fields: BackupFields,
+        fields: ShownFields,
     },
     /// The account exists.
     Profile {
         /// The account.
         account: String,
         /// The fields of its profile.
-        fields: BackupFields,
+        fields: ShownFields,
     },
 }
 

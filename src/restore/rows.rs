@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::backup::{BackupFields, BackupLine};
-use crate::domain::operation::{self, Field, FieldKind, FieldName, FieldsRequired, Operation};
+use crate::domain::backup::BackupLine;
+use crate::domain::operation::{self, Field, FieldKind, FieldName, FieldsRequired, Operation, ShownFields};
 use crate::domain::request::row::FieldValue;
 
 /// The API requires a source for each friend. A friend without one gets this one.
@@ -127,7 +127,7 @@ impl RestoredRows {
         object: &mut Map<String, Value>,
         operation: &'static Operation,
         renamed: &[Renamed],
-        fields: BackupFields,
+        fields: ShownFields,
     ) {
         let family = &operation.shape.fields;
         for (tag, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
@@ -277,7 +277,7 @@ mod tests {
         let friend = |from: &str, to: &str| BackupLine::Friend {
             from: from.to_owned(),
             to: to.to_owned(),
-            fields: BackupFields::new(),
+            fields: ShownFields::new(),
         };
         assert!(seen.is_new(&friend("a", "bc")));
         assert!(!seen.is_new(&friend("a", "bc")));

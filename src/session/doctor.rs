@@ -1,9 +1,8 @@
 //! Checks what a run of a job needs, without writing to the app.
 
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-use serde_json::json;
 
 use super::error::SessionError;
 use super::identity::{credentials, identity};
@@ -15,6 +14,7 @@ use crate::clock;
 use crate::doctor::{self, BackupFacts, DiskFacts, Finding, QueueFacts};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Job, Protection};
+use crate::domain::operation::{ReadCommand, read_command};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::target::TargetKind;
 use crate::input::{self, Source};
@@ -22,10 +22,9 @@ use crate::queue::{folder_of, free_bytes};
 use crate::report::counted;
 use crate::settings::{APP_CALLS_PER_SECOND, Env, load_job, load_protected};
 
-/// The read-only call that every admin may make.
-const CHECK_PATH: &str = "v4/im_open_login_svc/account_check";
-/// Calls per second of it (limits page).
-const CHECK_CAP: std::num::NonZeroU32 = std::num::NonZeroU32::new(100).unwrap();
+/// A read-only call that every admin may make.
+const CHECK: ReadCommand = ReadCommand::ACCOUNT_CHECK;
+const CHECK_CAP: NonZeroU32 = NonZeroU32::new(CHECK.calls_per_second).unwrap();
 
 /// The target that is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,9 +189,9 @@ async fn call(target: &Target, job: &Job) -> Vec<Finding> {
 async fn sent(target: &Target, job: &Job) -> Result<(Call, String), SessionError> {
     let calls_per_day = job.calls_per_day().into_iter().collect();
     let (client, limiter) = target.connect(job.limits.app_calls_per_second, calls_per_day)?;
-    let permit = limiter.command("account_check", cap(CHECK_CAP)?)?.acquire().await?;
-    let body = json!({ "CheckItem": [{ "UserID": target.identifier.as_str() }] }).to_string();
-    let call = client.call(CHECK_PATH, body.into_bytes()).await;
+    let permit = limiter.command(CHECK.name, cap(CHECK_CAP)?)?.acquire().await?;
+    let body = read_command::account_check(&[target.identifier.as_str()]);
+    let call = client.call(CHECK.path, body).await;
     match call.result {
         CallResult::Body(_) | CallResult::Status(_) => permit.answered(call.round_trip),
         CallResult::NotSent(_) | CallResult::UntrustedServer(_) => permit.not_sent(),

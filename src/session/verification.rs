@@ -23,7 +23,7 @@ use crate::domain::call_settings::CallSettings;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::ids::uuid_v7;
 use crate::domain::job::{App, EndpointChoice, RejectPolicy, Stop};
-use crate::domain::operation::{LookupCommand, LookupKind, Preparations};
+use crate::domain::operation::{LookupKind, Preparations, ReadCommand};
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::CallKind;
 use crate::domain::response::outcome::Outcome;
@@ -92,7 +92,7 @@ pub async fn verify(
 }
 
 /// The lookup of the run's operation, if the run can be verified.
-fn refuse_unverifiable(run: &Run) -> Result<LookupCommand, SessionError> {
+fn refuse_unverifiable(run: &Run) -> Result<ReadCommand, SessionError> {
     refuse_forgotten(run)?;
     let id = &run.uuid;
     if run.started_at.is_none() || run.state() == RunState::Loading {
@@ -170,7 +170,7 @@ async fn begin(
     queue: &mut Queue,
     run: &Run,
     options: &VerifyOptions,
-    lookup: LookupCommand,
+    lookup: ReadCommand,
 ) -> Result<Option<Verification>, SessionError> {
     if let Some(earlier) = queue.verification_of(run.id).await? {
         if options.asks_for(&earlier.selection) {
@@ -202,7 +202,7 @@ impl VerifyOptions {
 struct VerifySession<'a> {
     run: &'a Run,
     verification: Verification,
-    lookup: LookupCommand,
+    lookup: ReadCommand,
     settings: CallSettings,
     target: &'a Target,
 }

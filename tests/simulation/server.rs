@@ -439,7 +439,7 @@ impl Server {
         effect.health = if found.is_empty() { CallHealth::FailedBySome } else { CallHealth::Worked };
         let body = match self.operations[call.job].lookup {
             // The page of a list says how many friends there are.
-            Some(LookupKind::FriendList) => json!({"ErrorCode": 0, "FriendNum": found[0]}),
+            Some(LookupKind::FriendList) => json!({"ErrorCode": 0, "FriendNum": found[0], "CompleteFlag": 1}),
             Some(LookupKind::Accounts) => json!({"ErrorCode": 0, "ResultItem": found}),
             Some(LookupKind::Profiles) => json!({"ErrorCode": 0, "UserProfileItem": found}),
             Some(LookupKind::Friends | LookupKind::FriendFields) | None => json!({"ErrorCode": 0, "InfoItem": found}),

@@ -15,14 +15,18 @@ mod friend_import;
 mod friend_update;
 mod lookup;
 mod preparation;
+mod read_answer;
+pub mod read_command;
 mod state_seen;
 
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
-pub use lookup::{LookupCommand, LookupKind};
+pub use lookup::LookupKind;
 pub use preparation::{BackupSource, OnlineStatus, Preparation, PreparationCalls, Preparations};
+pub use read_answer::{FriendPage, ListedFriend, ShownFields, ShownItem, shown_items};
+pub use read_command::{PROFILE_TAGS, ReadCommand};
 pub use state_seen::{LookupFinding, StateSeen};
 
 use super::request::{AccountKeys, Request};

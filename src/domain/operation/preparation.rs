@@ -1,16 +1,13 @@
-//! The read-only commands that are called before a change: what a job asks for, their bodies, and what their answers
-//! say.
+//! The read-only calls before a change: which ones a job asks for, and what an answer says of an account's status.
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-use serde_json::json;
-
+use super::read_answer::statuses;
 use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
-    LookupCommand, Operation, ProtectedList,
+    Operation, ProtectedList, ReadCommand,
 };
-use crate::domain::request::{AccountKeys, Request};
+use crate::domain::request::AccountKeys;
 
 /// A call that only reads, before each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,65 +111,19 @@ impl Preparation {
     pub const ALL: [Self; 3] = [Self::OnlineCheck, Self::ReadFriends, Self::ReadProfiles];
 
     /// The command.
-    pub const fn command(self) -> LookupCommand {
-        let (name, path, items_per_request) = match self {
-            Self::OnlineCheck => ("query_online_status", "v4/openim/query_online_status", 500),
-            Self::ReadFriends => ("friend_get", "v4/sns/friend_get", 1),
-            Self::ReadProfiles => ("portrait_get", "v4/profile/portrait_get", 100),
-        };
-        LookupCommand { name, path, items_per_request, calls_per_second: 200 }
-    }
-
-    /// The body of the online check of the items of a request.
-    pub fn online_check_body(request: &Request) -> Vec<u8> {
-        json!({"To_Account": ids(request)}).to_string().into_bytes()
-    }
-
-    /// The body of a call that reads the profiles of the items of a request.
-    pub fn profiles_body(request: &Request) -> Vec<u8> {
-        json!({"To_Account": ids(request), "TagList": PROFILE_TAGS}).to_string().into_bytes()
-    }
-
-    /// The body of a call that reads a page of a friend list. A sequence number of 0 asks for all fields of all
-    /// friends.
-    pub fn friends_body(owner: &str, start: u64) -> Vec<u8> {
-        let body = json!({"From_Account": owner, "StartIndex": start, "StandardSequence": 0, "CustomSequence": 0});
-        body.to_string().into_bytes()
+    pub const fn command(self) -> ReadCommand {
+        match self {
+            Self::OnlineCheck => ReadCommand::QUERY_ONLINE_STATUS,
+            Self::ReadFriends => ReadCommand::FRIEND_GET,
+            Self::ReadProfiles => ReadCommand::PORTRAIT_GET,
+        }
     }
 
     /// The status of each account in an answer to [`Preparation::OnlineCheck`].
     pub fn online_statuses(body: &[u8]) -> HashMap<String, OnlineStatus> {
-        let answer: WireStatuses = serde_json::from_slice(body).unwrap_or_default();
-        let mut statuses: HashMap<String, OnlineStatus> = HashMap::new();
-        for item in answer.items {
-            let status = item.status.as_deref().map_or(OnlineStatus::Unknown, OnlineStatus::of);
-            let known = statuses.entry(item.id).or_insert_with(|| status.clone());
-            if *known != status {
-                *known = OnlineStatus::Unknown;
-            }
-        }
-        statuses
+        let of = |status: Option<String>| status.as_deref().map_or(OnlineStatus::Unknown, OnlineStatus::of);
+        statuses(body).into_iter().map(|(id, status)| (id, of(status))).collect()
     }
-}
-
-/// The fields of a profile that the page lists.
-const PROFILE_TAGS: [&str; 12] = [
-    "Tag_Profile_IM_Nick",
-    "Tag_Profile_IM_Gender",
-    "Tag_Profile_IM_BirthDay",
-    "Tag_Profile_IM_Location",
-    "Tag_Profile_IM_SelfSignature",
-    "Tag_Profile_IM_AllowType",
-    "Tag_Profile_IM_Language",
-    "Tag_Profile_IM_Image",
-    "Tag_Profile_IM_MsgSettings",
-    "Tag_Profile_IM_AdminForbidType",
-    "Tag_Profile_IM_Level",
-    "Tag_Profile_IM_Role",
-];
-
-fn ids(request: &Request) -> Vec<&str> {
-    request.items.iter().map(|item| item.account.as_str()).collect()
 }
 
 impl BoundOperation {
@@ -187,10 +138,10 @@ impl BoundOperation {
 }
 
 static FRIEND_GET: Operation = Operation {
-    name: "friend_get",
-    path: Preparation::ReadFriends.command().path,
-    items_per_request: 1,
-    calls_per_second: 200,
+    name: ReadCommand::FRIEND_GET.name,
+    path: ReadCommand::FRIEND_GET.path,
+    items_per_request: ReadCommand::FRIEND_GET.items_per_request,
+    calls_per_second: ReadCommand::FRIEND_GET.calls_per_second,
     shape: InputShape { from: None, account: "From_Account", items: ItemPlace::Body, fields: FieldFamily::NONE },
     options: &[],
     protected_list: ProtectedList::Optional,
@@ -205,9 +156,9 @@ static FRIEND_GET: Operation = Operation {
 };
 
 static PORTRAIT_GET: Operation = Operation {
-    name: "portrait_get",
-    path: Preparation::ReadProfiles.command().path,
-    items_per_request: 100,
+    name: ReadCommand::PORTRAIT_GET.name,
+    path: ReadCommand::PORTRAIT_GET.path,
+    items_per_request: ReadCommand::PORTRAIT_GET.items_per_request,
     shape: InputShape { from: None, account: "To_Account", items: ItemPlace::Ids, fields: FieldFamily::NONE },
     answer: AnswerShape::Items { key: "To_Account" },
     // The account does not exist.
@@ -215,7 +166,7 @@ static PORTRAIT_GET: Operation = Operation {
         codes: &[AlreadyDoneCode { code: 40003, info: &[] }, AlreadyDoneCode { code: 70107, info: &[] }],
         ..AlreadyDone::NEVER
     },
-    calls_per_second: 200,
+    calls_per_second: ReadCommand::PORTRAIT_GET.calls_per_second,
     options: &[],
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
@@ -224,17 +175,3 @@ static PORTRAIT_GET: Operation = Operation {
     online_check: false,
     backup: None,
 };
-
-#[derive(Default, Deserialize)]
-struct WireStatuses {
-    #[serde(rename = "QueryResult", default)]
-    items: Vec<WireStatus>,
-}
-
-#[derive(Deserialize)]
-struct WireStatus {
-    #[serde(rename = "To_Account")]
-    id: String,
-    #[serde(rename = "Status")]
-    status: Option<String>,
-}

@@ -1,12 +1,10 @@
 //! What the answer to a lookup shows of the state that rows ask for.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use serde::Deserialize;
 use serde_json::Value;
 
+use super::read_answer::{FriendPage, ShownFields, shown_items, statuses};
 use super::{BoundOperation, LookupKind};
 use crate::domain::request::row::FieldValue;
 use crate::domain::request::{Item, Request};
@@ -51,13 +49,15 @@ impl BoundOperation {
                 request.items.iter().map(seen).collect()
             }
             LookupKind::Profiles | LookupKind::FriendFields => {
-                let fields = shown_fields(body);
-                let seen = |item: &Item| Some(self.of_fields(item, fields.get(item.account.as_str())?.as_ref()?));
+                let shown = shown_items(body);
+                let seen = |item: &Item| {
+                    let shown = shown.get(item.account.as_str())?.as_ref()?;
+                    Some(self.of_fields(item, shown.fields.as_ref()?))
+                };
                 request.items.iter().map(seen).collect()
             }
             LookupKind::FriendList => {
-                let list = serde_json::from_slice::<WireList>(body).ok().and_then(|list| list.friends);
-                let seen = list.map(|friends| match friends {
+                let seen = FriendPage::parse(body).map(|page| match page.friend_num {
                     0 => self.own_list_empty("the list of From_Account is empty"),
                     1 => LookupFinding::NotReached.with("the list of From_Account has 1 friend"),
                     friends => {
@@ -135,34 +135,6 @@ impl BoundOperation {
 
 const NO_FRIEND: &str = "From_Account does not have the friend";
 
-/// The status of each item; none for an item without one, or with two different ones.
-fn statuses(body: &[u8]) -> HashMap<String, Option<String>> {
-    let answer: WireItemStatuses = serde_json::from_slice(body).unwrap_or_default();
-    let mut found: HashMap<String, Option<String>> = HashMap::new();
-    for WireItemStatus { id, status } in answer.items {
-        match found.entry(id) {
-            Entry::Vacant(place) => drop(place.insert(status)),
-            Entry::Occupied(mut place) if *place.get() != status => drop(place.insert(None)),
-            Entry::Occupied(_) => {}
-        }
-    }
-    found
-}
-
-/// The fields of a friend or profile, as an answer shows them.
-type ShownFields = HashMap<String, Value>;
-
-/// The fields of each item; none for an item that is listed twice or without fields.
-fn shown_fields(body: &[u8]) -> HashMap<String, Option<ShownFields>> {
-    let answer: WireShownItems = serde_json::from_slice(body).unwrap_or_default();
-    let mut found = HashMap::new();
-    for item in answer.items {
-        let fields = item.fields.map(|fields| fields.into_iter().map(|field| (field.tag, field.value)).collect());
-        found.entry(item.id).and_modify(|known| *known = None).or_insert(fields);
-    }
-    found
-}
-
 /// Whether a shown value is the one that was set. A cleared field may be shown as empty or not at all, groups may come
 /// in any sequence, and a number may be shown as text.
 fn is_same(set: &FieldValue, shown: &Value) -> bool {
@@ -194,45 +166,4 @@ fn as_text(shown: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => shown.to_string(),
     }
-}
-
-#[derive(Default, Deserialize)]
-struct WireItemStatuses {
-    #[serde(rename = "ResultItem", alias = "InfoItem", default)]
-    items: Vec<WireItemStatus>,
-}
-
-#[derive(Deserialize)]
-struct WireItemStatus {
-    #[serde(rename = "UserID", alias = "To_Account")]
-    id: String,
-    #[serde(rename = "AccountStatus", alias = "Relation")]
-    status: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct WireShownItems {
-    #[serde(rename = "InfoItem", alias = "UserProfileItem", default)]
-    items: Vec<WireShownItem>,
-}
-
-#[derive(Deserialize)]
-struct WireShownItem {
-    #[serde(rename = "To_Account")]
-    id: String,
-    #[serde(rename = "SnsProfileItem", alias = "ProfileItem")]
-    fields: Option<Vec<WireField>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct WireField {
-    tag: String,
-    value: Value,
-}
-
-#[derive(Deserialize)]
-struct WireList {
-    #[serde(rename = "FriendNum")]
-    friends: Option<u64>,
 }

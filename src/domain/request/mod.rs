@@ -43,6 +43,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// The accounts of its items.
+    pub fn ids(&self) -> Vec<&str> {
+        self.items.iter().map(|item| item.account.as_str()).collect()
+    }
+
     /// How many input rows end with this request.
     pub fn row_count(&self) -> u64 {
         self.items.iter().map(Item::row_count).sum()

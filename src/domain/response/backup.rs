@@ -8,10 +8,7 @@
 //!
 //! Every call keeps the lease of the change, so that no other request of imbulk changes what is read.
 
-use std::collections::{BTreeSet, HashMap};
-
-use serde::Deserialize;
-use serde_json::Value;
+use std::collections::BTreeSet;
 
 use super::answer::Answer;
 use super::call_result::CallResult;
@@ -20,8 +17,11 @@ use super::earlier_effect::may_have_had_effect;
 use super::outcome::Outcome;
 use super::preparation::{names, not_changed};
 use super::verdict::{Assessment, CallContext, ItemResult, Resend, ServerActivity, Verdict, Verdicts, Wait, assess};
-use crate::domain::backup::{BackupFields, BackupLine};
-use crate::domain::operation::{BackupSource, BoundOperation, Preparation};
+use crate::domain::backup::BackupLine;
+use crate::domain::operation::{
+    BackupSource, BoundOperation, FriendPage, ListedFriend, PROFILE_TAGS, Preparation, ShownItem, read_command,
+    shown_items,
+};
 use crate::domain::request::account::UserId;
 use crate::domain::request::{BackupProgress, Doubt, Item, ListPage, Purpose, Request};
 
@@ -45,8 +45,8 @@ pub(super) fn assess_backup(
 /// The body of the call that reads the next part.
 pub(super) fn body(request: &Request, progress: &BackupProgress) -> Vec<u8> {
     match (progress.preparation(), list_owner(request, progress)) {
-        (Preparation::ReadFriends, Some(owner)) => Preparation::friends_body(owner.as_str(), progress.page.start),
-        _ => Preparation::profiles_body(request),
+        (Preparation::ReadFriends, Some(owner)) => read_command::friend_get(owner.as_str(), progress.page.start),
+        _ => read_command::portrait_get(&request.ids(), &PROFILE_TAGS),
     }
 }
 
@@ -108,18 +108,21 @@ impl BackupCall<'_> {
 
     fn profiles(&self, result: &CallResult) -> Assessment {
         let plain = self.assess(Preparation::ReadProfiles, self.request.items.clone(), result);
-        let profiles = result.body().map(profiles_of).unwrap_or_default();
+        let profiles = result.body().map(shown_items).unwrap_or_default();
         let answer = result.body().and_then(|body| Answer::parse_read(body).ok());
         let mut lines = Vec::new();
         let mut verdict = |item: &Item, verdict: &Verdict| match verdict {
             Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
                 let id = item.account.as_str();
                 match profiles.get(id) {
-                    Some(Some(fields)) => {
-                        lines.push(BackupLine::Profile { account: id.to_owned(), fields: fields.clone() });
+                    Some(Some(ShownItem { code: 0, fields })) => {
+                        let fields = fields.clone().unwrap_or_default();
+                        lines.push(BackupLine::Profile { account: id.to_owned(), fields });
                         self.after_profiles()
                     }
-                    Some(None) | None => self.not_read(None, "the answer has no profile for the account, or two"),
+                    Some(Some(_) | None) | None => {
+                        self.not_read(None, "the answer has no profile for the account, or two")
+                    }
                 }
             }
             // The account does not exist.
@@ -166,7 +169,7 @@ impl BackupCall<'_> {
     /// A page was read. Of the own list the friends that the request changes are kept, of the lists of friends the
     /// request's own account.
     fn page(&self, body: &[u8]) -> (Verdicts, Vec<BackupLine>) {
-        let Ok(page) = serde_json::from_slice::<WirePage>(body) else {
+        let Some(page) = FriendPage::parse(body) else {
             return (self.list_failed(None, "the page does not have the form that the API documents"), Vec::new());
         };
         let Some(from) = list_owner(self.request, self.progress) else {
@@ -175,12 +178,12 @@ impl BackupCall<'_> {
         let next = next_page(&self.progress.page, &page);
         let wanted = self.wanted();
         let is_wanted =
-            |friend: &&WireListFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
-        let found: Vec<&WireListFriend> = page.friends.iter().filter(is_wanted).collect();
-        let line = |friend: &&WireListFriend| BackupLine::Friend {
+            |friend: &&ListedFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
+        let found: Vec<&ListedFriend> = page.friends.iter().filter(is_wanted).collect();
+        let line = |friend: &&ListedFriend| BackupLine::Friend {
             from: from.as_str().to_owned(),
             to: friend.id.clone(),
-            fields: fields_of(&friend.fields),
+            fields: friend.fields().clone(),
         };
         let lines = found.iter().map(line).collect();
         let is_of_friend = self.progress.friend().is_some();
@@ -272,7 +275,7 @@ enum NextPage {
 }
 
 /// The page after this one. All pages must show the same list, and as many friends as they say.
-fn next_page(read: &ListPage, page: &WirePage) -> Result<NextPage, String> {
+fn next_page(read: &ListPage, page: &FriendPage) -> Result<NextPage, String> {
     let sequences = (page.standard_sequence, page.custom_sequence);
     let friends = read.friends_before + page.friends.len() as u64;
     let is_last = page.complete_flag != 0;
@@ -293,88 +296,22 @@ fn next_page(read: &ListPage, page: &WirePage) -> Result<NextPage, String> {
     Err(format!("the pages of the friend list have {friends} friends, and FriendNum is {}", page.friend_num))
 }
 
-fn ids_of(friends: &[&WireListFriend]) -> Vec<UserId> {
+fn ids_of(friends: &[&ListedFriend]) -> Vec<UserId> {
     friends.iter().filter_map(|friend| UserId::new(&friend.id).ok()).collect()
-}
-
-/// The profile of each account; `None` for an account with two different ones.
-fn profiles_of(body: &[u8]) -> HashMap<String, Option<BackupFields>> {
-    let answer: WireProfiles = serde_json::from_slice(body).unwrap_or_default();
-    let mut profiles: HashMap<String, Option<BackupFields>> = HashMap::new();
-    for profile in answer.profiles.into_iter().filter(|profile| profile.code == 0) {
-        let fields = Some(fields_of(&profile.fields));
-        let known = profiles.entry(profile.id).or_insert_with(|| fields.clone());
-        if *known != fields {
-            *known = None;
-        }
-    }
-    profiles
-}
-
-fn fields_of(fields: &[WireListField]) -> BackupFields {
-    fields.iter().map(|field| (field.tag.clone(), field.value.clone())).collect()
-}
-
-#[derive(Deserialize)]
-struct WirePage {
-    #[serde(rename = "UserDataItem", default)]
-    friends: Vec<WireListFriend>,
-    #[serde(rename = "StandardSequence", default)]
-    standard_sequence: i64,
-    #[serde(rename = "CustomSequence", default)]
-    custom_sequence: i64,
-    #[serde(rename = "FriendNum")]
-    friend_num: u64,
-    #[serde(rename = "CompleteFlag")]
-    complete_flag: i64,
-    #[serde(rename = "NextStartIndex", default)]
-    next_start_index: u64,
-}
-
-#[derive(Deserialize)]
-struct WireListFriend {
-    #[serde(rename = "To_Account")]
-    id: String,
-    #[serde(rename = "ValueItem", default)]
-    fields: Vec<WireListField>,
-}
-
-#[derive(Deserialize)]
-struct WireListField {
-    #[serde(rename = "Tag")]
-    tag: String,
-    #[serde(rename = "Value")]
-    value: Value,
-}
-
-#[derive(Default, Deserialize)]
-struct WireProfiles {
-    #[serde(rename = "UserProfileItem", default)]
-    profiles: Vec<WireProfile>,
-}
-
-#[derive(Deserialize)]
-struct WireProfile {
-    #[serde(rename = "To_Account")]
-    id: String,
-    #[serde(rename = "ResultCode")]
-    code: i64,
-    #[serde(rename = "ProfileItem", default)]
-    fields: Vec<WireListField>,
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::lookup::{assess_call, body as body_of};
     use super::super::settlement::Settlement;
     use super::super::verdict::{Charging, NewUserSig};
     use super::*;
     use crate::domain::ids::RequestId;
-    use crate::domain::operation::{Preparations, by_name};
+    use crate::domain::operation::{Preparations, ShownFields, by_name};
 
     fn id(text: &str) -> UserId {
         UserId::new(text).unwrap()
@@ -556,7 +493,7 @@ mod tests {
             {"To_Account": "c", "ResultCode": 40005, "ResultInfo": "no"},
         ]});
         assert!(backup.answer(&answer) && backup.is_read());
-        let fields = BackupFields::from([("Tag_Profile_IM_Nick".to_owned(), json!("n"))]);
+        let fields = ShownFields::from([("Tag_Profile_IM_Nick".to_owned(), json!("n"))]);
         assert_eq!(backup.lines, [BackupLine::Profile { account: "a".to_owned(), fields }]);
         assert_eq!(backup.ended.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["c"]);
         // The code of the whole request does not say that an account that the answer leaves out is missing.

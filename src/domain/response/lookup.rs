@@ -22,14 +22,14 @@ use super::verdict::{
     assess,
 };
 use super::verification;
-use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, Preparation, StateSeen};
+use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind, StateSeen, read_command};
 use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 
 /// The body of the next call for a request.
 pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
     let lookup = match &request.purpose {
         Purpose::Change => return operation.body(request),
-        Purpose::Prepare(_) => return Preparation::online_check_body(request),
+        Purpose::Prepare(_) => return read_command::query_online_status(&request.ids()),
         Purpose::Backup(progress) => return backup::body(request, progress),
         Purpose::ReverseSide(_) => return operation.one_sided().body(&mirrored(request)),
         Purpose::LookUp(_) | Purpose::Verify(_) => operation.lookup,
