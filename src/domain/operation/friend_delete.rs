@@ -2,7 +2,7 @@
 
 use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
-    JobOption, LookupKind, Operation, OptionValue, Proof, ProtectedList, bound,
+    JobOption, LookupKind, NOT_A_FRIEND, Operation, OptionValue, Proof, ProtectedList, bound,
 };
 use crate::domain::request::AccountKeys;
 
@@ -28,10 +28,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone {
-        codes: &[
-            AlreadyDoneCode { code: 30001, info: &["Not_Friend", "Friend_Not_Exist"] },
-            AlreadyDoneCode { code: 31704, info: &[] },
-        ],
+        codes: &[AlreadyDoneCode { code: 30001, info: NOT_A_FRIEND }, AlreadyDoneCode { code: 31704, info: &[] }],
         // The answer speaks of the list of From_Account alone.
         proof: |operation| {
             if operation.deletes_both_sides() { Proof::Partial { unproved: FRIENDS_LIST } } else { Proof::Complete }

@@ -2,8 +2,8 @@
 //! friend_import). The list of the friend stays as it is.
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape,
-    ItemPlace, ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
+    ALREADY_A_FRIEND, AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, Field, FieldFamily, FieldKind,
+    FieldsRequired, InputShape, ItemPlace, ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -38,11 +38,7 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(&request.from),
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone {
-        codes: &[
-            // The questions on relationships say that this code is also used for adding an existing friend.
-            AlreadyDoneCode { code: 30001, info: &["Friend_Exist"] },
-            AlreadyDoneCode { code: 30015, info: &[] },
-        ],
+        codes: &[AlreadyDoneCode { code: 30001, info: ALREADY_A_FRIEND }, AlreadyDoneCode { code: 30015, info: &[] }],
         proof: |_| Proof::Partial { unproved: "this says nothing of the fields of the friend" },
         proves_after_data_left: false,
     },

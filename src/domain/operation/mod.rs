@@ -168,12 +168,30 @@ impl AlreadyDone {
     pub const NEVER: Self = Self { codes: &[], proof: |_| Proof::Complete, proves_after_data_left: false };
 }
 
+/// What the text beside code 30001 contains if the account is not on the friend list. The code alone does not say it: it
+/// is also the code for any parameter that is not valid.
+///
+/// Sources: the sample of page friend_get_list has `Err_SNS_FriendGetList_Friend_Not_Exist`, page friend_delete has
+/// `Err_SNS_FriendDelete_Not_Friend` beside 31704, and the questions on relationships say that 30001 is used as well.
+const NOT_A_FRIEND: &[&str] = &["Not_Friend", "Friend_Not_Exist"];
+
+/// What the text beside code 30001 contains if the account is on the friend list already. The source is the questions on
+/// relationships; `Err_SNS_FriendAdd_Friend_Exist` is the text that client SDKs show.
+const ALREADY_A_FRIEND: &[&str] = &["Friend_Exist"];
+
+/// Whether the text that the API sends beside a code contains one of these words, in any case of letters; true without
+/// words.
+pub fn says_one_of(info: &str, words: &[&str]) -> bool {
+    let info = info.to_ascii_lowercase();
+    words.is_empty() || words.iter().any(|word| info.contains(&word.to_ascii_lowercase()))
+}
+
 /// A code by which the requested state existed already.
 #[derive(Debug)]
 pub struct AlreadyDoneCode {
     /// The code, as the verdict on one item.
     pub code: i64,
-    /// `ResultInfo` must contain one of these, in any case of letters; none: it may say anything.
+    /// `ResultInfo` must contain one of these ([`says_one_of`]).
     pub info: &'static [&'static str],
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::read_answer::{FriendPage, ShownFields, shown_items, statuses};
-use super::{BoundOperation, LookupKind};
+use super::{BoundOperation, LookupKind, NOT_A_FRIEND, says_one_of};
 use crate::domain::request::row::FieldValue;
 use crate::domain::request::{Item, Request};
 
@@ -112,12 +112,13 @@ impl BoundOperation {
         }
     }
 
-    /// What a code says about the state of an item, if it says something of it rather than of the call.
+    /// What a code says about the state of an item, if it says something of it rather than of the call. `info` is the
+    /// text that the API sends beside the code.
     pub fn state_of_code(self, lookup: LookupKind, code: i64, info: &str) -> Option<StateSeen> {
         match (lookup, code) {
             // An account that does not exist has no friends.
             (LookupKind::FriendList, 30003) => Some(self.own_list_empty("From_Account does not exist")),
-            (LookupKind::FriendFields, 30001) if info.contains("Friend_Not_Exist") => {
+            (LookupKind::FriendFields, 30001) if says_one_of(info, NOT_A_FRIEND) => {
                 Some(LookupFinding::NotReached.with(NO_FRIEND))
             }
             (LookupKind::Profiles, 40003 | 70107) => Some(LookupFinding::NotReached.with("the account does not exist")),

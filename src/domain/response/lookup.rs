@@ -10,7 +10,7 @@
 //!
 //! A lookup is a call for the same request, so that it holds the same leases: no change of its accounts is in flight.
 
-use super::answer::Answer;
+use super::answer::{Answer, ItemAnswer};
 use super::backup;
 use super::call_result::CallResult;
 use super::code_history::{CodeHistory, Trace};
@@ -196,6 +196,17 @@ pub(super) fn assess_lookup(
     let operation = context.operation;
     let mut states = result.body().map_or_else(Vec::new, |body| operation.states_seen(lookup, request, body));
     states.resize(request.items.len(), None);
+    let answer = result.body().and_then(|body| Answer::parse_read(body).ok());
+    let by_id = answer.as_ref().map(Answer::by_id).unwrap_or_default();
+    // The text that the API sent beside a code: beside the item's own one, or else beside that of the whole answer.
+    let text_beside = |item: &Item, code: i64| match by_id.get(item.account.as_str()) {
+        Some(ItemAnswer::Code(own, info)) if *own == code => Some(info.as_str()),
+        Some(ItemAnswer::Code(..) | ItemAnswer::Contradicted(_) | ItemAnswer::OnlyIn(_)) | None => {
+            answer.as_ref().filter(|answer| answer.code == code).map(|answer| answer.info.as_str())
+        }
+    };
+    let state_of_code =
+        |at: usize, code: i64| operation.state_of_code(lookup, code, text_beside(request.items.get(at)?, code)?);
     let decide = |at: usize, known: &Verdict| match known {
         Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
             verdict(states[at].clone().map_or(
@@ -204,7 +215,7 @@ pub(super) fn assess_lookup(
             ))
         }
         Verdict::Final(ItemResult { code, reason, .. }) => {
-            let state = code.and_then(|code| operation.state_of_code(lookup, code, reason));
+            let state = code.and_then(|code| state_of_code(at, code));
             verdict(state.map_or(LookupReading::Nothing(*code, reason), LookupReading::State))
         }
         Verdict::Resend(how) => Verdict::Resend(Resend { doubt: request.doubt, met: None, ..*how }),

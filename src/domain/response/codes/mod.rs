@@ -12,7 +12,7 @@ mod relationship;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation};
+use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation, says_one_of};
 
 /// The part of an answer that holds a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -336,11 +336,6 @@ fn by_request(class: ErrorClass) -> (String, ErrorClass) {
 
 fn by_item(class: ErrorClass) -> (String, ErrorClass) {
     ("as the verdict on an item".to_owned(), class)
-}
-
-fn says_one_of(info: &str, words: &[&str]) -> bool {
-    let info = info.to_ascii_lowercase();
-    words.is_empty() || words.iter().any(|word| info.contains(&word.to_ascii_lowercase()))
 }
 
 impl fmt::Display for CodeInfo {

@@ -238,9 +238,11 @@ fn friends_that_were_there_are_compared_with_the_row(
 fn a_friend_or_account_that_is_not_there_was_not_updated_or_imported() {
     let not_friends =
         json!({"To_Account": "a", "ResultCode": 30001, "ResultInfo": "Err_SNS_FriendGetList_Friend_Not_Exist"});
+    let lower_case = json!({"To_Account": "a", "ResultCode": 30001, "ResultInfo": "err_not_friend"});
     let no_account = json!({"To_Account": "a", "ResultCode": 40003, "ResultInfo": "x"});
     for (name, field, list, item) in [
         ("friend_update", "Tag_SNS_IM_Remark", "InfoItem", not_friends.clone()),
+        ("friend_update", "Tag_SNS_IM_Remark", "InfoItem", lower_case),
         ("friend_import", "Remark", "InfoItem", not_friends),
         ("account_import", "Nick", "UserProfileItem", no_account),
     ] {
