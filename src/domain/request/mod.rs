@@ -12,7 +12,7 @@ pub mod row;
 pub mod skipped_row;
 
 pub use account_key::{AccountKey, AccountKeys};
-pub use backup_progress::{BackupProgress, ListPage};
+pub use backup_progress::{BackupProgress, ListOwner, ListPage, ListTurn, UnreadList, UnreadPart};
 pub use doubt::Doubt;
 pub use item::{Item, Updates};
 pub use purpose::{CallKind, Purpose, Question};

@@ -8,7 +8,7 @@
 //!
 //! Every call keeps the lease of the change, so that no other request of imbulk changes what is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::answer::Answer;
 use super::call_result::CallResult;
@@ -19,11 +19,12 @@ use super::preparation::{names, not_changed};
 use super::verdict::{Assessment, CallContext, ItemResult, Resend, ServerActivity, Verdict, Verdicts, Wait, assess};
 use crate::domain::backup::BackupLine;
 use crate::domain::operation::{
-    BackupSource, BoundOperation, FriendPage, ListedFriend, PROFILE_TAGS, Preparation, ShownItem, read_command,
-    shown_items,
+    BoundOperation, FriendPage, ListedFriend, PROFILE_TAGS, Preparation, ShownItem, read_command, shown_items,
 };
 use crate::domain::request::account::UserId;
-use crate::domain::request::{BackupProgress, Doubt, Item, ListPage, Purpose, Request};
+use crate::domain::request::{
+    BackupProgress, Doubt, Item, ListOwner, ListPage, ListTurn, Purpose, Request, UnreadList, UnreadPart,
+};
 
 /// How often a list is read again from its start, because it changed while it was read.
 const MAX_RESTARTS: u32 = 3;
@@ -35,40 +36,42 @@ pub(super) fn assess_backup(
     progress: &BackupProgress,
     result: &CallResult,
 ) -> Assessment {
-    let call = BackupCall { context, request, progress };
-    match progress.preparation() {
-        Preparation::ReadProfiles => call.profiles(result),
-        Preparation::ReadFriends | Preparation::OnlineCheck => call.list(result),
+    let call = BackupCall { context, request, charged: progress.charged };
+    match &progress.part {
+        UnreadPart::Profiles => call.profiles(result),
+        UnreadPart::List(list) => ListCall { call, list }.assess(result),
     }
 }
 
 /// The body of the call that reads the next part.
 pub(super) fn body(request: &Request, progress: &BackupProgress) -> Vec<u8> {
-    match (progress.preparation(), list_owner(request, progress)) {
-        (Preparation::ReadFriends, Some(owner)) => read_command::friend_get(owner.as_str(), progress.page.start),
-        _ => read_command::portrait_get(&request.ids(), &PROFILE_TAGS),
+    match &progress.part {
+        UnreadPart::Profiles => read_command::portrait_get(&request.ids(), &PROFILE_TAGS),
+        UnreadPart::List(list) => {
+            let owner = list_owner(request, list).map_or("", UserId::as_str);
+            read_command::friend_get(owner, list.page.start)
+        }
     }
 }
 
 /// The account whose list a request changes.
-fn owner(request: &Request) -> Option<&UserId> {
+fn own_account(request: &Request) -> Option<&UserId> {
     request.from.as_ref().or_else(|| request.items.first().map(|item| &item.account))
 }
 
-/// The owner of the list that is read.
-pub(super) fn list_owner<'a>(request: &'a Request, progress: &'a BackupProgress) -> Option<&'a UserId> {
-    progress.friend().or_else(|| owner(request))
-}
-
-/// The next part is read.
-fn read_on(progress: BackupProgress) -> Verdict {
-    Verdict::Next(Purpose::Backup(Box::new(progress)), Wait::Leased)
+/// The account whose list is read.
+fn list_owner<'a>(request: &'a Request, list: &'a UnreadList) -> Option<&'a UserId> {
+    match &list.of {
+        ListOwner::Own { .. } => own_account(request),
+        ListOwner::Friend(turn) | ListOwner::Account(turn) => Some(&turn.owner),
+    }
 }
 
 struct BackupCall<'a> {
     context: &'a CallContext,
     request: &'a Request,
-    progress: &'a BackupProgress,
+    /// The attempts before the backup was begun.
+    charged: u32,
 }
 
 impl BackupCall<'_> {
@@ -87,13 +90,24 @@ impl BackupCall<'_> {
         Verdict::Next(purpose, Wait::Leased)
     }
 
+    /// A page of a list is read.
+    fn read(&self, list: UnreadList) -> Verdict {
+        let progress = BackupProgress { charged: self.charged, part: UnreadPart::List(list) };
+        Verdict::Next(Purpose::Backup(Box::new(progress)), Wait::Leased)
+    }
+
+    /// The lists of these accounts are read, and then nothing more.
+    fn read_lists(&self, owners: VecDeque<UserId>, of: fn(ListTurn) -> ListOwner) -> Verdict {
+        ListTurn::first_of(owners).map_or_else(|| self.done(), |turn| self.read(UnreadList::from_start(of(turn))))
+    }
+
     /// The profiles are read; the friend lists of the accounts follow if the job asks for them.
     fn after_profiles(&self) -> Verdict {
         if !self.context.preparations.reads_friends_of_accounts() {
             return self.done();
         }
-        let friends = self.request.items.iter().map(|item| item.account.clone()).collect();
-        read_on(BackupProgress { friends, ..self.progress.clone() }.next_list())
+        let accounts = self.request.items.iter().map(|item| item.account.clone()).collect();
+        self.read_lists(accounts, ListOwner::Account)
     }
 
     fn not_read(&self, code: Option<i64>, why: &str) -> Verdict {
@@ -142,10 +156,18 @@ impl BackupCall<'_> {
         };
         Assessment { verdicts: Verdicts::Each(verdicts), lines, ..plain }
     }
+}
 
-    fn list(&self, result: &CallResult) -> Assessment {
-        let one = self.request.items.first().cloned().into_iter().collect();
-        let plain = self.assess(Preparation::ReadFriends, one, result);
+/// A call that read a page of a list.
+struct ListCall<'a> {
+    call: BackupCall<'a>,
+    list: &'a UnreadList,
+}
+
+impl ListCall<'_> {
+    fn assess(&self, result: &CallResult) -> Assessment {
+        let one = self.call.request.items.first().cloned().into_iter().collect();
+        let plain = self.call.assess(Preparation::ReadFriends, one, result);
         let verdict = match &plain.verdicts {
             Verdicts::All(verdict) => Some(verdict),
             Verdicts::Each(each) => each.first(),
@@ -157,25 +179,23 @@ impl BackupCall<'_> {
             ) => self.page(body),
             // The owner does not exist, so there is no list.
             (Some(Verdict::Final(ItemResult { outcome: Outcome::AlreadyDone, .. })), _) => {
-                (self.list_is_complete(Vec::new()), Vec::new())
+                (self.complete(Vec::new()), Vec::new())
             }
-            (Some(Verdict::Final(ItemResult { code, reason, .. })), _) => (self.list_failed(*code, reason), Vec::new()),
-            (Some(Verdict::Resend(how)), _) => (Verdicts::All(self.again(*how)), Vec::new()),
-            (Some(Verdict::Next(..)) | None, _) => (self.list_failed(None, "the answer means nothing"), Vec::new()),
+            (Some(Verdict::Final(ItemResult { code, reason, .. })), _) => (self.failed(*code, reason), Vec::new()),
+            (Some(Verdict::Resend(how)), _) => (Verdicts::All(self.call.again(*how)), Vec::new()),
+            (Some(Verdict::Next(..)) | None, _) => (self.failed(None, "the answer means nothing"), Vec::new()),
         };
         Assessment { verdicts, lines, ..plain }
     }
 
-    /// A page was read. Of the own list the friends that the request changes are kept, of the lists of friends the
-    /// request's own account.
+    /// A page was read. The lines are those of the friends that are kept.
     fn page(&self, body: &[u8]) -> (Verdicts, Vec<BackupLine>) {
         let Some(page) = FriendPage::parse(body) else {
-            return (self.list_failed(None, "the page does not have the form that the API documents"), Vec::new());
+            return (self.failed(None, "the page does not have the form that the API documents"), Vec::new());
         };
-        let Some(from) = list_owner(self.request, self.progress) else {
-            return (self.list_failed(None, "the request names no account"), Vec::new());
+        let Some(from) = list_owner(self.call.request, self.list) else {
+            return (self.failed(None, "the request names no account"), Vec::new());
         };
-        let next = next_page(&self.progress.page, &page);
         let wanted = self.wanted();
         let is_wanted =
             |friend: &&ListedFriend| wanted.as_ref().is_none_or(|wanted| wanted.contains(friend.id.as_str()));
@@ -186,80 +206,88 @@ impl BackupCall<'_> {
             fields: friend.fields().clone(),
         };
         let lines = found.iter().map(line).collect();
-        let is_of_friend = self.progress.friend().is_some();
-        let looks_for_one = is_of_friend && self.progress.source == BackupSource::Friends;
-        if self.collects_friends() && ids_of(&found).len() < found.len() {
+        let ids = ids_of(&found);
+        if self.collects_friends() && ids.len() < found.len() {
             let why = "the list has a friend whose id imbulk cannot send, so the other side cannot be read";
-            return (self.list_failed(None, why), Vec::new());
+            return (self.failed(None, why), Vec::new());
         }
-        let verdicts = match next {
-            // One friendship is looked for, and it is found.
-            _ if looks_for_one && !found.is_empty() => self.list_is_complete(Vec::new()),
-            Ok(NextPage::None) => self.list_is_complete(ids_of(&found)),
-            Ok(NextPage::Of(page)) => {
-                let friends = self.friends_with(ids_of(&found));
-                Verdicts::All(read_on(BackupProgress { friends, page, ..self.progress.clone() }))
+        let verdicts = match (&self.list.of, next_page(&self.list.page, &page)) {
+            // The friendship that is looked for is found.
+            (ListOwner::Friend(_), _) if !found.is_empty() => self.complete(Vec::new()),
+            (_, Ok(NextPage::None)) => self.complete(ids),
+            (ListOwner::Own { .. }, Ok(NextPage::Of(page))) => {
+                self.read_page(ListOwner::Own { friends: self.friends_with(ids) }, page)
             }
-            Ok(NextPage::First(page)) => {
-                let friends = if is_of_friend { self.progress.friends.clone() } else { Vec::new() };
-                Verdicts::All(read_on(BackupProgress { friends, page, ..self.progress.clone() }))
+            (ListOwner::Own { .. }, Ok(NextPage::First(page))) => {
+                self.read_page(ListOwner::Own { friends: Vec::new() }, page)
             }
-            Err(why) => self.list_failed(None, &why),
+            (of @ (ListOwner::Friend(_) | ListOwner::Account(_)), Ok(NextPage::Of(page) | NextPage::First(page))) => {
+                self.read_page(of.clone(), page)
+            }
+            (_, Err(why)) => self.failed(None, &why),
         };
         (verdicts, lines)
     }
 
-    /// The friends of the list that are kept; `None`: all.
-    fn wanted(&self) -> Option<BTreeSet<&str>> {
-        match (self.progress.friend(), &self.request.from) {
-            _ if self.progress.source == BackupSource::Profiles => None,
-            (Some(_), _) => Some(owner(self.request).into_iter().map(UserId::as_str).collect()),
-            (None, Some(_)) => Some(self.request.items.iter().map(|item| item.account.as_str()).collect()),
-            (None, None) => None,
-        }
+    fn read_page(&self, of: ListOwner, page: ListPage) -> Verdicts {
+        Verdicts::All(self.call.read(UnreadList { of, page }))
     }
 
-    /// The friends whose lists are read afterwards, with those of this page. For given pairs they are known already.
-    fn friends_with(&self, found: Vec<UserId>) -> Vec<UserId> {
-        let known = self.progress.friends.iter().cloned();
-        known.chain(found.into_iter().filter(|_| self.collects_friends())).collect()
+    /// The friends of the list that are kept: those that the request changes, and on the list of a friend the own
+    /// account of the request. `None`: all.
+    fn wanted(&self) -> Option<BTreeSet<&str>> {
+        let request = self.call.request;
+        match &self.list.of {
+            ListOwner::Account(_) => None,
+            ListOwner::Friend(_) => Some(own_account(request).into_iter().map(UserId::as_str).collect()),
+            ListOwner::Own { .. } => request.from.is_some().then(|| request.ids().into_iter().collect()),
+        }
     }
 
     /// Whether the friends are only known from the list, and their own lists are read afterwards.
     fn collects_friends(&self) -> bool {
-        let is_whole = self.progress.source == BackupSource::Friends && self.request.from.is_none();
-        is_whole && self.progress.list == 0 && self.context.operation.deletes_both_sides()
-    }
-
-    /// A list is complete: the next one follows, or the change.
-    fn list_is_complete(&self, found: Vec<UserId>) -> Verdicts {
-        let friends = match (self.progress.list, &self.request.from) {
-            (0, Some(_)) if self.context.operation.deletes_both_sides() => {
-                self.request.items.iter().map(|item| item.account.clone()).collect()
+        match &self.list.of {
+            ListOwner::Own { .. } => {
+                self.call.request.from.is_none() && self.call.context.operation.deletes_both_sides()
             }
-            _ => self.friends_with(found),
-        };
-        Verdicts::All(self.after_list(BackupProgress { friends, ..self.progress.clone() }))
+            ListOwner::Friend(_) | ListOwner::Account(_) => false,
+        }
     }
 
-    fn after_list(&self, progress: BackupProgress) -> Verdict {
-        let next = progress.next_list();
-        if next.list <= next.friends.len() { read_on(next) } else { self.done() }
+    /// The friends of the own list whose lists are read afterwards, with those of this page.
+    fn friends_with(&self, found: Vec<UserId>) -> Vec<UserId> {
+        match &self.list.of {
+            ListOwner::Own { friends } if self.collects_friends() => friends.iter().cloned().chain(found).collect(),
+            ListOwner::Own { .. } | ListOwner::Friend(_) | ListOwner::Account(_) => Vec::new(),
+        }
+    }
+
+    /// The list is complete: the next one follows, or the change.
+    fn complete(&self, found: Vec<UserId>) -> Verdicts {
+        let request = self.call.request;
+        Verdicts::All(match &self.list.of {
+            ListOwner::Own { .. } if request.from.is_some() && self.call.context.operation.deletes_both_sides() => {
+                let friends = request.items.iter().map(|item| item.account.clone()).collect();
+                self.call.read_lists(friends, ListOwner::Friend)
+            }
+            ListOwner::Own { .. } => self.call.read_lists(self.friends_with(found).into(), ListOwner::Friend),
+            ListOwner::Friend(turn) => self.call.read_lists(turn.later.clone(), ListOwner::Friend),
+            ListOwner::Account(turn) => self.call.read_lists(turn.later.clone(), ListOwner::Account),
+        })
     }
 
     /// If the list of a friend or account cannot be read, only this item is left alone. Emptying a whole list
     /// changes all friends at once.
-    fn list_failed(&self, code: Option<i64>, why: &str) -> Verdicts {
-        let failed = self.not_read(code, why);
-        let others = self.after_list(self.progress.clone());
-        let is_whole = self.progress.source == BackupSource::Friends && self.request.from.is_none();
-        match self.progress.friend().filter(|_| !is_whole) {
-            None => Verdicts::All(failed),
-            Some(friend) => {
-                let verdict = |item: &Item| if item.account == *friend { failed.clone() } else { others.clone() };
-                Verdicts::Each(self.request.items.iter().map(verdict).collect())
-            }
-        }
+    fn failed(&self, code: Option<i64>, why: &str) -> Verdicts {
+        let failed = self.call.not_read(code, why);
+        let (turn, of): (_, fn(ListTurn) -> ListOwner) = match &self.list.of {
+            ListOwner::Friend(turn) if self.call.request.from.is_some() => (turn, ListOwner::Friend),
+            ListOwner::Account(turn) => (turn, ListOwner::Account),
+            ListOwner::Own { .. } | ListOwner::Friend(_) => return Verdicts::All(failed),
+        };
+        let others = self.call.read_lists(turn.later.clone(), of);
+        let verdict = |item: &Item| if item.account == turn.owner { failed.clone() } else { others.clone() };
+        Verdicts::Each(self.call.request.items.iter().map(verdict).collect())
     }
 }
 
