@@ -13,6 +13,7 @@ use crate::refusal::Refusal;
 pub(crate) struct MockItem {
     pub(crate) id: String,
     pub(crate) code: u32,
+    /// The text beside the code; with code 0 of a read-only command, what it found.
     pub(crate) info: Cow<'static, str>,
     pub(crate) listed: Listed,
 }

@@ -1,7 +1,7 @@
 //! The effect of a call on the world.
 
 use crate::answer::{MockAnswer, MockItem};
-use crate::commands::{AnswerForm, Command};
+use crate::commands::{Access, AnswerForm, Command, Found};
 use crate::refusal::Refusal;
 use crate::request::ParsedRequest;
 use crate::world::{Extent, World};
@@ -9,7 +9,7 @@ use crate::world::{Extent, World};
 /// What a call does to one of its items.
 #[derive(Debug)]
 pub(crate) enum ItemEffect {
-    /// All of it.
+    /// All of it. A read-only command looks the item up.
     Written,
     /// Nothing, and the answer says so.
     Spared(Refusal),
@@ -30,12 +30,17 @@ pub(crate) fn apply(
     let mut written = 0;
     let mut results = Vec::with_capacity(request.items.len());
     for (index, item) in request.items.iter().enumerate() {
-        let mut write = |extent| (command.definition().write)(world, request, item, extent);
-        results.push(match effect(index) {
-            ItemEffect::Written => write(Extent::Full).inspect(|()| written += 1),
-            ItemEffect::Spared(refusal) => Err(refusal),
+        results.push(match (command.definition().access, effect(index)) {
+            (_, ItemEffect::Spared(refusal)) => Err(refusal),
+            // A lookup has no effect that could be a half one.
+            (Access::Read(look_up), ItemEffect::Written | ItemEffect::Half(_)) => look_up(world, request, item),
+            (Access::Write(write), ItemEffect::Written) => {
+                write(world, request, item, Extent::Full).inspect(|()| written += 1).map(|()| Found::default())
+            }
             // An item that cannot be written at all is refused for that.
-            ItemEffect::Half(refusal) => write(Extent::Half).and(Err(refusal)),
+            (Access::Write(write), ItemEffect::Half(refusal)) => {
+                write(world, request, item, Extent::Half).and(Err(refusal))
+            }
         });
     }
     let answer = match command.definition().answer {
@@ -48,8 +53,8 @@ pub(crate) fn apply(
     (answer, written)
 }
 
-fn answer_item(id: &str, result: Result<(), Refusal>) -> MockItem {
-    result.map_or_else(|refusal| MockItem::refused(id, refusal), |()| MockItem::ok(id))
+fn answer_item(id: &str, result: Result<Found, Refusal>) -> MockItem {
+    result.map_or_else(|refusal| MockItem::refused(id, refusal), |info| MockItem { info, ..MockItem::ok(id) })
 }
 
 #[cfg(test)]

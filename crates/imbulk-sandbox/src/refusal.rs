@@ -18,11 +18,6 @@ impl Refusal {
         Self { code, info: info.into() }
     }
 
-    /// What a read-only command found, as the text beside code 0: nothing was written, so it must not count as written.
-    pub(crate) fn found(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::with(0, what)
-    }
-
     /// Whether the `UserSig` itself was the reason (error code table, 700xx).
     pub(crate) fn is_usersig_failure(&self) -> bool {
         matches!(self.code, 70001 | 70002 | 70003 | 70009 | 70013 | 70014)

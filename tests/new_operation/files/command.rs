@@ -1,6 +1,6 @@
 //! Page `portrait_set`: fields of the profile of one user.
 
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{FieldValue, Item, ParsedRequest, TagFault, account, tags, text};
@@ -12,11 +12,10 @@ const GENDERS: [&str; 3] = ["Gender_Type_Unknown", "Gender_Type_Female", "Gender
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/profile/portrait_set",
-    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| request.items.iter().map(|item| item.account.key).collect(),
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Whole,
     error_display: true,
 };

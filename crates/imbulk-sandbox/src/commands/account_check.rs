@@ -2,22 +2,21 @@
 
 use serde::Serialize;
 
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest, account, array};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/im_open_login_svc/account_check",
-    reads_only: true,
     calls_per_second: 100,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(|world, _, item| Ok(status(world, item))),
     answer: AnswerForm::Items(answer),
     error_display: false,
 };
@@ -35,8 +34,8 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     Ok(ParsedRequest { owner: None, items, both_sides: false })
 }
 
-fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
-    Err(Refusal::found(if world.exists(item.account.key) { "Imported" } else { "NotImported" }))
+fn status(world: &World, item: &Item) -> Found {
+    Found::from(if world.exists(item.account.key) { "Imported" } else { "NotImported" })
 }
 
 fn invalid(field: &str) -> Refusal {

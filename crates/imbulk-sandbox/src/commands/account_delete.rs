@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::answer::{MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
@@ -13,11 +13,10 @@ const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/im_open_login_svc/account_delete",
-    reads_only: false,
     calls_per_second: 100,
     parse,
     written_accounts: |_, request| request.items.iter().map(|item| item.account.key).collect(),
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Items(answer),
     error_display: false,
 };

@@ -3,20 +3,19 @@
 use serde::Serialize;
 
 use super::relation::{MAX_FRIENDS, friends_by_id, from_account, illegal_account, invalid};
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{ListBody, MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_check",
-    reads_only: true,
     calls_per_second: 200,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(look_up),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };
@@ -33,14 +32,14 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
 }
 
 /// From one side, only the list of `From_Account` is read: that B has A is then unknown, and not shown.
-fn look_up(world: &mut World, request: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
+fn look_up(world: &World, request: &ParsedRequest, item: &Item) -> Result<Found, Refusal> {
     if !item.account.is_legal() {
         return Err(illegal_account());
     }
     let Some(from) = &request.owner else { return Err(invalid("From_Account")) };
     let a_has_b = world.lists_friend(from.key, item.account.key);
     let b_has_a = request.both_sides && world.lists_friend(item.account.key, from.key);
-    Err(Refusal::found(match (a_has_b, b_has_a) {
+    Ok(Found::from(match (a_has_b, b_has_a) {
         (true, true) => "CheckResult_Type_BothWay",
         (true, false) => "CheckResult_Type_AWithB",
         (false, true) => "CheckResult_Type_BWithA",
@@ -126,7 +125,7 @@ mod tests {
     #[test]
     fn it_answers_like_its_page() {
         let failed = Refusal::with(30006, "Err_SNS_FriendCheck_Internal_Error");
-        let one = MockItem::refused("id1", Refusal::found("CheckResult_Type_BothWay"));
+        let one = MockItem { info: Found::from("CheckResult_Type_BothWay"), ..MockItem::ok("id1") };
         assert_eq!(
             testing::answer(Command::FriendCheck, &[one, MockItem::refused("id5", failed)]),
             concat!(

@@ -3,7 +3,7 @@
 use super::relation::{
     ILLEGAL_ACCOUNT, MAX_FRIENDS, RelationResult, both_sides, from_account, illegal_account, invalid,
 };
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::answer::{ListBody, MockItem, ids, json};
 use crate::json::Json;
 use crate::key::Key;
@@ -13,14 +13,13 @@ use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_delete",
-    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| {
         let friends = request.items.iter().filter(|_| request.both_sides).map(|item| &item.account);
         request.owner.iter().chain(friends).map(|account| account.key).collect()
     },
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };

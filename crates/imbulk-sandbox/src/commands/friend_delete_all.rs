@@ -1,7 +1,7 @@
 //! Page `friend_delete_all`: the whole friend list of one user.
 
 use super::relation::{both_sides, from_account, invalid};
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::json::Json;
 use crate::key::Key;
 use crate::refusal::Refusal;
@@ -10,11 +10,10 @@ use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_delete_all",
-    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts,
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Whole,
     error_display: true,
 };

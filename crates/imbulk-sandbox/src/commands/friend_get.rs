@@ -6,21 +6,20 @@
 use serde_json::{Map, Value, json};
 
 use super::relation::{from_account, invalid, is_custom};
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{self, MockItem};
 use crate::json::Json;
 use crate::key::Key;
 use crate::refusal::Refusal;
 use crate::request::{FieldValue, Item, ParsedRequest};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_get",
-    reads_only: true,
     calls_per_second: 200,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(|world, _, item| Ok(page(world, item))),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };
@@ -51,7 +50,7 @@ fn number(item: &Item, name: &str) -> u64 {
 }
 
 /// The whole list is read again for every page, so a change between two pages moves the friends after it.
-fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
+fn page(world: &World, item: &Item) -> Found {
     let from = item.account.key;
     let mut friends: Vec<Friend> = world.present_friends(from).map(|to| Friend::read(world, from, to)).collect();
     if friends.is_empty() && world.has_unnamed_friends(from) {
@@ -76,7 +75,7 @@ fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Resu
     page.insert("FriendNum".to_owned(), json!(friends.len()));
     page.insert("CompleteFlag".to_owned(), json!(u8::from(is_last)));
     page.insert("NextStartIndex".to_owned(), json!(if is_last { 0 } else { end }));
-    Err(Refusal::found(Value::Object(page).to_string()))
+    Found::from(Value::Object(page).to_string())
 }
 
 /// The two kinds of fields, each with its sequence.

@@ -6,23 +6,22 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::relation::{found_tags, friends_by_id, from_account, illegal_account, invalid, is_friend_tag, tag_list};
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{ListBody, MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 /// The page advises no more, because larger answers may fail; here they always do.
 const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_get_list",
-    reads_only: true,
     calls_per_second: 200,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(look_up),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };
@@ -37,7 +36,7 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
 }
 
 /// A field that was never set is not in the answer.
-fn look_up(world: &mut World, request: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
+fn look_up(world: &World, request: &ParsedRequest, item: &Item) -> Result<Found, Refusal> {
     if !item.account.is_legal() {
         return Err(illegal_account());
     }
@@ -46,7 +45,7 @@ fn look_up(world: &mut World, request: &ParsedRequest, item: &Item, _: Extent) -
         return Err(Refusal::with(30001, "Err_SNS_FriendGetList_Friend_Not_Exist"));
     }
     let fields: BTreeMap<_, _> = world.fields(item.key).into_iter().chain(world.fields(item.account.key)).collect();
-    Err(found_tags(fields, item))
+    Ok(found_tags(fields, item))
 }
 
 fn answer(items: &[MockItem]) -> Vec<u8> {

@@ -5,7 +5,7 @@ use super::relation::{
     MAX_GROUPS, RelationResult, custom_value, friends_of_one_account, group_names, groups, illegal_account, invalid,
     remark,
 };
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::answer::{ListBody, MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
@@ -22,11 +22,10 @@ const MAX_SOURCE_NAME: usize = 8;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_import",
-    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| request.owner.iter().map(|from| from.key).collect(),
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };

@@ -16,6 +16,8 @@ mod portrait_get;
 mod query_online_status;
 mod relation;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::answer::MockItem;
@@ -77,21 +79,31 @@ commands! {
 pub(crate) struct Definition {
     /// The path of the URL.
     path: &'static str,
-    /// Whether it only reads.
-    reads_only: bool,
     /// The published cap of the command.
     pub(crate) calls_per_second: u32,
     /// Reads a body. The error has the code that the page gives for the first broken rule.
     pub(crate) parse: fn(&Json<'_>) -> Result<ParsedRequest, Refusal>,
     /// The accounts that the call writes.
     pub(crate) written_accounts: fn(&World, &ParsedRequest) -> Vec<Key>,
-    /// Writes one item, in full or in part.
-    pub(crate) write: fn(&mut World, &ParsedRequest, &Item, Extent) -> Result<(), Refusal>,
+    /// What it does with each item.
+    pub(crate) access: Access,
     /// How the answer reports on the items.
     pub(crate) answer: AnswerForm,
     /// Whether answers have an `ErrorDisplay`: those of `sns` and `profile` do.
     pub(crate) error_display: bool,
 }
+
+/// What a command does with an item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    /// Writes it, in full or in part.
+    Write(fn(&mut World, &ParsedRequest, &Item, Extent) -> Result<(), Refusal>),
+    /// Looks it up.
+    Read(fn(&World, &ParsedRequest, &Item) -> Result<Found, Refusal>),
+}
+
+/// What a read-only command found of an item: a word or JSON, from which its file makes the answer.
+pub(crate) type Found = Cow<'static, str>;
 
 /// How the answer of a command reports on its items.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +124,7 @@ impl Command {
 
     /// Whether it only reads, so that its items are not written and not counted in the world.
     pub const fn reads_only(self) -> bool {
-        self.definition().reads_only
+        matches!(self.definition().access, Access::Read(_))
     }
 
     /// Whether its answers can show a fault of this kind.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition};
 use crate::answer::{MockItem, ids, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
@@ -18,11 +18,10 @@ const FIELDS: [(&str, &str); 2] = [("Nick", "Tag_Profile_IM_Nick"), ("FaceUrl", 
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/im_open_login_svc/multiaccount_import",
-    reads_only: false,
     calls_per_second: 100,
     parse,
     written_accounts: |_, request| request.items.iter().map(|item| item.account.key).collect(),
-    write,
+    access: Access::Write(write),
     answer: AnswerForm::Failures(answer),
     error_display: false,
 };

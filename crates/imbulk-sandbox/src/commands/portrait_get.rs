@@ -4,22 +4,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::relation::{found_tags, tag_list};
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{ListBody, MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest, account, array};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/profile/portrait_get",
-    reads_only: true,
     calls_per_second: 200,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(look_up),
     answer: AnswerForm::Items(answer),
     error_display: true,
 };
@@ -37,11 +36,11 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
 }
 
 /// A field that was never set is not in the answer.
-fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
+fn look_up(world: &World, _: &ParsedRequest, item: &Item) -> Result<Found, Refusal> {
     if !item.account.is_legal() || !world.exists(item.account.key) {
         return Err(Refusal::with(40003, "Err_Profile_Account_Not_Exist"));
     }
-    Err(found_tags(world.fields(item.key), item))
+    Ok(found_tags(world.fields(item.key), item))
 }
 
 fn invalid(field: &str) -> Refusal {

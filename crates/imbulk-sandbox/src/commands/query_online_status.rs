@@ -2,22 +2,21 @@
 
 use serde::Serialize;
 
-use super::{AnswerForm, Definition};
+use super::{Access, AnswerForm, Definition, Found};
 use crate::answer::{MockItem, json};
 use crate::json::Json;
 use crate::refusal::Refusal;
 use crate::request::{Item, ParsedRequest, account, array};
-use crate::world::{Extent, World};
+use crate::world::World;
 
 const MAX_ITEMS: usize = 500;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/openim/query_online_status",
-    reads_only: true,
     calls_per_second: 200,
     parse,
     written_accounts: |_, _| Vec::new(),
-    write: look_up,
+    access: Access::Read(look_up),
     answer: AnswerForm::Items(answer),
     error_display: false,
 };
@@ -35,11 +34,11 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     Ok(ParsedRequest { owner: None, items: ids.iter().map(user).collect::<Result<_, _>>()?, both_sides: false })
 }
 
-fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
+fn look_up(world: &World, _: &ParsedRequest, item: &Item) -> Result<Found, Refusal> {
     if !world.exists(item.account.key) {
         return Err(Refusal::new(70107));
     }
-    Err(Refusal::found(if world.is_online(item.account.key) { "Online" } else { "Offline" }))
+    Ok(Found::from(if world.is_online(item.account.key) { "Online" } else { "Offline" }))
 }
 
 /// Users who cannot be looked up are in a list of their own. If all are, the code of the first is that of the request.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Found;
 use crate::answer::MockItem;
 use crate::json::Json;
 use crate::refusal::Refusal;
@@ -59,11 +60,11 @@ pub(super) fn tag_list(fields: &Json<'_>, is_tag: impl Fn(&str) -> bool) -> Opti
 }
 
 /// The fields that an item asks for in its [`tag_list`], as a read-only command has found them.
-pub(super) fn found_tags(fields: BTreeMap<String, FieldValue>, item: &Item) -> Refusal {
+pub(super) fn found_tags(fields: BTreeMap<String, FieldValue>, item: &Item) -> Found {
     let wanted = |tag: &String| item.fields.iter().any(|(_, tags)| tags.list().contains(tag));
     let found = fields.into_iter().filter(|(tag, _)| wanted(tag));
     let found = found.map(|(tag, value)| serde_json::json!({"Tag": tag, "Value": value}));
-    Refusal::found(Value::Array(found.collect()).to_string())
+    Found::from(Value::Array(found.collect()).to_string())
 }
 
 /// Whether friends have a field with this tag.
