@@ -1,8 +1,8 @@
 //! What a verification finds out about each row, long after its outcome.
 //!
-//! A verification is a run that only reads. Its requests hold the items of another run, and the outcome of an item says
-//! what the lookup showed: `succeeded` if the requested state is there, `failed` if another one is, `in_doubt` if the
-//! lookup showed nothing.
+//! A verification is a run that only reads. Its requests hold the items of another run. What it finds out is a
+//! [`Verified`]. The outcomes of its items are only the form in which its own run counts and stores these results, so
+//! that it can be resumed like any other run; `Verified` is the only type that converts them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,8 +43,9 @@ impl Verified {
         }
     }
 
-    /// The outcome of an item in the run of the verification.
-    const fn outcome(self) -> Outcome {
+    /// The form of the result in the run of the verification: an outcome of the item, whose name has another meaning
+    /// there.
+    const fn stored_as(self) -> Outcome {
         match self {
             Self::Confirmed => Outcome::Succeeded,
             Self::Contradicted => Outcome::Failed,
@@ -52,9 +53,9 @@ impl Verified {
         }
     }
 
-    /// What the outcome of an item in the run of a verification says.
-    pub fn of(outcome: Outcome) -> Option<Self> {
-        Self::ALL.into_iter().find(|verified| verified.outcome() == outcome)
+    /// The result that has this form in the run of a verification.
+    pub fn of_stored(outcome: Outcome) -> Option<Self> {
+        Self::ALL.into_iter().find(|verified| verified.stored_as() == outcome)
     }
 }
 
@@ -91,7 +92,7 @@ pub struct VerifiedRows {
 impl VerifiedRows {
     /// What the outcomes in the run of a verification say.
     pub fn of(tally: &Tally) -> Self {
-        let rows = |verified: Verified| tally[verified.outcome()];
+        let rows = |verified: Verified| tally[verified.stored_as()];
         let [confirmed, contradicted, unknown] = Verified::ALL.map(rows);
         Self { confirmed, contradicted, unknown }
     }
@@ -141,7 +142,7 @@ pub(super) fn assess(context: &CallContext, lookup: LookupKind, request: &Reques
             }) => (Verified::Contradicted, None, state.into_owned()),
             LookupReading::Nothing(code, why) => (Verified::Unknown, code, format!("lookup failed: {why}")),
         };
-        Verdict::Final(ItemResult { outcome: verified.outcome(), code, reason })
+        Verdict::Final(ItemResult { outcome: verified.stored_as(), code, reason })
     })
 }
 

@@ -58,7 +58,7 @@ fn results(operation: BoundOperation, request: &Request, answer: &Value) -> Vec<
     let assessment = assessed(operation, request, &CallResult::Body(answer.to_string().into_bytes()));
     let Verdicts::Each(verdicts) = assessment.verdicts else { panic!("{:?}", assessment.verdicts) };
     let result = |verdict: Verdict| match verdict {
-        Verdict::Final(result) => (Verified::of(result.outcome).unwrap(), result.reason),
+        Verdict::Final(result) => (Verified::of_stored(result.outcome).unwrap(), result.reason),
         other => panic!("{other:?}"),
     };
     verdicts.into_iter().map(result).collect()
@@ -299,7 +299,7 @@ fn the_purpose_reads_back_and_names_the_verified_run() {
 fn sums_name_each_result_and_every_name_reads_back() {
     for verified in Verified::ALL {
         assert_eq!(verified.name().parse(), Ok(verified));
-        assert_eq!(Verified::of(verified.outcome()), Some(verified));
+        assert_eq!(Verified::of_stored(verified.stored_as()), Some(verified));
     }
     assert_eq!("gone".parse::<Verified>().unwrap_err().to_string(), UnknownVerified("gone".to_owned()).to_string());
     let tally: Tally = [(Outcome::Succeeded, 5), (Outcome::Failed, 2), (Outcome::InDoubt, 1), (Outcome::Pending, 9)]

@@ -26,7 +26,7 @@ pub(in crate::queue) async fn store(
     now: i64,
 ) -> Result<(), Failure> {
     let found = ended.iter().filter_map(|EndedItems { result, items }| {
-        let verified = Verified::of(result.outcome)?;
+        let verified = Verified::of_stored(result.outcome)?;
         Some(items.iter().flat_map(Item::rows).map(move |row| (row, verified.name(), &result.reason)))
     });
     let rows: Vec<(RowNo, &'static str, &String)> = found.flatten().collect();
@@ -101,7 +101,7 @@ impl Reader {
         .await
         .map_err(self.fail())?;
         let read = |(outcome, code, reason, rows): (String, Option<i64>, String, i64)| {
-            let verified = outcome.parse().ok().and_then(Verified::of);
+            let verified = outcome.parse().ok().and_then(Verified::of_stored);
             let verified = verified.ok_or_else(|| QueueError::Damaged(format!("an outcome named {outcome}")))?;
             Ok(VerifiedReason { verified, code, reason, rows: rows.cast_unsigned() })
         };
