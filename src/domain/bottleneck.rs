@@ -8,7 +8,8 @@ use super::control::RunPause;
 use super::outage::Outage;
 use super::response::outcome::Count;
 
-/// The share of the cap from which a rate counts as the cap: a window of a few seconds cuts off parts of calls.
+/// The share of the cap from which a rate counts as the cap. A rate that is measured over a few seconds can be a little
+/// lower than the true one.
 const AT_CAP: f64 = 0.9;
 
 /// Requests that are not in flight, by what they wait for. Those of paused and stopped jobs are left out.

@@ -1,8 +1,8 @@
-//! What imbulk decides, apart from everything it touches.
+//! The decisions of imbulk, without input or output.
 //!
-//! Nothing here knows of tokio, SQLite, HTTP, the clock, chance, the environment or the terminal: time and
-//! random draws come in as arguments, decisions go out as values. So a test can simulate thousands of
-//! nights in a second, and every rule about the API is in one place.
+//! Nothing here uses tokio, SQLite, HTTP, the clock, a random generator, the environment or the terminal. Time and
+//! random numbers are arguments, and decisions are return values. A test can therefore simulate thousands of nights in
+//! a second, and every rule about the API is in one place.
 
 pub mod backup;
 pub mod bottleneck;

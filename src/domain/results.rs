@@ -1,9 +1,9 @@
 //! The results file: its columns, and how its CSV cells hold the values of fields.
 //!
-//! Results are valid input for the job that they came from, so that both sides, the export and the reader, follow this
-//! module. A tag's cell holds the value as a user's own file would, where that says the same; else it holds `json:` and
-//! the value as JSON: a cleared field is `json:""`, a number `json:5`, a group with a separator in its name
-//! `json:["a|b"]`. Only in files that are recognized as results is `json:` read so.
+//! Results are valid input for the job that they came from, so the export and the reader both use this module. The cell
+//! of a field has the value as users write it in their own files. If it would be read as another value, the cell has
+//! `json:` and the value as JSON: a cleared field is `json:""`, a number is `json:5`, and a group with a separator in
+//! its name is `json:["a|b"]`. `json:` has this meaning only in files that are recognized as results.
 
 use std::borrow::Cow;
 
@@ -65,7 +65,7 @@ pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<
     }
 }
 
-/// A cell that starts with `json:` and goes on with something else.
+/// A cell that starts with `json:`, but has no value of a field after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has `json:` without a text, a whole number or a list of texts after it")]
 pub struct NotAValue;

@@ -1,19 +1,21 @@
 //! Names that mean something to the API, and names that are nearly one of them.
 //!
-//! A column under such a name is a promise: its user believes that it has an effect. So an operation that has no use
-//! for it refuses it, as it refuses a name that differs from one it takes by case, blanks or invisible characters.
+//! A user who gives a column such a name believes that the column has an effect. Therefore an operation refuses the
+//! names of fields that it does not take. It also refuses a name that differs from one of its own fields only in case,
+//! blanks or invisible characters.
 
 use crate::domain::operation::{self, FieldName, ItemPlace, Operation};
 use crate::domain::unusual_id::is_invisible;
 
-/// How far a name may be from a field's and still be taken for it.
+/// How a name may differ from that of a field and still be taken for the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Near {
-    /// It has the same letters: `to account` is `To_Account`. These fields decide what is written.
+    /// In everything but its letters: `to account` is `To_Account`. These fields decide what is written.
     Letters,
-    /// It differs by case, blanks and invisible characters: `userid` is `UserID`, but `user_id` is many a user's own.
+    /// In case, blanks and invisible characters: `userid` is `UserID`. `user_id` is not, because many users have a
+    /// column of that name for ids of their own.
     Case,
-    /// It is the same name. `Remark` is the API's, `remark` a word that users have.
+    /// Not at all: `Remark` is the field of the API, and `remark` is a column of the user.
     Exact,
 }
 
@@ -28,7 +30,7 @@ fn fields() -> impl Iterator<Item = (&'static str, Near)> {
 
 fn fields_of(operation: &'static Operation) -> impl Iterator<Item = (&'static str, Near)> {
     let shape = &operation.shape;
-    // `user_id` is many a user's own column, so a name without an underscore may gain none.
+    // Many users have a column `user_id` of their own, so it is not taken for `UserID`.
     let near_id = |id: &str| if id.contains('_') { Near::Letters } else { Near::Case };
     let ids = shape.columns().map(move |id| (id, near_id(id)));
     let list = match shape.items {
@@ -100,15 +102,15 @@ pub fn is_near_id_column(cell: &[u8]) -> bool {
     ID_LETTERS.contains(&&*letters(&String::from_utf8_lossy(cell)))
 }
 
-/// More bytes than a name and the invisible characters in it have.
+/// A cell with more bytes is not a name, not even one with invisible characters.
 const LONGEST_NAME: usize = 64;
 
-/// Whether a name is long enough that an id hardly ends with it by chance.
+/// Whether a name is so long that an id is unlikely to end with it by chance.
 pub fn is_long(name: &str) -> bool {
     name.chars().filter(|c| c.is_alphanumeric()).count() >= 4
 }
 
-/// Names of columns that an account may well have.
+/// Names of columns that may also be the id of an account.
 const VAGUE: [&str; 12] = [
     "account",
     "accounts",
@@ -124,14 +126,14 @@ const VAGUE: [&str; 12] = [
     "用户",
 ];
 
-/// Whether a name of a column may well be the id of an account.
+/// Whether the name of a column may also be the id of an account.
 pub fn is_vague(name: &str) -> bool {
     VAGUE.contains(&&*name.to_lowercase())
 }
 
 /// What the names of tags begin with after `Tag_`, as letters.
 const TAG_FAMILIES: [&str; 2] = ["sns", "profile"];
-/// What the names of the commonest tags end with, as letters.
+/// What the names of the most common tags end with, as letters.
 const TAG_ENDS: [&str; 2] = ["imremark", "imgroup"];
 
 /// Whether a name is a tag or a misspelled tag, such as `Tag_SNS_IM_ Remark`, `tagSnsCustomVip` and

@@ -152,7 +152,7 @@ impl FieldFamily {
         self.field(name).ok_or_else(|| self.unknown())?.kind.check(value)
     }
 
-    /// The error of a name that is none of the family.
+    /// The error for the name of a field that the operation does not have.
     pub fn unknown(&self) -> FieldError {
         let names: Vec<String> = self.fields.iter().map(|field| field.name.in_words()).collect();
         FieldError::Unknown(names.join(", "))
@@ -163,11 +163,11 @@ impl FieldFamily {
         let kind = self.field(name).map(|field| field.kind);
         let text = || (!cell.is_empty()).then(|| FieldValue::Text(cell.into()));
         match kind {
-            // Blanks around a group's name are no part of it.
+            // Blanks around the name of a group are not part of the name.
             Some(FieldKind::Groups { .. }) if cell.trim().is_empty() => None,
             Some(FieldKind::Groups { .. }) => Some(FieldValue::groups(cell.split(LIST_SEPARATOR).map(str::trim))),
             Some(FieldKind::Integer { .. }) => match cell.parse::<u64>() {
-                // `007` is no way to write a number that survives a round trip.
+                // `007` stays text, which a check refuses: as a number it would be written as `7` in the results.
                 Ok(number) if number.to_string() == cell => Some(FieldValue::Integer(number.into())),
                 Ok(_) | Err(_) => text(),
             },

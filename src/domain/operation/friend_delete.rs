@@ -10,7 +10,7 @@ pub(super) static OPERATION: Operation = Operation {
     name: "friend_delete",
     path: "v4/sns/friend_delete",
     items_per_request: 1000,
-    // 200 a second today; the oldest page still said 100.
+    // The current page says 200 per second, the oldest version of it 100.
     calls_per_second: 200,
     shape: InputShape {
         from: Some("From_Account"),
@@ -51,5 +51,5 @@ pub(super) const DELETE_TYPE: JobOption = JobOption {
     default: None,
 };
 
-/// What an "already done" answer leaves open if both sides are deleted.
+/// What an "already done" answer does not prove if both sides are deleted.
 pub(super) const FRIENDS_LIST: &str = "this says nothing of the friend's own list";

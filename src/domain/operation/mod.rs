@@ -1,4 +1,4 @@
-//! The operations of imbulk, as data: each in one file that holds all that is particular to it.
+//! The operations of imbulk, as data. Each is one file, which has everything that only this operation needs.
 //!
 //! A new operation is a new file here and its line in [`ALL`] (docs/guides/add-an-operation.md). Columns, checks,
 //! JSONL rows, request bodies, results and the treatment of "already done" codes follow from its [`Operation`].
@@ -120,7 +120,8 @@ pub struct OptionValue {
     pub effect: &'static str,
 }
 
-/// Whether the items of an operation exist before a call. With `--sandbox`, most of them are as this says.
+/// Whether the items of an operation exist before a call. The sandbox of `--sandbox` starts with most items in this
+/// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemsBefore {
     /// A call deletes or changes them.
@@ -168,15 +169,15 @@ impl AlreadyDone {
     pub const NEVER: Self = Self { codes: &[], proof: |_| Proof::Complete, proves_after_data_left: false };
 }
 
-/// What the text beside code 30001 contains if the account is not on the friend list. The code alone does not say it: it
-/// is also the code for any parameter that is not valid.
+/// What the text beside code 30001 contains if the account is not on the friend list. The code alone does not say it,
+/// because it is also the code for any parameter that is not valid.
 ///
 /// Sources: the sample of page friend_get_list has `Err_SNS_FriendGetList_Friend_Not_Exist`, page friend_delete has
 /// `Err_SNS_FriendDelete_Not_Friend` beside 31704, and the questions on relationships say that 30001 is used as well.
 const NOT_A_FRIEND: &[&str] = &["Not_Friend", "Friend_Not_Exist"];
 
-/// What the text beside code 30001 contains if the account is on the friend list already. The source is the questions on
-/// relationships; `Err_SNS_FriendAdd_Friend_Exist` is the text that client SDKs show.
+/// What the text beside code 30001 contains if the account is on the friend list already. The source is the questions
+/// on relationships; `Err_SNS_FriendAdd_Friend_Exist` is the text that client SDKs show.
 const ALREADY_A_FRIEND: &[&str] = &["Friend_Exist"];
 
 /// Whether the text that the API sends beside a code contains one of these words, in any case of letters; true without

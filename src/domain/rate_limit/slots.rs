@@ -2,14 +2,14 @@
 //!
 //! There are as many slots as the cap. A call takes a slot when it is sent, and the slot is free again at
 //! *answer read + 1 s − m*, where m is a safe lower bound of the round trip. Suppose that call B follows call A in a
-//! slot. The server counted A at the latest *way back of A* before the answer was read. It counts B at the earliest
-//! *way there of B* after B was sent. So it counts them at least 1 s − m + way back of A + way there of B apart, which
-//! is a second or more as long as the two ways take m together. A window with more calls than the cap would need two
-//! calls of one slot.
+//! slot. The server counted A before it sent the answer, so at least the travel time of the answer to A before the
+//! answer was read. It counts B when B arrives, so at least the travel time of B after B was sent. Between the two
+//! moments are at least 1 s − m + travel time of the answer to A + travel time of B. This is a second or more if the
+//! two travel times add up to m or more. A window with more calls than the cap would need two calls of one slot.
 //!
 //! A call without an answer may still be in a socket of a suspended server, even after its connection was closed. The
 //! server counts it when it resumes. So the call keeps its slot until the server has answered a call that was sent
-//! after the end of this one, and a second and a little more after that. If answers stop, some slots stay free for
+//! after the end of this one, and for a little more than a second after that. If answers stop, some slots stay free for
 //! calls that are sent one at a time, so that there is always one to show whether the server answers again.
 
 use std::collections::VecDeque;
@@ -29,8 +29,8 @@ const MIN_ROUND_TRIPS: u32 = 100;
 const BATCH: usize = 25;
 const BATCHES: usize = 16;
 
-/// This much of the smallest round trip is never part of m, or half of it if that is less. So a network that suddenly
-/// becomes faster by no more than this breaks nothing.
+/// m is always smaller than the smallest round trip by this time, or by half of the round trip if that is less. So the
+/// cap also holds if the network suddenly becomes faster by this time.
 const MARGIN: Duration = Duration::from_millis(10);
 
 /// Until when a slot is taken if no answer comes: the call may last until its time-out, and the server may have counted
@@ -84,11 +84,12 @@ impl RoundTrips {
         Some(median.saturating_sub(self.lower_bound(now)))
     }
 
-    /// m. It is zero at first, and then half of the smallest round trip: the way back alone, if both ways take the same
-    /// time. So even a network that becomes faster from one call to the next breaks nothing. If the network is steady,
-    /// m is the smallest round trip minus twice the largest distance of a recent batch's minimum from it. With 0.8 ×
-    /// that value on any network, a busy machine and a varying network broke the cap in simulated windows. The first
-    /// second does not count, because its calls open connections and take longer than later calls.
+    /// The lower bound m. It is zero at first, and then half of the smallest round trip: the travel time of the answer
+    /// alone, if both directions take the same time. Then the cap holds even if the network becomes faster from one
+    /// call to the next. If the network is steady, m is the smallest round trip minus twice the largest distance of a
+    /// recent batch's minimum from it. With 0.8 × that value on any network, simulated windows had more calls than the
+    /// cap on a busy machine or a varying network. The first second does not count, because its calls open connections
+    /// and take longer than later calls.
     fn lower_bound(&self, now: Moment) -> Duration {
         let (Some(first), Some(smallest)) = (self.first, self.smallest) else {
             return Duration::ZERO;

@@ -9,8 +9,8 @@ pub const MAX_BYTES: usize = 32;
 
 /// A `UserID` that may be sent: 1 to 32 bytes, no control characters, no space at either end.
 ///
-/// The sources disagree about the characters beyond letters and digits, so others pass; what no source allows
-/// does not. Ids are compared byte for byte, because the API distinguishes `a` from `A`. They are stored inline,
+/// The sources disagree about characters other than letters and digits. A character that at least one source allows is
+/// allowed here. Ids are compared byte for byte, because the API distinguishes `a` from `A`. They are stored inline,
 /// because a run creates many thousands of them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(ArrayString<MAX_BYTES>);
@@ -27,13 +27,13 @@ pub enum UserIdError {
     /// A line break, tab, escape or other control character.
     #[error("contains the control character U+{0:04X}")]
     Control(u32),
-    /// A space at the start or the end: most likely an accident of the export.
+    /// A space at the start or the end, most likely a mistake of the export.
     #[error("starts or ends with a space")]
     Padded,
 }
 
 impl UserId {
-    /// Takes `text` as a `UserID` if it keeps the rules.
+    /// The `UserID` with this text, if it follows the rules.
     pub fn new(text: &str) -> Result<Self, UserIdError> {
         Self::check(text)?;
         Ok(Self(ArrayString::from(text).map_err(|_| UserIdError::TooLong(text.len()))?))
@@ -46,7 +46,7 @@ impl UserId {
         graphic && !bytes.is_empty() && bytes.len() <= MAX_BYTES
     }
 
-    /// The rules alone, for readers that keep their own copy of the text.
+    /// Only checks the rules, for readers that keep their own copy of the text.
     pub fn check(text: &str) -> Result<(), UserIdError> {
         let bytes = text.as_bytes();
         if Self::is_plain(bytes) {

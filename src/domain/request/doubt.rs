@@ -1,12 +1,13 @@
 //! Whether an earlier call may have taken effect.
 
-/// Whether an earlier call may have taken effect without our knowing. Once there, a doubt stays.
+/// Whether an earlier call may have taken effect although no answer says so. A doubt is never withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Doubt {
     /// Every earlier call was answered for certain, or none was made.
     #[default]
     None,
-    /// One was answered with a time-out of the server's own: "already done" may be our own doing.
+    /// In the answer to one of them, the server reported a time-out of its own. A later "already done" may be the
+    /// effect of that call.
     TimedOut,
     /// One was sent, and no answer says for certain whether it took effect.
     EffectUnknown,

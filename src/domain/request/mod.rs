@@ -48,7 +48,7 @@ impl Request {
         self.items.iter().map(|item| item.account.as_str()).collect()
     }
 
-    /// How many input rows end with this request.
+    /// The number of input rows of its items.
     pub fn row_count(&self) -> u64 {
         self.items.iter().map(Item::row_count).sum()
     }

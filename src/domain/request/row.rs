@@ -58,11 +58,12 @@ pub enum FieldValue {
 pub const MAX_LIST_LENGTH: usize = 32;
 
 impl FieldValue {
-    /// The groups in their order, each once: to name a group twice means no more than to name it once.
+    /// The groups in their order, each once: a repeated name has no further effect.
     pub fn groups<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut groups: Vec<Box<str>> = Vec::new();
         for name in names {
-            // Past the limit the row is refused anyway: comparing on would cost the square of a hostile list.
+            // A list above the limit is refused anyway. Comparing all its names would take time that grows with the
+            // square of its length.
             if groups.len() > MAX_LIST_LENGTH || !groups.iter().any(|known| **known == *name) {
                 groups.push(name.into());
             }

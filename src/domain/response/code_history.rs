@@ -25,8 +25,8 @@ impl CodeHistory {
 
     /// The history after another answer; `None` is an answer without a code.
     ///
-    /// If there are too many codes, one that decides nothing is removed. If a code that leaves a part behind were
-    /// forgotten, a partial effect would count as a full one.
+    /// If there are too many codes, one that proves nothing about the effect is removed. If a code of a partial effect
+    /// were removed, this effect would count as a complete one.
     #[must_use]
     pub fn with(mut self, operation: &Operation, code: Option<i64>) -> Self {
         let Some(code) = code else { return self };

@@ -145,7 +145,7 @@ impl Schedule {
         }
     }
 
-    /// Whether no job of the app with a higher priority goes first.
+    /// Whether the requests of a job may be fetched: no job of the app with a higher priority comes before it.
     ///
     /// Only fetching waits for the turn of a job. Requests in memory hold leases that others may need, so they are sent
     /// in any case.

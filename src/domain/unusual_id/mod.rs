@@ -1,7 +1,7 @@
 //! Ids that no export produces on purpose: what spreadsheets, databases and log output leave in place of one.
 //!
 //! A wrong id is worse than a rejected row: an account of that name may not exist, which reads as `already_done`, or it
-//! may be another account. Every rule here must tell damage from any id that a person or a program would choose:
+//! may be another account. No rule here may reject an id that a person or a program would choose on purpose:
 //! `12E4` and `1e5` are ids, `1.2E+5` is not.
 
 mod log_output;

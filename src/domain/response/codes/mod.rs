@@ -30,9 +30,10 @@ pub enum ErrorClass {
     Done,
     /// The requested state already existed.
     AlreadyDone,
-    /// Passes by itself: sent again after a random, growing delay. Counts as an attempt.
+    /// The cause is temporary: sent again after a random, growing delay. Counts as an attempt.
     Transient(Effect),
-    /// Another write held the account: sent again, while nothing else is sent for the account. Counts as an attempt.
+    /// Another write to the account was in progress: sent again, while nothing else is sent for the account. Counts as
+    /// an attempt.
     Conflict,
     /// Too many calls: all calls within the scope slow down. Does not count as an attempt.
     Throttled(Scope, Pause),
@@ -210,7 +211,7 @@ const TRANSIENT: Rule = Rule::Always(ErrorClass::Transient(Effect::None));
 const HALF_DONE: Rule = Rule::Always(ErrorClass::Transient(Effect::Partial));
 /// The server failed. If the account is gone later, data of it may remain.
 const DATA_LEFT: Rule = Rule::Always(ErrorClass::Transient(Effect::DataLeft));
-/// A part of the server waited in vain for an answer of another part.
+/// A part of the server did not get an answer of another part in time.
 const TIMED_OUT: Rule = Rule::Always(ErrorClass::Transient(Effect::Unknown));
 /// Another UserSig may be accepted.
 const RENEW: Rule = Rule::Always(ErrorClass::Renew(RenewFallback::Fatal));
