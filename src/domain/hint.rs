@@ -20,7 +20,7 @@ pub trait Hint: Display {
 }
 
 /// A message with its hint.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("{text}")]
 pub struct Message {
     /// The place and the cause.

@@ -24,6 +24,8 @@ pub enum EndedBy {
     DiskFull,
     /// A backup that could not be written.
     BackupFailed,
+    /// A file for the shared call limit that cannot be used any more.
+    LedgerLost,
     /// A fatal code.
     FatalCode,
     /// `imbulk retry`, which made rows of a finished run pending again.
@@ -38,7 +40,7 @@ pub enum EndedBy {
 
 impl EndedBy {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
         Self::Shutdown,
         Self::Deadline,
@@ -46,6 +48,7 @@ impl EndedBy {
         Self::Outage,
         Self::DiskFull,
         Self::BackupFailed,
+        Self::LedgerLost,
         Self::FatalCode,
         Self::Retry,
         Self::Limit,
@@ -63,6 +66,7 @@ impl EndedBy {
             Self::Outage => "outage",
             Self::DiskFull => "disk_full",
             Self::BackupFailed => "backup_failed",
+            Self::LedgerLost => "ledger_lost",
             Self::FatalCode => "fatal_code",
             Self::Retry => "retry",
             Self::Limit => "limit",
@@ -82,6 +86,7 @@ impl EndedBy {
             | Self::Outage
             | Self::DiskFull
             | Self::BackupFailed
+            | Self::LedgerLost
             | Self::FatalCode
             | Self::Retry => false,
             Self::Limit | Self::Person | Self::Guard => true,
@@ -91,7 +96,12 @@ impl EndedBy {
     /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
     pub const fn is_halt(self) -> bool {
         match self {
-            Self::Outage | Self::DiskFull | Self::BackupFailed | Self::FatalCode | Self::Guard => true,
+            Self::Outage
+            | Self::DiskFull
+            | Self::BackupFailed
+            | Self::LedgerLost
+            | Self::FatalCode
+            | Self::Guard => true,
             Self::Kill
             | Self::Shutdown
             | Self::Deadline
@@ -122,6 +132,7 @@ impl fmt::Display for EndedBy {
             Self::Outage => "an outage",
             Self::DiskFull => "an almost full disk",
             Self::BackupFailed => "a backup that could not be written",
+            Self::LedgerLost => "the loss of the file in which processes share the call limit",
             Self::FatalCode => "a fatal code",
             Self::Retry => "`imbulk retry`",
             Self::Limit => "`--limit`",
@@ -345,6 +356,7 @@ mod tests {
                 | EndedBy::Outage
                 | EndedBy::DiskFull
                 | EndedBy::BackupFailed
+                | EndedBy::LedgerLost
                 | EndedBy::FatalCode
                 | EndedBy::Retry => RunChoice::Continue(0),
             };

@@ -67,7 +67,7 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
             return Message::new(why.clone()).add_hint(hint);
         }
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
-        StopReason::LedgerLost => "the file in which processes share the call limit cannot be used any more".to_owned(),
+        StopReason::LedgerLost(why) => return why.clone(),
     })
 }
 

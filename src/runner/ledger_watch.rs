@@ -1,10 +1,12 @@
 //! Whether the ledger is still the file that other processes use, and whether its lock can be taken.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{CALLS_END_AFTER_LOSS, Event, Runner, RunnerError, StopReason};
+use crate::domain::hint::{Hint, Message};
 use crate::rate_limiter::LedgerError;
 use crate::stderr::tell;
 
@@ -41,8 +43,9 @@ impl Runner<'_> {
     /// Nothing more is sent; what is in flight is still recorded.
     pub(super) fn lose_ledger(&mut self, error: LedgerError) {
         if self.ledger.lost.is_none() {
+            let why = Message { text: error.to_string(), hint: error.hint().map(Cow::into_owned) };
             self.ledger.lost = Some((Instant::now(), error));
-            self.handle(Event::Stop(StopReason::LedgerLost));
+            self.handle(Event::Stop(StopReason::LedgerLost(why)));
         }
     }
 

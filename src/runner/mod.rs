@@ -39,7 +39,6 @@ use crate::domain::request::{AccountKeys, CallKind, Request};
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{
     Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopScope, StopSignal,
 };
@@ -289,7 +288,7 @@ pub async fn drive(
         apps: schedule.app_numbers().map(|_| AppMeter::default()).collect(),
         schedule,
         deadlines,
-        ended_by: vec![None; jobs.len()],
+        stored_stops: vec![None; jobs.len()],
         jobs,
         reader,
         recorder,
@@ -332,8 +331,8 @@ struct Runner<'a> {
     /// What is measured of each app.
     apps: Vec<AppMeter>,
     heartbeats: Heartbeats,
-    /// What ends each run, as far as it is stored.
-    ended_by: Vec<Option<EndedBy>>,
+    /// Why each run ends, as far as it is stored.
+    stored_stops: Vec<Option<StopReason>>,
     /// When a backup could not be written, and why.
     failed_backup: Option<(tokio::time::Instant, BackupError)>,
 }
@@ -518,11 +517,11 @@ impl Runner<'_> {
         for job in 0..self.jobs.len() {
             let RunnerJob { explain_stop, scheduled, .. } = &self.jobs[job];
             if let Some(reason) = self.schedule.stop_of(job)
-                && self.ended_by[job] != Some(reason.ended_by())
+                && self.stored_stops[job].as_ref() != Some(reason)
             {
-                let ended_by = reason.ended_by();
-                self.ended_by[job] = Some(ended_by);
-                self.recorder.write(Change::StoreEnd { run: scheduled.run, ended_by, why: explain_stop(reason) }, true);
+                self.stored_stops[job] = Some(reason.clone());
+                let (run, ended_by, why) = (scheduled.run, reason.ended_by(), explain_stop(reason));
+                self.recorder.write(Change::StoreEnd { run, ended_by, why }, true);
             }
         }
     }

@@ -126,6 +126,10 @@ fn stopped_by(change: fn(&Workspace), what: &str) {
     for running in running {
         running.wait().expect(1).says(what).says("have an outcome in the queue").says("hint: ");
     }
+    for name in ["one", "other"] {
+        let status = workspace.imbulk(&["--queue", &format!("{name}.db"), "status", name]).expect(0);
+        status.says("halted").says(what).says("hint: run again, once no other imbulk sends to this app");
+    }
     for ending in ["old", "new", "second"] {
         let _gone = std::fs::remove_file(workspace.ledger().with_extension(ending));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::scheduled_job::JobNo;
 use crate::domain::guard::{Bytes, OutcomeCounts};
+use crate::domain::hint::Message;
 use crate::domain::outage::Outage;
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::codes::Scope;
@@ -125,8 +126,8 @@ pub enum StopReason {
     BackupFailed(String),
     /// The path of the queue refers to another file or to none, so a later run would not find what is recorded.
     QueueLost,
-    /// The file in which processes share the call limit cannot be used any more.
-    LedgerLost,
+    /// The file in which processes share the call limit cannot be used any more, with the cause and what to do.
+    LedgerLost(Message),
 }
 
 /// A job whose share of failed items came close to its fuse.
@@ -157,7 +158,7 @@ impl StopReason {
             Self::Fatal { .. } => "fatal",
             Self::BackupFailed(_) => "backup_failed",
             Self::QueueLost => "queue_lost",
-            Self::LedgerLost => "ledger_lost",
+            Self::LedgerLost(_) => "ledger_lost",
         }
     }
 
@@ -176,7 +177,7 @@ impl StopReason {
             | Self::DiskFull { .. }
             | Self::BackupFailed(_)
             | Self::QueueLost
-            | Self::LedgerLost => StopScope::Session,
+            | Self::LedgerLost(_) => StopScope::Session,
         }
     }
 
@@ -201,7 +202,7 @@ impl StopReason {
             | Self::Fuse { .. }
             | Self::BackupFailed(_)
             | Self::QueueLost
-            | Self::LedgerLost => None,
+            | Self::LedgerLost(_) => None,
         }
     }
 
@@ -220,7 +221,8 @@ impl StopReason {
             Self::BackupFailed(_) => EndedBy::BackupFailed,
             // Nothing more can be stored in a lost queue. If the file was only moved, the run in it resumes as after a
             // kill.
-            Self::QueueLost | Self::LedgerLost => EndedBy::Kill,
+            Self::QueueLost => EndedBy::Kill,
+            Self::LedgerLost(_) => EndedBy::LedgerLost,
         }
     }
 }
