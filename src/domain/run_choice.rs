@@ -96,12 +96,9 @@ impl EndedBy {
     /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
     pub const fn is_halt(self) -> bool {
         match self {
-            Self::Outage
-            | Self::DiskFull
-            | Self::BackupFailed
-            | Self::LedgerLost
-            | Self::FatalCode
-            | Self::Guard => true,
+            Self::Outage | Self::DiskFull | Self::BackupFailed | Self::LedgerLost | Self::FatalCode | Self::Guard => {
+                true
+            }
             Self::Kill
             | Self::Shutdown
             | Self::Deadline
@@ -279,6 +276,36 @@ pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
     choices
 }
 
+/// The refusal among these choices, if there is one.
+pub fn refusal_of(choices: &[RunChoice]) -> Option<Refusal> {
+    choices.iter().find_map(|choice| match choice {
+        RunChoice::Refuse(refusal) => Some(*refusal),
+        RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
+    })
+}
+
+/// The unfinished runs that are continued, or about which a person has to decide, in order.
+pub fn unfinished_among(choices: &[RunChoice]) -> Vec<usize> {
+    let unfinished = choices.iter().filter_map(|choice| match choice {
+        RunChoice::Continue(run) | RunChoice::Refuse(Refusal::Ended { run, .. } | Refusal::Redefined { run }) => {
+            Some(*run)
+        }
+        RunChoice::Begin { .. } | RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume) => None,
+    });
+    unfinished.collect()
+}
+
+/// The run of the current input that `plan` shows, if it is loaded already; none: the input is loaded for it.
+pub fn previewed(choices: &[RunChoice], runs: &[KnownRun]) -> Option<usize> {
+    match choices.last() {
+        Some(RunChoice::Continue(run) | RunChoice::Nothing(run)) => Some(*run),
+        Some(RunChoice::Begin { planned, .. }) => *planned,
+        Some(RunChoice::Refuse(_)) | None => {
+            runs.iter().rposition(|run| run.progress == RunProgress::Planned && run.is_current())
+        }
+    }
+}
+
 /// Planned runs that no later command needs. They are of another input than the current one, or of the input that an
 /// unfinished run already contains. Nothing of them was sent.
 pub fn stale_plans(runs: &[KnownRun], rerun: Rerun) -> Vec<usize> {
@@ -418,6 +445,37 @@ mod tests {
     )]
     fn only_a_plan_of_the_current_input_is_kept(#[case] runs: &[KnownRun], #[case] stale: &[usize]) {
         assert_eq!(stale_plans(runs, Rerun::No), stale);
+    }
+
+    #[rstest]
+    #[case::a_new_run(&[NEW], &[], None, &[], None)]
+    #[case::a_planned_run(
+        &[RunChoice::Begin { planned: Some(1), replaces: vec![0] }], &[of_other_input(unfinished(EndedBy::Kill)),
+        run(RunProgress::Planned)], Some(1), &[], None
+    )]
+    #[case::a_finished_run(&[RunChoice::Nothing(0)], &[run(RunProgress::Finished)], Some(0), &[], None)]
+    #[case::an_older_run_first(
+        &[RunChoice::Continue(0), NEW], &[of_other_input(unfinished(EndedBy::Kill))], None, &[0], None
+    )]
+    #[case::the_same_input(&[RunChoice::Continue(0)], &[run(unfinished(EndedBy::Kill))], Some(0), &[0], None)]
+    #[case::a_decision_with_the_current_input_planned(
+        &[RunChoice::Refuse(Refusal::Redefined { run: 0 })],
+        &[of_other_definition(unfinished(EndedBy::Kill)), run(RunProgress::Planned), of_other_input(RunProgress::Planned)],
+        Some(1), &[0], Some(Refusal::Redefined { run: 0 })
+    )]
+    #[case::nothing_to_resume(
+        &[RunChoice::Refuse(Refusal::NothingToResume)], &[run(RunProgress::Finished)], None, &[],
+        Some(Refusal::NothingToResume)
+    )]
+    fn a_plan_shows_the_current_input_after_the_unfinished_runs(
+        #[case] choices: &[RunChoice],
+        #[case] runs: &[KnownRun],
+        #[case] shown: Option<usize>,
+        #[case] unfinished: &[usize],
+        #[case] refusal: Option<Refusal>,
+    ) {
+        assert_eq!(previewed(choices, runs), shown);
+        assert_eq!((unfinished_among(choices).as_slice(), refusal_of(choices)), (unfinished, refusal));
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::request::Doubt;
 use crate::domain::request::row::RowNo;
-use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::earlier_effect::EarlierCalls;
 
 /// What a run has taken over, as table `run` stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +49,7 @@ pub struct CarriedRow {
     /// The calls that were begun for it.
     pub(super) attempts: u32,
     /// What these calls left.
-    pub(super) past: Past,
-}
-
-/// What earlier calls for a row left: it decides what a later "already gone" answer means.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Past {
-    pub(super) doubt: Doubt,
-    pub(super) history: CodeHistory,
+    pub(super) past: EarlierCalls,
 }
 
 /// Some of the rows that are carried over.

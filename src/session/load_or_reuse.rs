@@ -10,7 +10,7 @@ use super::outlook::{Carry, Outlook};
 use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
-use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
+use crate::domain::run_choice::{Refusal, Rerun, RunChoice, previewed};
 use crate::domain::schedule::QUARANTINE;
 use crate::domain::state_change::StateChange;
 use crate::loading::{ProgressWatch, Reading, load};
@@ -39,14 +39,14 @@ impl JobInput {
         let prepared = match choice {
             Some(RunChoice::Continue(at)) => {
                 let is_older = outlook.choices.len() > 1;
-                let run = self.resume(queue, &outlook.runs[at]).await?;
+                let run = self.reuse(queue, &outlook.runs[at]).await?;
                 self.kept = outlook.input.take().and_then(Result::ok).filter(InputState::is_read_once);
                 Some(Prepared { run, replaces: Vec::new(), is_older })
             }
             Some(RunChoice::Begin { planned, ref replaces }) => {
                 let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
                 let run = match planned {
-                    Some(at) => self.resume(queue, &outlook.runs[at]).await?,
+                    Some(at) => self.reuse(queue, &outlook.runs[at]).await?,
                     None => Box::pin(self.load(queue, &mut outlook, watch)).await?,
                 };
                 Some(Prepared { run, replaces, is_older: false })
@@ -66,24 +66,14 @@ impl JobInput {
         rerun: Rerun,
         watch: &mut ProgressWatch<'_>,
     ) -> Result<Run, SessionError> {
-        let current = |choice: &RunChoice| match choice {
-            RunChoice::Continue(at) | RunChoice::Nothing(at) => Some(*at),
-            RunChoice::Begin { planned, .. } => *planned,
-            RunChoice::Refuse(_) => None,
-        };
-        let is_planned =
-            |known: &KnownRun| known.progress == RunProgress::Planned && known.same_input && known.same_definition;
-        let found = match outlook.choices.last() {
-            Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
-            Some(choice) => current(choice),
-        };
+        let found = previewed(&outlook.choices, &outlook.known);
         // Ids that were protected since are removed from older runs as well.
         for older in outlook.continued() {
-            self.resume(queue, &older).await?;
+            self.reuse(queue, &older).await?;
         }
         let run = match found.map(|at| outlook.runs[at].clone()) {
             Some(run) if run.state() == RunState::Finished => run,
-            Some(run) => self.resume(queue, &run).await?,
+            Some(run) => self.reuse(queue, &run).await?,
             None => Box::pin(self.load(queue, outlook, watch)).await?,
         };
         outlook.discard_stale_plans(queue, rerun).await?;
@@ -137,7 +127,7 @@ impl JobInput {
     }
 
     /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
-    async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
+    async fn reuse(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected_digest != self.protected.digest() {
             if queue.reader().await?.sending_items(run.id).await? > 0 {
                 // What is removed from a request keeps no account leased any more. So the calls that a killed process

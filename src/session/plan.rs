@@ -23,7 +23,7 @@ use crate::domain::operation::Preparations;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::rate_limit::calls_per_day::days_for;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
+use crate::domain::run_choice::{Rerun, refusal_of, unfinished_among};
 use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, QueueError, Reader, Run, RunState};
@@ -74,10 +74,7 @@ pub(super) async fn plan_job(
     rerun: Rerun,
 ) -> Result<(Plan, PlanParts), SessionError> {
     let mut outlook = input.inspect(queue, rerun).await?;
-    let refusal = outlook.choices.iter().find_map(|choice| match choice {
-        RunChoice::Refuse(refusal) => Some(*refusal),
-        RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
-    });
+    let refusal = refusal_of(&outlook.choices);
     if outlook.is_unreadable() {
         // The error about the input follows, but the older runs would be sent before it.
         for run in outlook.continued() {
@@ -162,13 +159,7 @@ async fn conditions(
 ) -> Result<Conditions, SessionError> {
     let now = clock::local_now();
     let mut continues = Vec::new();
-    for choice in &outlook.choices {
-        let run = match choice {
-            RunChoice::Continue(run) | RunChoice::Refuse(Refusal::Ended { run, .. } | Refusal::Redefined { run }) => {
-                *run
-            }
-            RunChoice::Begin { .. } | RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume) => continue,
-        };
+    for run in unfinished_among(&outlook.choices) {
         continues.push(unfinished(input, queue, outlook, run, &now).await?);
     }
     let mut gives_up = Vec::new();

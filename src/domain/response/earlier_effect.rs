@@ -1,8 +1,27 @@
 //! Whether an earlier call may have had an effect on the items of a request.
 
 use super::code_history::{CodeHistory, Trace};
+use super::outcome::Outcome;
 use crate::domain::operation::Operation;
 use crate::domain::request::{Doubt, Purpose};
+
+/// What earlier calls for items left: it decides what a later "already gone" answer means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EarlierCalls {
+    /// What the calls without a certain answer left.
+    pub doubt: Doubt,
+    /// The codes of the others.
+    pub history: CodeHistory,
+}
+
+impl EarlierCalls {
+    /// What is left of items that had this outcome with this code, if they are sent once more.
+    #[must_use]
+    pub fn after(self, operation: &Operation, outcome: Outcome, code: Option<i64>) -> Self {
+        let doubt = if outcome == Outcome::InDoubt { Doubt::EffectUnknown } else { self.doubt };
+        Self { doubt, history: self.history.with(operation, code) }
+    }
+}
 
 /// Whether an earlier call may have had an effect. `doubt` is about the calls without a certain answer, and `history`
 /// has the codes of the others.

@@ -10,6 +10,8 @@ pub mod earlier_effect;
 pub mod lookup;
 pub mod outcome;
 mod preparation;
+pub mod protected_items;
+pub mod retry;
 pub mod settlement;
 pub mod tally;
 pub mod verdict;

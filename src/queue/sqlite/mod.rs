@@ -16,6 +16,7 @@ pub(in crate::queue) mod read;
 pub(in crate::queue) mod reader;
 pub(in crate::queue) mod requests;
 pub(in crate::queue) mod runs;
+mod states;
 pub(in crate::queue) mod store;
 pub(in crate::queue) mod upgrade;
 pub(in crate::queue) mod verification;

@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::domain::ids::{RequestId, RunId};
+use crate::domain::request::Item;
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
-use crate::domain::request::{Item, Purpose};
-use crate::queue::carried::{CarriedRow, Past};
+use crate::domain::response::earlier_effect::EarlierCalls;
+use crate::queue::carried::CarriedRow;
 use crate::queue::sqlite::requests::edit::NewRequest;
-use crate::stored_request::{BODY_BYTES, StoredRequest};
+use crate::queue::sqlite::requests::filling::{Filling, SharedFields};
+use crate::stored_request::StoredRequest;
 
 /// The distance between the number of the first request of a load and that of its first carried request. No load has as
 /// many requests.
@@ -26,7 +28,7 @@ pub(in crate::queue) struct CarriedItems {
     /// The most items of a request.
     most: usize,
     /// What earlier calls left, each once: few of millions of rows differ.
-    pasts: Vec<Past>,
+    pasts: Vec<EarlierCalls>,
     /// For each row its place in `pasts`, and the calls that were begun for it.
     rows: Vec<(usize, u32)>,
     /// Rows that a row of the input repeats.
@@ -37,14 +39,6 @@ pub(in crate::queue) struct CarriedItems {
     from: Option<UserId>,
     /// The requests that are being filled, by the place in `pasts`.
     filling: BTreeMap<usize, Filling>,
-}
-
-/// A request that is being filled.
-#[derive(Debug, Default)]
-struct Filling {
-    items: Vec<Item>,
-    attempts: u32,
-    bytes: usize,
 }
 
 impl CarriedItems {
@@ -133,47 +127,19 @@ impl CarriedItems {
         self.only_carried += u64::from(!is_of_input);
         let row = usize::try_from(item.row).ok().and_then(|row| self.rows.get(row));
         let (past, attempts) = *row.expect("a carried row is known");
-        let bytes = bytes_of(&item);
-        let filling = self.filling.entry(past).or_default();
-        let is_full = filling.items.len() == self.most || filling.bytes + bytes > BODY_BYTES;
-        let full = if is_full { std::mem::take(filling) } else { Filling::default() };
-        filling.items.push(item);
-        filling.attempts = filling.attempts.max(attempts);
-        filling.bytes += bytes;
-        self.request(past, &full)
+        let shared = || SharedFields { from: self.from.clone(), calls: self.pasts[past].clone() };
+        let filling = self.filling.entry(past).or_insert_with(|| Filling::new(shared()));
+        let is_full = !filling.has_room_for(&item, self.most);
+        let full = if is_full { filling.take(self.run, &mut self.next_request) } else { None };
+        filling.push(item, attempts);
+        full
     }
 
     /// The requests that are being filled.
     pub(in crate::queue) fn finish(&mut self) -> Vec<NewRequest> {
         let filling = std::mem::take(&mut self.filling);
-        filling.into_iter().filter_map(|(past, filling)| self.request(past, &filling)).collect()
+        filling.into_values().filter_map(|mut last| last.take(self.run, &mut self.next_request)).collect()
     }
-
-    fn request(&mut self, past: usize, filling: &Filling) -> Option<NewRequest> {
-        if filling.items.is_empty() {
-            return None;
-        }
-        let Past { doubt, history } = self.pasts[past].clone();
-        Some(NewRequest {
-            id: self.next_request.take(),
-            run: self.run,
-            encoded: StoredRequest::encode(self.from.as_ref(), &filling.items),
-            attempts: filling.attempts,
-            charged: 0,
-            doubt,
-            history,
-            purpose: Purpose::Change,
-            parent: None,
-            finished_at: None,
-        })
-    }
-}
-
-/// The bytes of an item in the lists of its request.
-fn bytes_of(item: &Item) -> usize {
-    let fields = item.updates.iter().flat_map(|updates| updates.iter());
-    let fields = fields.map(|(_, fields)| serde_json::to_string(fields).map_or(0, |fields| fields.len() + 1));
-    item.account.as_str().len() + 1 + fields.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -194,9 +160,9 @@ mod tests {
         UserId::new(text).unwrap()
     }
 
-    fn past(kind: u8) -> Past {
+    fn past(kind: u8) -> EarlierCalls {
         let doubt = if kind == 0 { Doubt::EffectUnknown } else { Doubt::None };
-        Past { doubt, history: CodeHistory::from_iter(vec![30_000 + i64::from(kind)]) }
+        EarlierCalls { doubt, history: CodeHistory::from_iter(vec![30_000 + i64::from(kind)]) }
     }
 
     fn carried(rows: &[u8]) -> CarriedItems {
@@ -263,7 +229,7 @@ mod tests {
                 prop_assert!(items.len() <= MOST);
                 for item in items {
                     let kind = kinds[usize::try_from(item.row).unwrap()];
-                    prop_assert_eq!(&past(kind), &Past { doubt: new.doubt, history: new.history.clone() });
+                    prop_assert_eq!(&past(kind), &EarlierCalls { doubt: new.doubt, history: new.history.clone() });
                     prop_assert_eq!(new.attempts, u32::from(kind) + 1);
                     found.push((item.row, owner(&new.encoded)));
                 }

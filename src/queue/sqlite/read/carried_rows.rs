@@ -7,16 +7,17 @@ use serde::Deserialize;
 use super::row_results::{ExceptionColumns, LineSpanColumns, parse, wrong_checksum};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::BoundOperation;
+use crate::domain::request::Item;
 use crate::domain::request::row::{FieldValues, RowNo};
-use crate::domain::request::{Doubt, Item};
-use crate::domain::response::earlier_effect::may_have_had_effect;
+use crate::domain::response::earlier_effect::{EarlierCalls, may_have_had_effect};
 use crate::domain::response::outcome::Outcome;
-use crate::queue::carried::{CarriedPage, CarriedRow, Past};
+use crate::queue::carried::{CarriedPage, CarriedRow};
 use crate::queue::error::QueueError;
 use crate::queue::run_state::{CarrySource, RunState};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::reader::Snapshot;
 use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
+use crate::queue::sqlite::states::StoredState;
 
 /// Requests that are read at once: few, since each may have a thousand items.
 const REQUESTS: u32 = 16;
@@ -171,20 +172,20 @@ impl Choice<'_> {
     }
 
     /// What the calls for a row left; none if it is not carried over.
-    fn past(&self, row: RowNo, known: &KnownRow) -> Result<Option<Past>, QueueError> {
-        let (doubt, history) = (self.request.doubt(), self.request.history()?);
-        if self.request.state == "settled" {
-            return Ok(match known.outcome {
-                Some((Outcome::InDoubt, code)) => {
-                    Some(Past { doubt: Doubt::EffectUnknown, history: history.with(&self.operation, code) })
-                }
-                Some((Outcome::Failed, code)) => Some(Past { doubt, history: history.with(&self.operation, code) }),
-                Some(_) | None => None,
-            });
+    fn past(&self, row: RowNo, known: &KnownRow) -> Result<Option<EarlierCalls>, QueueError> {
+        let past = EarlierCalls { doubt: self.request.doubt(), history: self.request.history()? };
+        match self.request.state {
+            StoredState::Settled => {
+                let ended = known.outcome.filter(|(it, _)| matches!(it, Outcome::InDoubt | Outcome::Failed));
+                Ok(ended.map(|(outcome, code)| past.after(&self.operation, outcome, code)))
+            }
+            StoredState::Pending | StoredState::Sending => {
+                let past = EarlierCalls { doubt: self.request.doubt_if_not_sent_again()?, ..past };
+                let joins =
+                    row < self.carried_before || may_have_had_effect(&self.operation, past.doubt, &past.history);
+                Ok(joins.then_some(past))
+            }
         }
-        let doubt = self.request.doubt_if_not_sent_again()?;
-        let joins = row < self.carried_before || may_have_had_effect(&self.operation, doubt, &history);
-        Ok(joins.then_some(Past { doubt, history }))
     }
 }
 

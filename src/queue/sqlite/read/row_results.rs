@@ -16,6 +16,7 @@ use crate::queue::row_outcome::{Original, RowOutcome, SkippedResult};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::reader::{REQUESTS_PER_PAGE, Snapshot};
 use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
+use crate::queue::sqlite::states::StoredState;
 
 /// A request, as results need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +152,10 @@ impl RequestResult {
 
     /// The outcome of all its rows except those of [`Snapshot::exceptions`]: succeeded if it is settled, else pending.
     pub fn outcome(&self) -> Outcome {
-        if self.0.state == "settled" { Outcome::Succeeded } else { Outcome::Pending }
+        match self.0.state {
+            StoredState::Settled => Outcome::Succeeded,
+            StoredState::Pending | StoredState::Sending => Outcome::Pending,
+        }
     }
 
     /// The codes of earlier responses in words; empty without any. Call [`RequestResult::items`] first.

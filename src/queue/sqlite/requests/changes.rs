@@ -87,9 +87,7 @@ impl Queue {
                 Change::StoreEnd { run, ended_by, why } => {
                     store_end(&mut batch.transaction, run, ended_by, &why, Some(now)).await?;
                 }
-                Change::Control(applied) => {
-                    control::insert(&mut batch.transaction, &applied, now).await?;
-                }
+                Change::Control(applied) => control::insert(&mut batch.transaction, &applied, now).await?,
             }
         }
         batch.settle_succeeded().await?;

@@ -2,6 +2,7 @@
 
 pub(in crate::queue) mod changes;
 pub(in crate::queue) mod edit;
+pub(in crate::queue) mod filling;
 pub(in crate::queue) mod first_items;
 pub(in crate::queue) mod pending;
 pub(in crate::queue) mod protect;

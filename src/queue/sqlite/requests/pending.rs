@@ -3,6 +3,7 @@
 use super::request_row::{RequestRow, select_request};
 use crate::queue::error::QueueError;
 use crate::queue::sqlite::reader::Reader;
+use crate::queue::sqlite::states::StoredState;
 use crate::queue::sqlite::store::Queue;
 use std::collections::HashMap;
 
@@ -23,10 +24,10 @@ const SENDING_ITEMS: &str = "SELECT coalesce(sum(item_count), 0) FROM request IN
 const MARK_IN_DOUBT: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending' AND reads = 0";
 
 /// A request with its items, if it has this state. A damaged index may differ from the table.
-fn request(stored: &RequestRow, state: &str) -> Result<Request, QueueError> {
+fn request(stored: &RequestRow, state: StoredState) -> Result<Request, QueueError> {
     let items = stored.items()?;
     if stored.state != state {
-        return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
+        return Err(stored.damaged(&format!("is {}, but its index says {}", stored.state.name(), state.name())));
     }
     let RequestRow { id, attempts: calls, charged, .. } = *stored;
     let (doubt, history, purpose) = (stored.doubt(), stored.history()?, stored.purpose()?);
@@ -52,7 +53,7 @@ impl Reader {
             }
             before = stored.id;
         }
-        page.iter().map(|stored| request(stored, "pending")).collect()
+        page.iter().map(|stored| request(stored, StoredState::Pending)).collect()
     }
 
     /// How many items of a run have their outcome, counted until there are `enough`.
@@ -85,7 +86,7 @@ impl Reader {
             .fetch_one(&self.pool)
             .await
             .map_err(self.fail())?;
-        request(&stored, "pending")
+        request(&stored, StoredState::Pending)
     }
 }
 
@@ -100,7 +101,7 @@ impl Queue {
         let mut in_doubt = 0;
         for stored in found {
             let run = self.run(stored.run).await?;
-            let mut request = request(&stored, "sending")?;
+            let mut request = request(&stored, StoredState::Sending)?;
             if !stored.reads {
                 request.doubt = Doubt::EffectUnknown;
                 in_doubt += 1;

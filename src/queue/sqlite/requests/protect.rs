@@ -14,9 +14,9 @@ use sqlx::{Connection, Sqlite, Transaction};
 use crate::domain::ids::RequestId;
 use crate::domain::request::skipped_row::SkipReason;
 use crate::domain::request::{Doubt, Item, Purpose};
-use crate::domain::response::code_history::CodeHistory;
-use crate::domain::response::earlier_effect::may_have_had_effect;
+use crate::domain::response::earlier_effect::EarlierCalls;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::response::protected_items::{ProtectedSplit, result_if_protected, split_protected};
 use crate::domain::response::verdict::ItemResult;
 use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
@@ -102,26 +102,26 @@ impl ProtectTransaction<'_> {
 
     /// Removes the items with a protected id from a request.
     async fn take(&mut self, stored: &RequestRow, items: Vec<Item>) -> Result<(), Failure> {
-        let protected_from = stored.from_account.as_deref().filter(|from| (self.protects)(from));
-        let names = |item: &Item| protected_from.is_some() || (self.protects)(item.account.as_str());
-        let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
-        if taken.is_empty() {
+        let ProtectedSplit { named, others } = split_protected(stored.from_account.as_deref(), items, self.protects);
+        if named.is_empty() {
             return Ok(());
         }
-        let rows: u64 = taken.iter().map(Item::row_count).sum();
-        let (history, purpose) = (stored.history()?, stored.purpose()?);
-        if may_have_had_effect(&*self.run.operation()?, stored.doubt_if_not_sent_again()?, &history) {
-            self.leave_in_doubt(stored, &taken, &history, &purpose).await?;
+        let rows: u64 = named.iter().map(|(item, _)| item.row_count()).sum();
+        let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
+        let calls = EarlierCalls { doubt: stored.doubt_if_not_sent_again()?, history };
+        if let Some(result) = result_if_protected(&*self.run.operation()?, &calls, &purpose) {
+            let items: Vec<Item> = named.into_iter().map(|(item, _)| item).collect();
+            self.leave_in_doubt(stored, &items, &result).await?;
             self.in_doubt += rows;
         } else {
-            for item in &taken {
-                self.skip(stored, item, protected_from.unwrap_or(item.account.as_str())).await?;
+            for (item, id) in named {
+                let skipped_rows = skipped_rows_of(&item, from.as_ref(), &SkipReason::Protected { id });
+                insert_skipped_rows(&mut self.transaction, self.run.id, skipped_rows).await?;
             }
             self.protected += rows;
         }
-        let from = stored.from()?;
         let request = (stored.run, stored.id);
-        keep_items(&mut self.transaction, request, from.as_ref(), &kept, (&history, &purpose)).await
+        keep_items(&mut self.transaction, request, from.as_ref(), &others, (&calls.history, &purpose)).await
     }
 
     /// The items move to a settled request of their own.
@@ -129,8 +129,7 @@ impl ProtectTransaction<'_> {
         &mut self,
         stored: &RequestRow,
         items: &[Item],
-        history: &CodeHistory,
-        purpose: &Purpose,
+        result: &ItemResult,
     ) -> Result<(), Failure> {
         let id = self.next_request.take();
         let new = NewRequest {
@@ -140,29 +139,14 @@ impl ProtectTransaction<'_> {
             attempts: stored.attempts,
             charged: 0,
             doubt: Doubt::EffectUnknown,
-            history: history.clone(),
+            history: stored.history()?,
             purpose: Purpose::Change,
             parent: Some(stored.id),
             finished_at: Some(self.now),
         };
         insert_request(&mut self.transaction, new).await?;
-        let result = match purpose {
-            // A verification is never compared with a protected list, since it only reads.
-            Purpose::Change | Purpose::Prepare(_) | Purpose::Backup(_) | Purpose::Verify(_) => {
-                let reason = history.reason(None, "protected only after an attempt that may have taken effect");
-                ItemResult { outcome: Outcome::InDoubt, code: None, reason }
-            }
-            Purpose::LookUp(question) => protected_before_next(&question.fallback),
-            Purpose::ReverseSide(known) => protected_before_next(known),
-        };
-        let rows: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &result)).collect();
+        let rows: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, result)).collect();
         insert_outcomes(&mut self.transaction, self.run.id, &rows).await
-    }
-
-    async fn skip(&mut self, stored: &RequestRow, item: &Item, id: &str) -> Result<(), Failure> {
-        let reason = SkipReason::Protected { id: id.to_owned() };
-        let skipped_rows = skipped_rows_of(item, stored.from()?.as_ref(), &reason);
-        Ok(insert_skipped_rows(&mut self.transaction, self.run.id, skipped_rows).await?)
     }
 
     async fn count(&mut self, digest: &str) -> Result<(), Failure> {
@@ -175,10 +159,4 @@ impl ProtectTransaction<'_> {
         let named = sqlx::query("UPDATE run SET protected_digest = ? WHERE id = ?").bind(digest).bind(self.run.id);
         change_run(&mut self.transaction, self.run.id, named).await
     }
-}
-
-/// The call that was to follow, such as a lookup, is not sent. What was known before it stays known.
-fn protected_before_next(known: &ItemResult) -> ItemResult {
-    let reason = format!("{}; protected before the next call", known.reason);
-    ItemResult { outcome: Outcome::InDoubt, code: known.code, reason }
 }

@@ -2,6 +2,7 @@
 
 use crate::queue::error::QueueError;
 use crate::queue::sqlite::checksum;
+use crate::queue::sqlite::states::StoredState;
 use sqlx::FromRow;
 
 use crate::domain::ids::RequestId;
@@ -33,7 +34,7 @@ pub(in crate::queue) use select_request;
 pub(in crate::queue) struct RequestRow {
     pub(in crate::queue) id: RequestId,
     pub(in crate::queue) run: RunId,
-    pub(in crate::queue) state: String,
+    pub(in crate::queue) state: StoredState,
     item_count: u32,
     row_count: u32,
     pub(in crate::queue) attempts: u32,
@@ -77,11 +78,6 @@ impl RequestRow {
         Ok((accounts, rows))
     }
 
-    /// The size of its accounts and fields, an upper bound of that of its items.
-    pub(in crate::queue) fn bytes(&self) -> usize {
-        [&self.accounts, &self.fields].into_iter().flatten().map(String::len).sum()
-    }
-
     /// The number of its rows, if the request is as it was written. The checksum covers this number.
     pub(in crate::queue) fn row_count(&self) -> Result<u64, QueueError> {
         self.lists().map(|_| self.row_count.into())
@@ -112,7 +108,7 @@ impl RequestRow {
 
     /// The same, if its run does not send it any more.
     pub(in crate::queue) fn doubt_if_not_sent_again(&self) -> Result<Doubt, QueueError> {
-        let sent = self.state == "sending" && !self.reads;
+        let sent = self.state == StoredState::Sending && !self.reads;
         Ok(doubt_of_unsent(self.doubt(), &self.purpose()?, sent))
     }
 

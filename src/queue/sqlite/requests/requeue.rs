@@ -1,6 +1,7 @@
 //! Makes failed items pending again.
 
-use super::edit::{NewRequest, insert_request, keep_items};
+use super::edit::{insert_request, keep_items};
+use super::filling::{Filling, SharedFields};
 use super::request_row::{RequestRow, select_request};
 use crate::queue::error::QueueError;
 use crate::queue::figures_of_run::CodeRows;
@@ -19,17 +20,13 @@ use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::clock;
 use crate::domain::ids::RequestId;
-use crate::domain::request::account::UserId;
+use crate::domain::request::Item;
 use crate::domain::request::row::RowNo;
-use crate::domain::request::{Doubt, Item, Purpose};
-use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::earlier_effect::EarlierCalls;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::response::retry::{EarlierResult, RetriedItems, RetrySplit, split_for_retry};
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
-use crate::stored_request::{BODY_BYTES, StoredRequest};
-
-/// The outcome and the code that rows had.
-type EarlierResult = (Outcome, Option<i64>);
 
 /// The number of rows by what they had.
 type RowsByResult = BTreeMap<EarlierResult, u64>;
@@ -38,29 +35,6 @@ type RowsByResult = BTreeMap<EarlierResult, u64>;
 type SelectedRows = HashMap<RowNo, Option<EarlierResult>>;
 
 const PLAIN_SUCCESS: EarlierResult = (Outcome::Succeeded, None);
-
-/// What all items of a request have in common.
-#[derive(Clone, Default, PartialEq)]
-struct SharedFields {
-    from: Option<UserId>,
-    doubt: Doubt,
-    history: CodeHistory,
-}
-
-/// Items that form a new request.
-struct RegroupedItems {
-    frame: SharedFields,
-    items: Vec<Item>,
-    attempts: u32,
-    /// An upper bound of their bytes: the size of all requests that they come from.
-    bytes: usize,
-}
-
-impl RegroupedItems {
-    fn new(frame: SharedFields) -> Self {
-        Self { frame, items: Vec::new(), attempts: 0, bytes: 0 }
-    }
-}
 
 impl Queue {
     /// Makes the selected items of a run pending again, with all their attempts available. Items that were carried over
@@ -81,7 +55,7 @@ impl Queue {
             selection,
             carried_over: None,
             most,
-            pack: RegroupedItems::new(SharedFields::default()),
+            filling: Filling::default(),
         };
         let mut rows = BTreeMap::new();
         let mut after = RequestId::BEFORE_FIRST;
@@ -106,7 +80,7 @@ struct Requeue<'a> {
     selection: RetrySelection,
     carried_over: Option<CarriedAway>,
     most: usize,
-    pack: RegroupedItems,
+    filling: Filling,
 }
 
 impl Requeue<'_> {
@@ -153,41 +127,33 @@ impl Requeue<'_> {
         if selected.is_empty() {
             return Ok(());
         }
-        let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
-        let (taken, kept): (Vec<Item>, Vec<Item>) =
-            items.into_iter().partition(|item| selected.contains_key(&item.row));
-        self.take_back_outcomes(&taken, &selected).await?;
-        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, (&history, &purpose)).await?;
-        let operation = self.run.operation()?;
-        let mut by_code: BTreeMap<EarlierResult, Vec<Item>> = BTreeMap::new();
-        for item in taken {
-            by_code.entry(selected[&item.row].unwrap_or(PLAIN_SUCCESS)).or_default().push(item);
-        }
-        for (before @ (outcome, code), items) in by_code {
-            let doubt = if outcome == Outcome::InDoubt { Doubt::EffectUnknown } else { stored.doubt() };
+        let (from, purpose) = (stored.from()?, stored.purpose()?);
+        let calls = EarlierCalls { doubt: stored.doubt(), history: stored.history()? };
+        let had = |row| selected.get(&row).map(|before| before.unwrap_or(PLAIN_SUCCESS));
+        let RetrySplit { retried, kept } = split_for_retry(&*self.run.operation()?, items, &calls, had);
+        self.take_back_outcomes(&retried, &selected).await?;
+        let before = (&calls.history, &purpose);
+        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, before).await?;
+        for RetriedItems { before, calls, items } in retried {
             *rows.entry(before).or_default() += items.iter().map(Item::row_count).sum::<u64>();
-            let history = history.clone().with(&operation, code);
-            self.start_pack(&stored, SharedFields { from: from.clone(), doubt, history }).await?;
-            for item in items {
-                self.pack.attempts = self.pack.attempts.max(stored.attempts);
-                self.pack.items.push(item);
-                if self.pack.items.len() == self.most {
-                    self.flush().await?;
-                    self.pack.bytes = stored.bytes();
-                }
-            }
+            self.pack(SharedFields { from: from.clone(), calls }, items, stored.attempts).await?;
         }
         Ok(())
     }
 
-    /// Starts a new request if the items of the current one have another list, doubt or history, which decide what
-    /// `already done` means, or if it would become too large.
-    async fn start_pack(&mut self, stored: &RequestRow, frame: SharedFields) -> Result<(), Failure> {
-        if self.pack.frame != frame || self.pack.bytes + stored.bytes() > BODY_BYTES {
+    /// Adds items to the request that is being filled. Items of another list, doubt or history, which decide what
+    /// `already done` means, begin a new one.
+    async fn pack(&mut self, shared: SharedFields, items: Vec<Item>, attempts: u32) -> Result<(), Failure> {
+        if *self.filling.shared() != shared {
             self.flush().await?;
+            self.filling = Filling::new(shared);
         }
-        self.pack.frame = frame;
-        self.pack.bytes += stored.bytes();
+        for item in items {
+            if !self.filling.has_room_for(&item, self.most) {
+                self.flush().await?;
+            }
+            self.filling.push(item, attempts);
+        }
         Ok(())
     }
 
@@ -249,10 +215,11 @@ impl Requeue<'_> {
     }
 
     /// Removes the outcomes of items, and what a verification showed of them.
-    async fn take_back_outcomes(&mut self, taken: &[Item], selected: &SelectedRows) -> Result<(), Failure> {
-        let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
+    async fn take_back_outcomes(&mut self, retried: &[RetriedItems], selected: &SelectedRows) -> Result<(), Failure> {
+        let taken = || retried.iter().flat_map(|retried| &retried.items);
+        let rows: Vec<RowNo> = taken().flat_map(Item::rows).collect();
         verified_rows::remove(&mut self.transaction, self.run.id, &rows).await?;
-        let stored = taken.iter().filter(|item| selected[&item.row].is_some()).map(|item| item.rows().count()).sum();
+        let stored = taken().filter(|item| selected[&item.row].is_some()).map(|item| item.rows().count()).sum();
         let query = sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
             .bind(self.run.id)
             .bind(serde_json::to_string(&rows).expect("texts and numbers are JSON"));
@@ -260,26 +227,10 @@ impl Requeue<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
-        let empty = RegroupedItems::new(self.pack.frame.clone());
-        let pack = std::mem::replace(&mut self.pack, empty);
-        if pack.items.is_empty() {
-            return Ok(());
+        match self.filling.take(self.run.id, self.next_request) {
+            Some(full) => insert_request(&mut self.transaction, full).await,
+            None => Ok(()),
         }
-        let id = self.next_request.take();
-        let SharedFields { from, doubt, history } = pack.frame;
-        let new = NewRequest {
-            id,
-            run: self.run.id,
-            encoded: StoredRequest::encode(from.as_ref(), &pack.items),
-            attempts: pack.attempts,
-            charged: 0,
-            doubt,
-            history,
-            purpose: Purpose::Change,
-            parent: None,
-            finished_at: None,
-        };
-        insert_request(&mut self.transaction, new).await
     }
 
     /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to

@@ -64,12 +64,13 @@ impl ControlRow {
     }
 }
 
-/// Stores an instruction for the run that it names, unless it is stored already. Returns false if there is no such run.
+/// Stores an instruction for the run that it names, unless it is stored already. An instruction for a run that does not
+/// exist is dropped with a warning.
 pub(in crate::queue) async fn insert(
     connection: &mut SqliteConnection,
     applied: &AppliedInstruction,
     now: i64,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let named = &applied.instruction.run;
     // The latest run of a job is the one that was being loaded.
     let run: Option<RunId> =
@@ -77,7 +78,10 @@ pub(in crate::queue) async fn insert(
             .bind(named)
             .fetch_optional(&mut *connection)
             .await?;
-    let Some(run) = run else { return Ok(false) };
+    let Some(run) = run else {
+        tracing::warn!(run = named, "an instruction names a run that does not exist");
+        return Ok(());
+    };
     let row = ControlRow::new(run, applied, now);
     sqlx::query(
         "INSERT OR IGNORE INTO control (run, instruction, command, who, effect, applied_at, checksum)
@@ -92,7 +96,7 @@ pub(in crate::queue) async fn insert(
     .bind(row.checksum)
     .execute(connection)
     .await?;
-    Ok(true)
+    Ok(())
 }
 
 fn state(rows: Vec<ControlRow>) -> Result<ControlState, QueueError> {
@@ -135,9 +139,7 @@ impl Queue {
             let mut transaction = self.transaction().await?;
             for instruction in instructions {
                 let applied = AppliedInstruction { instruction, effect: ControlEffect::NotSending };
-                if !insert(&mut transaction, &applied, now).await? {
-                    tracing::warn!(run = applied.instruction.run, "an instruction names a run that does not exist");
-                }
+                insert(&mut transaction, &applied, now).await?;
             }
             Ok(guarded(FailPoint::Control, transaction.commit()).await?)
         };

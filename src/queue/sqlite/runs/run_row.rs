@@ -46,7 +46,7 @@ pub(in crate::queue) struct RunRow {
     files: String,
     fields: String,
     largest_accounts: String,
-    state: String,
+    state: RunState,
     end_reason: Option<String>,
     end_hint: Option<String>,
     settings_digest: Option<String>,
@@ -80,7 +80,7 @@ impl RunRow {
             &self.files,
             &self.fields,
             &self.largest_accounts,
-            &self.state,
+            self.state.name(),
         ];
         let optional_texts = [&self.end_reason, &self.end_hint, &self.settings_digest, &self.ended_by];
         let numbers = [self.row_count, self.item_count, self.created_at];
@@ -122,8 +122,7 @@ impl RunRow {
             files: serde_json::from_str(&self.files).unwrap_or_default(),
             fields: serde_json::from_str(&self.fields).unwrap_or_default(),
             largest_accounts: serde_json::from_str(&self.largest_accounts).unwrap_or_default(),
-            // The CHECK of the table allows no other state.
-            state: RunState::named(&self.state).unwrap_or(RunState::Finished),
+            state: self.state,
             end_reason: self.end_reason.map(|text| Message { text, hint: self.end_hint }),
             settings_digest: self.settings_digest,
             ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),

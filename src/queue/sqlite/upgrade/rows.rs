@@ -7,6 +7,7 @@ use super::layout::{EarlierLayout, Lists};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::request::row::RowNo;
 use crate::queue::error::QueueError;
+use crate::queue::run_state::RunState;
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::error::Failure;
 use crate::queue::sqlite::runs::run_row::update_checksum;
@@ -31,7 +32,7 @@ struct OldRun {
     files: String,
     tags: String,
     largest: String,
-    state: String,
+    state: RunState,
     stopped: Option<String>,
     settings: Option<String>,
     ended_by: Option<String>,
@@ -48,7 +49,8 @@ impl OldRun {
         let texts = [&self.uuid, &self.job, &self.target, &self.operation, &self.delete_type, &self.definition];
         let texts = texts.into_iter().chain([&self.digest, &self.stamp, &self.protected]);
         let files = layout.is_complete.then_some(&self.files);
-        let texts = texts.chain(files).chain([&self.tags, &self.largest, &self.state]).map(String::as_str);
+        let texts = texts.chain(files).chain([&self.tags, &self.largest]).map(String::as_str);
+        let texts = texts.chain([self.state.name()]);
         let later = [self.settings.as_deref(), self.ended_by.as_deref()];
         let optional_texts =
             std::iter::once(self.stopped.as_deref()).chain(later.into_iter().filter(|_| layout.is_complete));
