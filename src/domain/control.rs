@@ -39,8 +39,11 @@ pub struct Instruction {
 pub enum ControlEffect {
     /// No process was sending the run. The next session adopts the instruction.
     NotSending,
-    /// The run was as wanted before.
-    Unchanged,
+    /// A pause of a run that was paused before.
+    AlreadyPaused,
+    /// A resume of a run that was not paused. Earlier versions stored `unchanged` for both.
+    #[serde(alias = "unchanged")]
+    NotPaused,
     /// No new call begins.
     Paused {
         /// The calls in flight.
@@ -77,7 +80,7 @@ impl ControlEffect {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NotSending => "not_sending",
-            Self::Unchanged => "unchanged",
+            Self::AlreadyPaused | Self::NotPaused => "unchanged",
             Self::Paused { .. } => "paused",
             Self::Resumed => "resumed",
             Self::Draining { .. } => "draining",
@@ -90,7 +93,12 @@ impl ControlEffect {
     pub const fn in_flight(&self) -> Option<u64> {
         match self {
             Self::Paused { in_flight } | Self::Draining { in_flight, .. } => Some(*in_flight),
-            Self::NotSending | Self::Unchanged | Self::Resumed | Self::Rate { .. } | Self::AboveLimit { .. } => None,
+            Self::NotSending
+            | Self::AlreadyPaused
+            | Self::NotPaused
+            | Self::Resumed
+            | Self::Rate { .. }
+            | Self::AboveLimit { .. } => None,
         }
     }
 }
@@ -211,6 +219,11 @@ mod tests {
     #[case::a_refused_rate(&["rate 50", "rate 500, refused"], (None, Some(50)))]
     fn instructions_lead_to_a_pause_and_a_rate(#[case] texts: &[&str], #[case] expected: (Option<i64>, Option<u32>)) {
         assert_eq!(state(texts), expected);
+    }
+
+    #[test]
+    fn an_effect_that_an_earlier_version_has_stored_is_still_read() {
+        assert_eq!(serde_json::from_str::<ControlEffect>("\"unchanged\"").unwrap(), ControlEffect::NotPaused);
     }
 
     #[test]

@@ -73,7 +73,12 @@ pub enum ControlStep {
         job: JobNo,
         /// The calls per second of the job.
         rate: NonZeroU32,
-        /// The calls per second of each of its commands: no job that shares the command allows fewer.
+    },
+    /// The limits of the commands of the job change.
+    SetCaps {
+        /// The job.
+        job: JobNo,
+        /// The calls per second of each of its commands: no job that still calls the command allows fewer.
         caps: Vec<NonZeroU32>,
     },
     /// Store the effect, as the answer to `imbulk ctl`.
@@ -89,12 +94,14 @@ pub struct SessionControl {
     /// Pauses and drains that are answered once no call of their jobs can begin any more. Only then the number of calls
     /// in flight is final.
     unanswered: Vec<(JobNo, Instruction)>,
+    /// The jobs that had ended when the limits were set last.
+    over: Vec<JobNo>,
 }
 
 impl SessionControl {
     /// Before the first instruction. `known`: the ids of instructions that were applied before.
     pub fn new(jobs: Vec<ControlledJob>, known: Vec<String>) -> Self {
-        Self { jobs, known: known.into_iter().collect(), unanswered: Vec::new() }
+        Self { jobs, known: known.into_iter().collect(), unanswered: Vec::new(), over: Vec::new() }
     }
 
     /// The pause of a job.
@@ -123,7 +130,7 @@ impl SessionControl {
         let mut steps = vec![ControlStep::Announce { job: self.jobs[job].name.clone(), kind, who: who.clone() }];
         match kind {
             InstructionKind::Pause if self.jobs[job].pause.is_some() => {
-                steps.push(answer(instruction, ControlEffect::Unchanged));
+                steps.push(answer(instruction, ControlEffect::AlreadyPaused));
             }
             InstructionKind::Pause => {
                 self.jobs[job].pause = Some(RunPause { who, since: at });
@@ -133,7 +140,7 @@ impl SessionControl {
             InstructionKind::Resume => {
                 steps.extend(self.answers_to_pauses_of(job, calls));
                 let was_paused = self.jobs[job].pause.take().is_some();
-                let effect = if was_paused { ControlEffect::Resumed } else { ControlEffect::Unchanged };
+                let effect = if was_paused { ControlEffect::Resumed } else { ControlEffect::NotPaused };
                 steps.extend([ControlStep::Resume(job), answer(instruction, effect)]);
             }
             InstructionKind::Drain => {
@@ -157,11 +164,27 @@ impl SessionControl {
             return vec![answer(instruction, ControlEffect::AboveLimit { limit: max_rate.get() })];
         }
         let from = std::mem::replace(&mut self.jobs[job].rate, rate);
-        let caps: Vec<NonZeroU32> =
-            self.jobs[job].commands.iter().map(|command| self.shared_cap(job, *command, calls)).collect();
+        let caps = self.shared_caps(job, calls);
         let in_force = caps.first().copied().filter(|cap| *cap < rate).map(NonZeroU32::get);
         let effect = ControlEffect::Rate { from: from.get(), to: rate.get(), in_force };
-        vec![ControlStep::SetRate { job, rate, caps }, answer(instruction, effect)]
+        let rate = ControlStep::SetRate { job, rate };
+        vec![rate, ControlStep::SetCaps { job, caps }, answer(instruction, effect)]
+    }
+
+    /// Raises the limits of commands that a job kept low which has ended since the last call of this function.
+    #[must_use]
+    pub fn raised_limits(&mut self, calls: &[JobCalls]) -> Vec<ControlStep> {
+        let over: Vec<JobNo> = (0..calls.len()).filter(|job| calls[*job].is_over).collect();
+        if self.over == over {
+            return Vec::new();
+        }
+        self.over = over;
+        let left = (0..calls.len()).filter(|job| !calls[*job].is_over);
+        left.map(|job| ControlStep::SetCaps { job, caps: self.shared_caps(job, calls) }).collect()
+    }
+
+    fn shared_caps(&self, job: JobNo, calls: &[JobCalls]) -> Vec<NonZeroU32> {
+        self.jobs[job].commands.iter().map(|command| self.shared_cap(job, *command, calls)).collect()
     }
 
     /// The calls per second of a command of a job: the fewest that it and the other jobs allow that still make such
@@ -298,10 +321,10 @@ mod tests {
     fn what_is_so_already_is_unchanged_and_what_is_known_or_of_another_run_changes_nothing() {
         let mut control = control();
         let resumed = steps(&mut control, "one", "resume", &IDLE);
-        assert_eq!(effects(&resumed), [("one resume", ControlEffect::Unchanged)]);
+        assert_eq!(effects(&resumed), [("one resume", ControlEffect::NotPaused)]);
         let _ = steps(&mut control, "one", "pause", &IDLE);
         let again = control.apply(instruction("again", "one", "pause"), 8, &IDLE);
-        assert_eq!(effects(&again), [("again", ControlEffect::Unchanged)]);
+        assert_eq!(effects(&again), [("again", ControlEffect::AlreadyPaused)]);
         assert_eq!(control.pause(0).map(|pause| pause.since), Some(7));
         assert_eq!(control.apply(instruction("seen", "one", "drain"), 8, &IDLE), []);
         let other = control.apply(instruction("x", "other", "drain"), 8, &IDLE);
@@ -312,7 +335,9 @@ mod tests {
     /// force instead.
     fn set(control: &mut SessionControl, (run, rate): (&str, u32), calls: &[JobCalls]) -> ([u32; 2], Option<u32>) {
         let steps = steps(control, run, &format!("rate {rate}"), calls);
-        let ControlStep::SetRate { rate: to, caps, .. } = &steps[0] else { panic!("{steps:?}") };
+        let [ControlStep::SetRate { rate: to, .. }, ControlStep::SetCaps { caps, .. }, _] = &steps[..] else {
+            panic!("{steps:?}")
+        };
         let (_, ControlEffect::Rate { to: answered, in_force, .. }) = effects(&steps).remove(0) else {
             panic!("{steps:?}")
         };
@@ -331,6 +356,23 @@ mod tests {
         let above = steps(&mut control, "one", "rate 101", &IDLE);
         assert_eq!(effects(&above), [("one rate 101", ControlEffect::AboveLimit { limit: 100 })]);
         assert_eq!(above.len(), 1, "the rate does not change");
+    }
+
+    #[test]
+    fn the_limits_rise_once_when_the_job_ends_that_kept_them_low() {
+        let mut control = control();
+        let _ = set(&mut control, ("two", 20), &IDLE);
+        let _ = set(&mut control, ("one", 90), &IDLE);
+        assert_eq!(control.raised_limits(&IDLE), []);
+        let two_is_over = [IDLE[0], JobCalls { is_over: true, ..IDLE[1] }, IDLE[2]];
+        let caps = |job, caps: [u32; 2]| ControlStep::SetCaps {
+            job,
+            caps: caps.map(|cap| NonZeroU32::new(cap).unwrap()).into(),
+        };
+        assert_eq!(control.raised_limits(&two_is_over), [caps(0, [90, 60]), caps(2, [100, 60])]);
+        assert_eq!(control.raised_limits(&two_is_over), [], "they have risen");
+        let all_are_over = IDLE.map(|calls| JobCalls { is_over: true, ..calls });
+        assert_eq!(control.raised_limits(&all_are_over), []);
     }
 
     #[test]

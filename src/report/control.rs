@@ -15,12 +15,8 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
     let message = |text: &str| Message::new(format!("{}: {text}", visible(job)));
     match effect {
         ControlEffect::NotSending => message(&while_not_sending(instruction.kind)),
-        ControlEffect::Unchanged => message(match instruction.kind {
-            InstructionKind::Pause => "nothing changed: it was paused before",
-            InstructionKind::Resume | InstructionKind::Drain | InstructionKind::Rate(_) => {
-                "nothing changed: it was not paused"
-            }
-        }),
+        ControlEffect::AlreadyPaused => message("nothing changed: it was paused before"),
+        ControlEffect::NotPaused => message("nothing changed: it was not paused"),
         ControlEffect::Paused { in_flight } => message(&format!("paused: no new calls; {}", calls(*in_flight)))
             .add_hint(format!("`imbulk ctl {} resume` ends the pause", visible(job))),
         ControlEffect::Resumed => message("resumed: calls begin again"),
@@ -107,9 +103,9 @@ mod tests {
     #[case("pause", ControlEffect::Paused { in_flight: 12 },
         "purge: paused: no new calls; 12 calls in flight end and are recorded\nhint: `imbulk ctl purge resume` ends \
          the pause")]
-    #[case("pause", ControlEffect::Unchanged, "purge: nothing changed: it was paused before")]
+    #[case("pause", ControlEffect::AlreadyPaused, "purge: nothing changed: it was paused before")]
     #[case("resume", ControlEffect::Resumed, "purge: resumed: calls begin again")]
-    #[case("resume", ControlEffect::Unchanged, "purge: nothing changed: it was not paused")]
+    #[case("resume", ControlEffect::NotPaused, "purge: nothing changed: it was not paused")]
     #[case("drain", ControlEffect::Draining { in_flight: 1, jobs: vec!["purge".into(), "friends".into()] },
         "purge: draining: no new calls; 1 call in flight ends and is recorded; the jobs purge, friends end together\n\
          hint: the next `imbulk run` sends the rest")]

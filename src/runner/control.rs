@@ -61,6 +61,12 @@ impl Runner<'_> {
         }
     }
 
+    /// A limit that a job kept low rises when the job has ended.
+    pub(super) fn raise_limits_of_ended_jobs(&mut self) {
+        let steps = self.control.session.raised_limits(&self.job_calls());
+        steps.into_iter().for_each(|step| self.carry_out_control(step));
+    }
+
     /// Answers pauses and drains whose number of calls in flight is final.
     pub(super) fn send_due_answers(&mut self) {
         if self.control.session.has_unanswered() {
@@ -92,10 +98,8 @@ impl Runner<'_> {
             ControlStep::Pause(job) => self.handle(Event::Pause(job)),
             ControlStep::Resume(job) => self.handle(Event::Resume(job)),
             ControlStep::Drain { who } => self.handle(Event::Stop(StopReason::Drain { who })),
-            ControlStep::SetRate { job, rate, caps } => {
-                self.jobs[job].set_caps(&caps);
-                self.handle(Event::SetRate { job, calls_per_second: rate });
-            }
+            ControlStep::SetRate { job, rate } => self.handle(Event::SetRate { job, calls_per_second: rate }),
+            ControlStep::SetCaps { job, caps } => self.jobs[job].set_caps(&caps),
             ControlStep::Answer(AppliedInstruction { instruction, effect }) => {
                 let (name, in_flight) = (effect.name(), effect.in_flight());
                 let Instruction { run, kind, who, .. } = &instruction;

@@ -15,6 +15,8 @@ mod reading;
 mod recorder;
 mod sender;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -41,6 +43,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::{
     Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopScope, StopSignal,
+    StoredStops,
 };
 use crate::domain::session_control::JobCommand;
 use crate::domain::session_state::AppStop;
@@ -288,7 +291,7 @@ pub async fn drive(
         apps: schedule.app_numbers().map(|_| AppMeter::default()).collect(),
         schedule,
         deadlines,
-        stored_stops: vec![None; jobs.len()],
+        stored_stops: StoredStops::default(),
         jobs,
         reader,
         recorder,
@@ -332,7 +335,7 @@ struct Runner<'a> {
     apps: Vec<AppMeter>,
     heartbeats: Heartbeats,
     /// Why each run ends, as far as it is stored.
-    stored_stops: Vec<Option<StopReason>>,
+    stored_stops: StoredStops,
     /// When a backup could not be written, and why.
     failed_backup: Option<(tokio::time::Instant, BackupError)>,
 }
@@ -373,6 +376,7 @@ impl Runner<'_> {
                     self.look_at_the_clock();
                     self.look_at_the_queue()?;
                     self.look_at_the_control_file();
+                    self.raise_limits_of_ended_jobs();
                     self.look_at_the_ledger()?;
                     self.look_at_the_backup()?;
                     let snapshot = self.take_snapshot();
@@ -517,9 +521,8 @@ impl Runner<'_> {
         for job in 0..self.jobs.len() {
             let RunnerJob { explain_stop, scheduled, .. } = &self.jobs[job];
             if let Some(reason) = self.schedule.stop_of(job)
-                && self.stored_stops[job].as_ref() != Some(reason)
+                && self.stored_stops.is_new(job, reason)
             {
-                self.stored_stops[job] = Some(reason.clone());
                 let (run, ended_by, why) = (scheduled.run, reason.ended_by(), explain_stop(reason));
                 self.recorder.write(Change::StoreEnd { run, ended_by, why }, true);
             }

@@ -41,7 +41,7 @@ const MODULES: [(&str, &[&str]); 29] = [
     ("stdout", &["stderr"]),
     // Where events are written, and in which format.
     ("log", &["domain", "clock", "line_writer", "stderr"]),
-    ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "fail_point", "stderr"]),
+    ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "fail_point", "stderr", "testing"]),
     ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
     ("export", &["domain", "queue", "stored_request", "fail_point", "testing"]),
     ("settings", &["domain", "api"]),

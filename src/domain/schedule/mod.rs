@@ -74,7 +74,7 @@ use recovered::RecoveredRequests;
 use request_state::{PendingRecord, RequestState};
 pub use scheduled_job::{JobNo, ScheduledJob};
 use stage::{Stage, StageCounts};
-pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopScope, StopSignal};
+pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopScope, StopSignal, StoredStops};
 pub use time::{CONNECT_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use timers::{Timer, Timers};
 

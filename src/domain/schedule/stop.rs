@@ -1,5 +1,6 @@
 //! Why runs stop before their end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::scheduled_job::JobNo;
@@ -227,6 +228,22 @@ impl StopReason {
     }
 }
 
+/// Why jobs stop, as far as the queue has it.
+#[derive(Debug, Default)]
+pub struct StoredStops(BTreeMap<JobNo, StopReason>);
+
+impl StoredStops {
+    /// Whether the queue does not have this reason of a job yet. A later reason can be of the same kind, such as a
+    /// drain after Ctrl-C.
+    pub fn is_new(&mut self, job: JobNo, reason: &StopReason) -> bool {
+        if self.0.get(&job) == Some(reason) {
+            return false;
+        }
+        self.0.insert(job, reason.clone());
+        true
+    }
+}
+
 /// How the session of a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -250,6 +267,15 @@ impl End {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_stored_once_and_a_later_one_of_the_same_kind_as_well() {
+        let mut stored = StoredStops::default();
+        let (signal, drain) = (StopReason::Signal(StopSignal::Interrupt), StopReason::Drain { who: "a@b".to_owned() });
+        assert_eq!(signal.ended_by(), drain.ended_by());
+        let found = [(0, &signal), (0, &signal), (1, &signal), (0, &drain), (0, &drain)];
+        assert_eq!(found.map(|(job, reason)| stored.is_new(job, reason)), [true, false, true, true, false]);
+    }
 
     #[test]
     fn a_reason_and_the_item_limit_count_only_while_rows_are_left() {
