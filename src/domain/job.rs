@@ -54,6 +54,8 @@ pub struct Job {
 pub struct Backup {
     /// The folder. A relative path was joined to the job file's folder.
     pub folder: PathBuf,
+    /// The line of the job file that names it.
+    pub line: usize,
     /// Whether the friend lists of accounts that are deleted are stored as well.
     pub with_friends: bool,
 }

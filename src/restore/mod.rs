@@ -61,10 +61,10 @@ pub fn restore(request: &RestoreRequest, known: Option<&KnownParts>) -> Result<R
         if seen.is_new(&line) { folder.push(&rows.row(line)) } else { Ok(()) }
     })?;
     let losses = rows.into_losses();
-    let summary = RestoreSummary { operation, header: set.header, files, jobs: folder.jobs(&path), losses };
+    let summary = RestoreSummary { operation, header: set.header, files, jobs: folder.jobs(), losses };
     if summary.jobs.is_empty() {
         return Err(RestoreError::nothing(&request.backup[0]));
     }
-    folder.finish(&path, &job_files::texts(&summary))?;
+    folder.finish(&job_files::texts(&summary))?;
     Ok(summary)
 }

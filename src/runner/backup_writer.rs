@@ -19,13 +19,33 @@ const LEVEL: i32 = 3;
 
 /// A backup cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: the backup cannot be written: {source}", path.display())]
+#[error("{}{}: the backup cannot be written: {source}", named_by.iter().map(LineOfJob::text).collect::<String>(), path.display())]
 pub struct BackupError {
+    /// The line of the job file, if the folder was checked before the run.
+    named_by: Option<LineOfJob>,
     path: PathBuf,
     source: io::Error,
 }
 
+/// The line of a job file that names the folder.
+#[derive(Debug)]
+struct LineOfJob {
+    file: PathBuf,
+    line: usize,
+}
+
+impl LineOfJob {
+    fn text(&self) -> String {
+        format!("{}:{}: backup.path: ", self.file.display(), self.line)
+    }
+}
+
 impl BackupError {
+    fn during_run(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { named_by: None, path, source }
+    }
+
     /// The file on the disk that is full, if that is the cause.
     pub fn full_disk(&self) -> Option<&Path> {
         (self.source.kind() == io::ErrorKind::StorageFull).then_some(&self.path)
@@ -34,11 +54,13 @@ impl BackupError {
 
 impl Hint for BackupError {
     fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self.full_disk() {
-            Some(_) => {
+        let hint = match (self.full_disk(), &self.named_by) {
+            (Some(_), Some(_)) => "free disk space, or name a folder on another disk",
+            (None, Some(_)) => "name a folder that can be written, or one that can be created",
+            (Some(_), None) => {
                 "nothing was changed without its backup: free disk space or change `backup.path`, then run again"
             }
-            None => {
+            (None, None) => {
                 "nothing was changed without its backup: name a folder in `backup.path` that can be written, then run \
                  again"
             }
@@ -47,12 +69,14 @@ impl Hint for BackupError {
     }
 }
 
-/// Whether a backup can be written below a folder that exists or will be created.
+/// Whether a backup can be written below a folder that exists or will be created. The folder is named in this line of
+/// the job file.
 ///
 /// # Errors
 /// It is no folder, or no file can be created in it.
-pub fn check_folder(folder: &Path) -> Result<(), BackupError> {
-    let failed = |source| BackupError { path: folder.to_owned(), source };
+pub fn check_folder(folder: &Path, job_file: &Path, line: usize) -> Result<(), BackupError> {
+    let named_by = || Some(LineOfJob { file: job_file.to_owned(), line });
+    let failed = |source| BackupError { named_by: named_by(), path: folder.to_owned(), source };
     let absolute = std::path::absolute(folder).map_err(failed)?;
     let existing = absolute.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(&absolute);
     tempfile::tempfile_in(existing).map(drop).map_err(failed)
@@ -79,7 +103,7 @@ struct OpenFile {
 impl BackupWriter {
     /// Creates the folder, so that a session without a usable one sends nothing.
     pub fn new(run: RunId, folder: &Path, header: BackupHeader) -> Result<Self, BackupError> {
-        let failed = |source| BackupError { path: folder.to_owned(), source };
+        let failed = BackupError::during_run(folder);
         // The names of the files are those of jobs and runs, and the files hold personal data.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         Ok(Self { run, folder: folder.to_owned(), header, open: None })
@@ -104,7 +128,7 @@ impl BackupWriter {
         fail_point::before(FailPoint::WriteBackup);
         let written = open.write(&text);
         fail_point::after(FailPoint::WriteBackup);
-        let (first_byte, frame) = written.map_err(|source| BackupError { path: open.path.clone(), source })?;
+        let (first_byte, frame) = written.map_err(BackupError::during_run(&open.path))?;
         let part = BackupPart {
             run: self.run,
             file: open.path.display().to_string(),
@@ -123,7 +147,7 @@ impl BackupWriter {
         let mut text = Vec::new();
         let blake3 = open.hash.finalize().to_hex().to_string();
         push(&mut text, &BackupFileLine::End(BackupEnd { lines: open.lines, blake3 }));
-        open.write(&text).map(drop).map_err(|source| BackupError { path: open.path.clone(), source })
+        open.write(&text).map(drop).map_err(BackupError::during_run(&open.path))
     }
 
     fn create(&self) -> Result<OpenFile, BackupError> {
@@ -137,11 +161,11 @@ impl BackupWriter {
                 Ok(file) => {
                     // The name of the file must survive a power cut as well.
                     let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-                    synced.map_err(|source| BackupError { path: path.clone(), source })?;
+                    synced.map_err(BackupError::during_run(&path))?;
                     return Ok(OpenFile { file, path, bytes: 0, lines: 0, hash: blake3::Hasher::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(source) => return Err(BackupError { path, source }),
+                Err(source) => return Err(BackupError::during_run(&path)(source)),
             }
         }
     }

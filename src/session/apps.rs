@@ -39,8 +39,12 @@ fn refuse_replaced_apps(jobs: &[Job], env: &Env) -> Result<(), SessionError> {
     };
     let apps_differ = differ(|app| app.sdkappid.map(|id| id.to_string()));
     let servers_differ = differ(|app| app.endpoint.as_ref().map(|endpoint| format!("{endpoint:?}")));
-    let replaced =
-        [(env.sdkappid.is_some(), "IMBULK_SDKAPPID"), (env.endpoint.is_some() && servers_differ, "IMBULK_ENDPOINT")];
+    let admins_differ = differ(|app| app.identifier.clone());
+    let replaced = [
+        (env.sdkappid.is_some(), "IMBULK_SDKAPPID"),
+        (env.endpoint.is_some() && servers_differ, "IMBULK_ENDPOINT"),
+        (env.identifier.is_some() && admins_differ, "IMBULK_IDENTIFIER"),
+    ];
     match replaced.into_iter().find(|(replaces, _)| *replaces && apps_differ) {
         Some((_, variable)) => Err(SessionError::usage(
             format!("the jobs are of several apps, and {variable} would replace what their [app] says"),

@@ -113,7 +113,7 @@ fn times(TimeLimits { daily, max_runtime }: &TimeLimits) -> String {
     format!("TimeLimits {{ daily: {daily}, max_runtime: {max_runtime:?} }}")
 }
 
-fn backup(Backup { folder, with_friends }: &Backup) -> String {
+fn backup(Backup { folder, line: _, with_friends }: &Backup) -> String {
     let folder = folder.to_string_lossy();
     format!("Backup {{ folder: {folder:?}, with_friends: {with_friends} }}")
 }
@@ -175,7 +175,7 @@ mod tests {
             },
             report: Reporting::default(),
             notify: Notify::default(),
-            backup: Some(Backup { folder: "/srv/backup".into(), with_friends: true }),
+            backup: Some(Backup { folder: "/srv/backup".into(), line: 9, with_friends: true }),
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
 pub(super) fn check_backup(job: &Job) -> Result<(), SessionError> {
     job.backup
         .iter()
-        .try_for_each(|backup| check_folder(&backup.folder))
+        .try_for_each(|backup| check_folder(&backup.folder, &job.file, backup.line))
         .map_err(|error| RunnerError::from(error).into())
 }
 

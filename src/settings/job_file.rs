@@ -91,7 +91,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         times: times(&raw.stop)?,
         report: reporting(&raw.report, folder)?,
         notify: notify(&raw.notify, folder)?,
-        backup: backup(&raw.backup, folder, operation)?,
+        backup: backup(&raw.backup, file, operation)?,
     })
 }
 
@@ -435,7 +435,7 @@ fn notify(raw: &RawNotify, folder: &Path) -> Result<Notify, InvalidValue> {
     Ok(Notify { ping: ping?, command: command?.unwrap_or_default(), folder: folder.to_owned() })
 }
 
-fn backup(raw: &RawBackup, folder: &Path, operation: &Operation) -> Result<Option<Backup>, InvalidValue> {
+fn backup(raw: &RawBackup, job: JobText<'_>, operation: &Operation) -> Result<Option<Backup>, InvalidValue> {
     let friends = raw.friends.as_ref().filter(|wanted| *wanted.get_ref());
     if let Some(place) = friends.filter(|_| operation.backup != Some(BackupSource::Profiles)) {
         let message = format!("backup.friends: `{}` deletes no accounts", operation.name);
@@ -448,7 +448,11 @@ fn backup(raw: &RawBackup, folder: &Path, operation: &Operation) -> Result<Optio
         (Some(path), _) if path.get_ref().trim().is_empty() => {
             Err(InvalidValue::new(path.span(), "backup.path: no folder is named").hint("write path = \"backups/\""))
         }
-        (Some(path), _) => Ok(Some(Backup { folder: folder.join(path.get_ref()), with_friends: friends.is_some() })),
+        (Some(path), _) => Ok(Some(Backup {
+            folder: job.folder().join(path.get_ref()),
+            line: line_of(job.text, &path.span()),
+            with_friends: friends.is_some(),
+        })),
     }
 }
 

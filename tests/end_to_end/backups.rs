@@ -314,9 +314,13 @@ fn the_fields_before_an_update_are_in_a_backup() {
 fn a_folder_that_cannot_be_used_ends_the_run_before_anything_is_sent() {
     let played = Played::new(Command::FriendDelete, false, &some_pairs());
     played.workspace.write("backups", "a file in the place of the folder");
-    let output = played.workspace.run(&played.job).expect(1);
-    assert!(output.stderr.contains("the backup cannot be written"), "{output:?}");
+    let text = std::fs::read_to_string(played.workspace.path(&played.job)).expect("a job file");
+    let line = 1 + text.lines().position(|line| line.starts_with("path = \"backups")).expect(&text);
+    let place = format!("{}:{line}: backup.path: ", played.job);
     // The plan does not promise what the run refuses.
-    played.workspace.imbulk(&["plan", &played.job]).expect(1).says("the backup cannot be written");
+    for command in [&["run", &played.job, "--execute", "--yes"][..], &["plan", &played.job]] {
+        let output = played.workspace.imbulk(command).expect(1).says(&place).says("the backup cannot be written");
+        assert!(output.stderr.contains("\nhint: name a folder that can be written"), "{output:?}");
+    }
     assert_eq!(played.workspace.report().calls, 0);
 }
