@@ -460,7 +460,11 @@ mod tests {
     #[case::the_same_input(&[RunChoice::Continue(0)], &[run(unfinished(EndedBy::Kill))], Some(0), &[0], None)]
     #[case::a_decision_with_the_current_input_planned(
         &[RunChoice::Refuse(Refusal::Redefined { run: 0 })],
-        &[of_other_definition(unfinished(EndedBy::Kill)), run(RunProgress::Planned), of_other_input(RunProgress::Planned)],
+        &[
+            of_other_definition(unfinished(EndedBy::Kill)),
+            run(RunProgress::Planned),
+            of_other_input(RunProgress::Planned)
+        ],
         Some(1), &[0], Some(Refusal::Redefined { run: 0 })
     )]
     #[case::nothing_to_resume(

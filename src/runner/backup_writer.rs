@@ -19,7 +19,7 @@ const LEVEL: i32 = 3;
 
 /// A backup cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}: the backup cannot be written: {source}", named_by.iter().map(LineOfJob::text).collect::<String>(), path.display())]
+#[error("{}: the backup cannot be written: {source}", place(named_by.as_ref(), path))]
 pub struct BackupError {
     /// The line of the job file, if the folder was checked before the run.
     named_by: Option<LineOfJob>,
@@ -34,10 +34,10 @@ struct LineOfJob {
     line: usize,
 }
 
-impl LineOfJob {
-    fn text(&self) -> String {
-        format!("{}:{}: backup.path: ", self.file.display(), self.line)
-    }
+/// The line of the job file, if there is one, and the path.
+fn place(named_by: Option<&LineOfJob>, path: &Path) -> String {
+    let line = named_by.map(|LineOfJob { file, line }| format!("{}:{line}: backup.path: ", file.display()));
+    format!("{}{}", line.unwrap_or_default(), path.display())
 }
 
 impl BackupError {

@@ -78,7 +78,7 @@ fn job(run: &TestQueue, tally: Tally, client: &Arc<Client>) -> RunnerJob {
     }
 }
 
-/// On one thread, a task that was cancelled and is not awaited still exists when the session returns.
+/// On one thread, a call that was cancelled and is not awaited still exists when the session returns.
 #[tokio::test]
 async fn no_call_of_an_app_that_an_outage_has_stopped_is_left_when_the_session_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

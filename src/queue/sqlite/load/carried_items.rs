@@ -129,7 +129,7 @@ impl CarriedItems {
         let (past, attempts) = *row.expect("a carried row is known");
         let shared = || SharedFields { from: self.from.clone(), calls: self.pasts[past].clone() };
         let filling = self.filling.entry(past).or_insert_with(|| Filling::new(shared()));
-        let is_full = !filling.has_room_for(&item, self.most);
+        let is_full = !filling.fits(&item, self.most);
         let full = if is_full { filling.take(self.run, &mut self.next_request) } else { None };
         filling.push(item, attempts);
         full

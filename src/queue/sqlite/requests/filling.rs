@@ -34,7 +34,7 @@ impl Filling {
     }
 
     /// Whether the item fits into a request of at most `most` items.
-    pub(in crate::queue) fn has_room_for(&self, item: &Item, most: usize) -> bool {
+    pub(in crate::queue) fn fits(&self, item: &Item, most: usize) -> bool {
         self.items.is_empty() || (self.items.len() < most && self.bytes + bytes_of(item) <= BODY_BYTES)
     }
 
@@ -86,13 +86,13 @@ mod tests {
         assert_eq!(next, RequestId::new(7), "no number is taken for nothing");
         filling.push(item("a", 0), 3);
         filling.push(item("b", 1), 2);
-        assert!(filling.has_room_for(&item("c", 2), 3) && !filling.has_room_for(&item("c", 2), 2));
+        assert!(filling.fits(&item("c", 2), 3) && !filling.fits(&item("c", 2), 2));
         let taken = filling.take(RunId::new(1), &mut next).expect("two items");
         assert_eq!((taken.id, taken.attempts, taken.encoded.item_count), (RequestId::new(7), 3, 2));
         filling.bytes = BODY_BYTES;
-        assert!(filling.has_room_for(&item("c", 2), 3), "it is empty");
+        assert!(filling.fits(&item("c", 2), 3), "it is empty");
         filling.push(item("d", 3), 1);
-        assert!(!filling.has_room_for(&item("c", 2), 3), "its bytes are used up");
+        assert!(!filling.fits(&item("c", 2), 3), "its bytes are used up");
         assert_eq!(filling.take(RunId::new(1), &mut next).map(|taken| taken.attempts), Some(1));
     }
 }

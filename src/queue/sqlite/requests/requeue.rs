@@ -149,7 +149,7 @@ impl Requeue<'_> {
             self.filling = Filling::new(shared);
         }
         for item in items {
-            if !self.filling.has_room_for(&item, self.most) {
+            if !self.filling.fits(&item, self.most) {
                 self.flush().await?;
             }
             self.filling.push(item, attempts);
