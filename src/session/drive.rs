@@ -173,6 +173,7 @@ impl Session<'_> {
         }
         let targets: BTreeSet<&str> = prepared.iter().map(|it| it.run.target.as_str()).collect();
         self.confirm(&mut queue, rerun, &targets).await?;
+        self.inputs.iter_mut().for_each(JobInput::forget_files);
         let (mut runs, mut withheld) = (Vec::new(), Vec::new());
         for (input, prepared) in self.inputs.iter().zip(prepared) {
             let admitted = admit(&mut queue, input, prepared, &mut self.limit);

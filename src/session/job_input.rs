@@ -25,8 +25,9 @@ pub(super) struct JobInput {
     pub(super) job: Job,
     pub(super) protected: Arc<Protected>,
     pub(super) target: TargetSettings,
-    /// The state of standard input after it was read, because it cannot be read twice.
-    pub(super) kept: Option<InputState>,
+    /// The state of the input for the next inspection: until the question is answered, and if the input cannot be read
+    /// twice.
+    kept: Option<InputState>,
 }
 
 /// The current state of the input.
@@ -39,7 +40,7 @@ pub(super) struct InputState {
 
 impl InputState {
     /// Whether the input cannot be read again, such as standard input.
-    pub(super) fn is_read_once(&self) -> bool {
+    fn is_read_once(&self) -> bool {
         self.stamps.is_none()
     }
 }
@@ -48,6 +49,16 @@ impl JobInput {
     /// A job whose input is not inspected yet.
     pub(super) fn new(job: Job, protected: Protected, target: TargetSettings) -> Self {
         Self { job, protected: Arc::new(protected), target, kept: None }
+    }
+
+    /// Keeps the state of the input for the next inspection.
+    pub(super) fn keep(&mut self, input: Option<Result<InputState, SessionError>>) {
+        self.kept = self.kept.take().or_else(|| input.and_then(Result::ok));
+    }
+
+    /// From now on the input is inspected again, unless it cannot be read twice.
+    pub(super) fn forget_files(&mut self) {
+        self.kept = self.kept.take().filter(InputState::is_read_once);
     }
 
     /// What is loaded, for the progress.

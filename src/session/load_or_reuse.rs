@@ -40,7 +40,6 @@ impl JobInput {
             Some(RunChoice::Continue(at)) => {
                 let is_older = outlook.choices.len() > 1;
                 let run = self.reuse(queue, &outlook.runs[at]).await?;
-                self.kept = outlook.input.take().and_then(Result::ok).filter(InputState::is_read_once);
                 Some(Prepared { run, replaces: Vec::new(), is_older })
             }
             Some(RunChoice::Begin { planned, ref replaces }) => {
@@ -55,6 +54,8 @@ impl JobInput {
             Some(RunChoice::Refuse(refusal)) => return Err(self.refused(&outlook, refusal)),
         };
         outlook.discard_stale_plans(queue, rerun).await?;
+        // The question shows the same state, also if a file is replaced meanwhile.
+        self.keep(outlook.input.take());
         Ok(prepared)
     }
 
@@ -77,9 +78,7 @@ impl JobInput {
             None => Box::pin(self.load(queue, outlook, watch)).await?,
         };
         outlook.discard_stale_plans(queue, rerun).await?;
-        if self.kept.is_none() {
-            self.kept = outlook.input.take().and_then(Result::ok).filter(InputState::is_read_once);
-        }
+        self.keep(outlook.input.take());
         Ok(run)
     }
 
@@ -97,9 +96,8 @@ impl JobInput {
                 "note: {job}: no row of run {run} is carried over: it has another operation or other options"
             ));
         }
-        if input.is_read_once() {
-            self.kept = Some(InputState { sources: Vec::new(), stamps: None, digest: input.digest.clone() });
-        }
+        let (stamps, digest) = (input.stamps.clone(), input.digest.clone());
+        self.keep(Some(Ok(InputState { sources: Vec::new(), stamps, digest })));
         let now = clock::now().as_millisecond();
         let run = NewRun {
             uuid: uuid_v7(now, rand::random()),

@@ -117,6 +117,21 @@ fn a_named_run_is_removed_although_it_is_unfinished_and_is_never_sent_again() {
 }
 
 #[test]
+fn nothing_is_forgotten_while_a_run_has_the_queue() {
+    let (workspace, _) = finished(20);
+    workspace.faults(&["any:slow=2s:1"]);
+    let rows = plain(OPERATION, 6_000);
+    let job = JobFile::new("other", OPERATION).rows(&rows).with("limits", "max_in_flight", 1).write(&workspace);
+    let calls = workspace.report().calls;
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(calls + 1, &mut running);
+    let pid = format!("pid {}", running.pid());
+    workspace.imbulk(FORGET_ALL).expect(6).says("owns the queue").says(&pid);
+    workspace.imbulk(&["results", "job"]).expect(0);
+    running.kill();
+}
+
+#[test]
 fn a_queue_with_an_owner_is_not_changed() {
     let (workspace, job) = finished(20);
     let lock = std::fs::File::open(workspace.path("imbulk.db")).expect("a queue");

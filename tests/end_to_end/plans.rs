@@ -251,6 +251,17 @@ fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
 }
 
 #[test]
+fn standard_input_that_was_planned_before_is_read_once_for_the_question_and_the_run() {
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).with("input", "path", "\"-\"");
+    let (workspace, job) = job.on(everybody_exists());
+    workspace.imbulk_reading(&["plan", &job], &csv(OPERATION, &others(5))).expect(0);
+    workspace.write("job.csv", csv(OPERATION, &others(5)));
+    let output = workspace.at_a_terminal(&["run", &job, "--execute", "<", "job.csv"], "1400000001\n").expect(0);
+    assert!(output.stdout.contains("rows           5"), "{}", output.stdout);
+    assert_eq!(received(&workspace, &others(5)), 5);
+}
+
+#[test]
 fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
     let (workspace, job) = stopped_by(Signal::TERM);
     workspace.write("job.csv", csv(OPERATION, &others(3)));

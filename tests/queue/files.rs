@@ -137,6 +137,8 @@ async fn a_queue_of_a_newer_program_is_refused() {
         .await;
     let error = refused(&place.file()).await;
     assert!(error.contains("another version of imbulk"), "{error}");
+    let error = Reader::open(&place.file()).await.unwrap_err();
+    assert!(matches!(error, QueueError::Migration { .. }) && !error.is_damage(), "{error}");
 }
 
 #[tokio::test]
