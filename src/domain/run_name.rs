@@ -1,6 +1,6 @@
 //! Finds the run that a NAME on the command line means.
 
-use super::target::{TargetKind, is_meant};
+use super::target::{TargetKind, is_meant, sdkappid_of};
 
 /// The facts of a run that a name is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,9 @@ pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Na
     if asked.is_empty() {
         return NameMatch::OtherTargets(latest_of_each_target(runs, &of_job));
     }
-    let real: Vec<usize> =
-        asked.iter().copied().filter(|run| TargetKind::of_name(runs[*run].target).is_real()).collect();
+    // A plan that was made before the job had an SDKAppID hides nothing either.
+    let is_real = |target: &str| TargetKind::of_name(target).is_real() && sdkappid_of(target).is_some();
+    let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
     let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
     // A plan on one target does not make a begun run on another one ambiguous.
     if latest.iter().any(|run| runs[*run].started) {
@@ -120,6 +121,9 @@ mod tests {
     #[case::two_apps(
         &[run("job", "a", REAL, true), run("job", "b", "1400000002", true), run("job", "c", REAL, true)],
         NameMatch::Ambiguous(vec![1, 2])
+    )]
+    #[case::a_plan_before_the_app_was_named(
+        &[run("job", "a", REAL, false), run("job", "b", "without SDKAppID", false)], NameMatch::Run(0)
     )]
     #[case::a_plan_on_another_target(
         &[run("job", "a", LOOPBACK, true), run("job", "b", "sandbox", false)], NameMatch::Run(0)

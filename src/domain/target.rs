@@ -8,6 +8,8 @@ pub const SANDBOX: &str = "sandbox";
 const LOOPBACK: &str = "loopback";
 /// How the name of a server on this machine ends; an SDKAppID comes before it.
 const ON_LOOPBACK: &str = " on loopback";
+/// In place of the SDKAppID of an app of which only the server is known. Its runs can be planned, and not sent.
+const WITHOUT_SDKAPPID: &str = "without SDKAppID";
 
 /// The kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl TargetKind {
     pub fn of_name(name: &str) -> Self {
         if name.ends_with(ON_LOOPBACK) {
             Self::Loopback
-        } else if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        } else if name == WITHOUT_SDKAPPID || name.bytes().all(|byte| byte.is_ascii_digit()) {
             Self::RealApp
         } else {
             Self::Sandbox
@@ -48,17 +50,19 @@ impl TargetKind {
     }
 
     /// The target's name in the queue: `sandbox`, the SDKAppID, or `SDKAppID on loopback`. A server on this machine is
-    /// a target of its own, whatever its port: its runs do not count as done for the app.
+    /// a target of its own, whatever its port: its runs do not count as done for the app. An app without an SDKAppID
+    /// never has the name of the sandbox: a run of the sandbox would take over what was planned for the app.
     pub fn name(self, sdkappid: Option<NonZeroU64>) -> String {
-        match (self, sdkappid) {
-            (Self::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
-            (Self::Loopback, Some(sdkappid)) => format!("{sdkappid}{ON_LOOPBACK}"),
-            (Self::RealApp, Some(sdkappid)) => sdkappid.to_string(),
+        let app = sdkappid.map_or_else(|| WITHOUT_SDKAPPID.to_owned(), |sdkappid| sdkappid.to_string());
+        match self {
+            Self::Sandbox => SANDBOX.to_owned(),
+            Self::Loopback => format!("{app}{ON_LOOPBACK}"),
+            Self::RealApp => app,
         }
     }
 }
 
-/// The SDKAppID in the name of a target; none for the sandbox.
+/// The SDKAppID in the name of a target; none for the sandbox, and for an app without one.
 pub fn sdkappid_of(name: &str) -> Option<NonZeroU64> {
     name.split(' ').next().and_then(|number| number.parse().ok())
 }
@@ -97,6 +101,16 @@ mod tests {
             assert_eq!(sdkappid_of(&name), app);
             assert_eq!(is_meant(&name, LOOPBACK), kind == TargetKind::Loopback, "{name}");
             assert!(is_meant(&name, &name) && !is_meant(&name, "7"), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_app_without_an_sdkappid_is_not_the_sandbox() {
+        for (kind, expected) in
+            [(TargetKind::RealApp, "without SDKAppID"), (TargetKind::Loopback, "without SDKAppID on loopback")]
+        {
+            let name = kind.name(None);
+            assert_eq!((name.as_str(), TargetKind::of_name(&name), sdkappid_of(&name)), (expected, kind, None));
         }
     }
 }
