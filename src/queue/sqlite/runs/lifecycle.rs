@@ -199,7 +199,7 @@ impl Reader {
             .fetch_all(&self.pool)
             .await
             .map_err(self.fail())?;
-        Ok(runs.into_iter().map(RunRow::into_unchecked).collect())
+        runs.into_iter().map(RunRow::into_unchecked).collect()
     }
 
     /// The runs of a job that send to this target, oldest first.

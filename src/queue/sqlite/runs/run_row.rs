@@ -1,5 +1,6 @@
 //! Rows of table `run`: reading one with its checksum, and changing one.
 
+use serde::de::DeserializeOwned;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{FromRow, Sqlite, SqliteConnection};
@@ -103,12 +104,26 @@ impl RunRow {
             let text = format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid);
             return Err(QueueError::Damaged(text));
         }
-        Ok(self.into_unchecked())
+        self.into_unchecked()
     }
 
-    /// The run as it is stored.
-    pub(in crate::queue) fn into_unchecked(self) -> Run {
-        Run {
+    /// The run as it is stored, whatever its checksum.
+    pub(in crate::queue) fn into_unchecked(self) -> Result<Run, QueueError> {
+        let name = format!("run {} ({})", self.id, self.uuid);
+        let unreadable = |column| {
+            QueueError::Damaged(format!("{name} has a value in column {column} of table run that cannot be read"))
+        };
+        Ok(Run {
+            files: json(&self.files).ok_or_else(|| unreadable("files"))?,
+            fields: json(&self.fields).ok_or_else(|| unreadable("fields"))?,
+            largest_accounts: json(&self.largest_accounts).ok_or_else(|| unreadable("largest_accounts"))?,
+            state: self.state,
+            ended_by: (self.ended_by.as_deref().map(|name| name.parse().map_err(|_| unreadable("ended_by"))))
+                .transpose()?,
+            carried: optional_json(self.carried.as_deref()).ok_or_else(|| unreadable("carried"))?,
+            call_settings: optional_json(self.call_settings.as_deref()).ok_or_else(|| unreadable("call_settings"))?,
+            // It has no checksum, and only informs people.
+            heartbeat: self.heartbeat.as_deref().and_then(json),
             id: self.id,
             uuid: self.uuid,
             job: self.job,
@@ -119,25 +134,28 @@ impl RunRow {
             input_digest: self.input_digest,
             file_stamps: Some(self.file_stamps).filter(|stamps| !stamps.is_empty()),
             protected_digest: self.protected_digest,
-            files: serde_json::from_str(&self.files).unwrap_or_default(),
-            fields: serde_json::from_str(&self.fields).unwrap_or_default(),
-            largest_accounts: serde_json::from_str(&self.largest_accounts).unwrap_or_default(),
-            state: self.state,
             end_reason: self.end_reason.map(|text| Message { text, hint: self.end_hint }),
             settings_digest: self.settings_digest,
-            ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),
-            heartbeat: self.heartbeat.as_deref().and_then(|heartbeat| serde_json::from_str(heartbeat).ok()),
             row_count: self.row_count,
             item_count: self.item_count,
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
             ended_at: self.ended_at,
-            carried: self.carried.as_deref().and_then(|carried| serde_json::from_str(carried).ok()),
-            call_settings: self.call_settings.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             forgotten: self.forgotten_at.zip(self.results_digest).map(|(at, results)| Forgotten { at, results }),
-        }
+        })
     }
+}
+
+/// The value of a column; none if it cannot be read.
+fn json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+/// The value of a column that may be NULL; none if it cannot be read.
+#[expect(clippy::option_option, reason = "NULL is a value")]
+fn optional_json<T: DeserializeOwned>(text: Option<&str>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| json(text).map(Some))
 }
 
 /// Reads a run.
@@ -183,4 +201,68 @@ pub(in crate::queue) async fn store_end(
          WHERE id = ?1 AND state = 'running'",
     );
     change_run(connection, run, store.bind(run).bind(by.name()).bind(&why.text).bind(&why.hint).bind(at)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row with a right checksum, as a session has left it.
+    fn row(change: impl FnOnce(&mut RunRow)) -> RunRow {
+        let text = str::to_owned;
+        let mut row = RunRow {
+            id: RunId::new(1),
+            uuid: text("0190e8b0"),
+            job: text("job"),
+            target: text("sandbox"),
+            operation: text("account_delete"),
+            options: text("{}"),
+            definition_digest: String::new(),
+            input_digest: String::new(),
+            file_stamps: String::new(),
+            protected_digest: String::new(),
+            files: text("[]"),
+            fields: text("[]"),
+            largest_accounts: text("[]"),
+            state: RunState::Running,
+            end_reason: None,
+            end_hint: None,
+            settings_digest: None,
+            ended_by: Some(text("guard")),
+            heartbeat: None,
+            row_count: 1,
+            item_count: 1,
+            created_at: 0,
+            started_at: None,
+            finished_at: None,
+            ended_at: None,
+            forgotten_at: None,
+            results_digest: None,
+            carried: None,
+            call_settings: None,
+            checksum: 0,
+        };
+        change(&mut row);
+        row.checksum = row.checksum();
+        row
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_damage_and_never_nothing() {
+        let text = || "of a newer version".to_owned();
+        let columns: [(&str, fn(&mut RunRow, String)); 6] = [
+            ("files", |row, text| row.files = text),
+            ("fields", |row, text| row.fields = text),
+            ("largest_accounts", |row, text| row.largest_accounts = text),
+            ("ended_by", |row, text| row.ended_by = Some(text)),
+            ("carried", |row, text| row.carried = Some(text)),
+            ("call_settings", |row, text| row.call_settings = Some(text)),
+        ];
+        for (column, set) in columns {
+            let error = row(|row| set(row, text())).into_run().unwrap_err().to_string();
+            assert!(error.contains(&format!("in column {column} of table run")), "{error}");
+        }
+        assert_eq!(row(|_| {}).into_run().unwrap().ended_by(), EndedBy::Guard);
+        assert_eq!(row(|row| row.heartbeat = Some(text())).into_run().unwrap().heartbeat, None);
+    }
 }
