@@ -124,9 +124,9 @@ fn refuse_ended(run: &Run) -> Result<(), SessionError> {
     Err(SessionError::usage(format!("run {} is {state}: there is nothing to control", run.uuid), hint))
 }
 
-/// Whether a process may be sending the run. Such a process knows the limit of the job and answers by it.
+/// Whether a process is sending the run. Such a process knows the limit of the job and answers by it.
 fn is_sending(run: &Run, is_owned: bool) -> bool {
-    is_owned && run.state() == RunState::Running
+    is_owned && run.state() == RunState::Running && !run.has_ended()
 }
 
 /// Refuses a rate that the next session would not use. Without a process that sends the run, its limit is that of the
@@ -193,6 +193,17 @@ fn name_of(uid: u32, users: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Load, TestQueue};
+
+    #[tokio::test]
+    async fn a_run_that_was_interrupted_is_not_sent_by_the_next_owner_of_the_queue() {
+        let TestQueue { folder, queue, run, .. } = TestQueue::new("account_delete", Load::default()).await;
+        assert!(is_sending(&run, true) && !is_sending(&run, false));
+        drop(queue);
+        let owner = Queue::open(&folder.path().join("q.db")).await.unwrap();
+        let run = owner.reader().await.unwrap().runs().await.unwrap().remove(0);
+        assert!(!is_sending(&run, true));
+    }
 
     #[test]
     fn a_user_is_named_as_in_the_list_of_users() {

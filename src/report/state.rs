@@ -37,8 +37,8 @@ pub enum RunnerPresence {
 }
 
 impl StateName {
-    /// The state of a run. An unfinished run without a stored end is being sent by the owner of the queue, or its
-    /// process was killed.
+    /// The state of a run. An unfinished run without a stored end is being sent by the owner of the queue: a new
+    /// owner first stores the kills that it finds. Without an owner, its process was killed.
     pub fn of(run: &Run, owner: RunnerPresence) -> Self {
         match (run.state(), run.has_ended(), owner) {
             (RunState::Loading | RunState::Planned, ..) => Self::Planned,

@@ -161,7 +161,6 @@ impl Session<'_> {
 
     /// Drives one run of each job. Returns the queue if older runs were finished, so that another round has to follow.
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
-        or_signal(&mut self.signals, async { Ok(queue.store_kills().await?) }).await?;
         let prepared = self.prepare(&mut queue, rerun).await?;
         let idle = self.inputs.iter().zip(&prepared).filter(|(_, prepared)| prepared.is_none());
         let idle: BTreeSet<String> = idle.map(|(input, _)| input.job.name.clone()).collect();

@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::domain::request::Item;
     use crate::domain::request::line_span::LineSpan;
+    use crate::queue::Queue;
     use crate::testing::{Load, TestQueue, id};
 
     #[tokio::test]
@@ -201,9 +202,14 @@ mod tests {
         assert_eq!(outcomes.len(), 8);
         assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
         assert_eq!((&json["state"], &json["session"]), (&"sending".into(), &serde_json::Value::Null));
-        test_queue.queue.close().await.unwrap();
-        let all = serde_json::to_value(overview(&test_queue.reader).await.unwrap()).unwrap();
+        let TestQueue { folder, queue, reader, .. } = test_queue;
+        drop((queue, reader));
+        // Another command than the killed one owns the queue.
+        let owner = Queue::open(&folder.path().join("q.db")).await.unwrap();
+        let all = serde_json::to_value(overview(&owner.reader().await.unwrap()).await.unwrap()).unwrap();
+        assert_eq!(all["runs"][0]["state"], "interrupted");
         assert_eq!((&all["runs"][0]["pid"], &all["runs"][0]["rows"]), (&serde_json::Value::Null, &1.into()));
-        assert!(all["queue_bytes"].as_u64() > Some(0) && detail(&test_queue.reader, "0").await.unwrap().is_none());
+        assert!(all["queue_bytes"].as_u64() > Some(0));
+        assert!(detail(&owner.reader().await.unwrap(), "0").await.unwrap().is_none());
     }
 }

@@ -72,7 +72,6 @@ pub async fn verify(
     let mut target = Target::of_app(&app_of(&run, &settings, env)?, env)?;
     let mut signals = Signals::listen(super::drive::leave).map_err(SessionError::io("cannot listen for signals"))?;
     let mut queue = or_signal(&mut signals, async { Ok(Queue::open(path).await?) }).await?;
-    or_signal(&mut signals, async { Ok(queue.store_kills().await?) }).await?;
     let begun = or_signal(&mut signals, begin(&mut queue, &run, options, lookup)).await?;
     let Some(verification) = begun else {
         tell("no row of the run has one of these outcomes: nothing is looked up");

@@ -50,12 +50,14 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
     queue.store_stop(run, EndedBy::Deadline, &late).await.unwrap();
     let stopped = queue.run(run).await.unwrap();
     assert_eq!((stopped.end_reason.as_ref(), stopped.ended_by()), (Some(&late), EndedBy::Deadline));
-    queue.store_kills().await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
     assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is stored stays");
     queue.begin(run, NOW + 5).await.unwrap();
     let stored = queue.run(run).await.unwrap();
     assert_eq!((stored.has_ended(), stored.end_reason, stored.started_at), (false, None, Some(NOW)));
-    queue.store_kills().await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
     let killed = queue.run(run).await.unwrap();
     assert_eq!((killed.has_ended(), killed.ended_by()), (true, EndedBy::Kill));
 }

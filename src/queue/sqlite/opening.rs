@@ -47,6 +47,7 @@ impl Queue {
         queue.adopt_instructions().await?;
         if queue.has_runs().await? {
             queue.use_wal().await?;
+            queue.store_kills().await?;
         }
         Ok(queue)
     }

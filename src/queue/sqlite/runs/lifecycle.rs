@@ -82,8 +82,9 @@ impl Queue {
         stored.await.map_err(|failure: Failure| failure.into_error(fail))
     }
 
-    /// Stores a kill as the end of each unfinished run whose session stored none.
-    pub async fn store_kills(&mut self) -> Result<(), QueueError> {
+    /// Stores a kill as the end of each unfinished run whose session stored none. Every new owner of the queue does so,
+    /// whatever its command: an unfinished run without an end is therefore one that the owner is sending.
+    pub(in crate::queue) async fn store_kills(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
         let killed: Vec<RunId> =
             sqlx::query_scalar("SELECT id FROM run NOT INDEXED WHERE state = 'running' AND ended_by IS NULL")
