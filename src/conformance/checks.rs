@@ -187,7 +187,7 @@ pub const CHECKS: [Check; 52] = [
     ),
     text(
         "answer.item_order",
-        "the order of the items in an answer of account_delete",
+        "the order of the items in an answer of account_check",
         "as sent",
         |t, a| once(a, check(&names(t, &["x", "y", "z"]))),
         |t, answers| {
