@@ -8,7 +8,7 @@ mod checks;
 mod profile;
 mod second;
 
-pub use answer::MeasuredAnswer;
+pub use answer::{AccountLeft, MeasuredAnswer};
 pub use checks::CHECKS;
 pub use profile::{Difference, Profile};
 pub use second::{Probe, SECOND_CALLS, SECOND_RATE, SecondPhase, which_second};
@@ -113,7 +113,16 @@ const ABSENT: [&str; 4] = ["x", "y", "z", "A"];
 /// Accounts that exist, for a long friend list: more than one page of `friend_get` by the pages.
 pub(crate) const LISTED: usize = 105;
 /// One more account than a call of the account commands may have.
-const TOO_MANY: usize = 101;
+const TOO_MANY: usize = ACCOUNTS_PER_CALL + 1;
+
+/// The most calls of an examination: those of the checks, of `rate.second`, and of the accounts.
+pub const MAX_CALLS: usize = 300;
+/// Calls that may be needed to know when a second of the server's clock begins.
+pub const LOOKUPS_FOR_PHASE: usize = 15;
+/// How often an account is deleted at the end, until the server says that it is gone. Nothing else removes it.
+pub const MAX_DELETIONS: usize = 5;
+/// Accounts that one call of the account commands can have.
+pub const ACCOUNTS_PER_CALL: usize = 100;
 
 impl TestAccounts {
     /// Accounts for one examination. `number` should be random, so that no earlier examination had it.

@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,8 +25,53 @@ fn each_check_has_its_own_key_and_asks_at_most_four_calls() {
         assert!((1..=4).contains(&answers.len()), "{}", check.key);
         calls += answers.len();
     }
-    // Three deletions of all accounts before and after, two imports, and the lookups before the last check.
-    assert!(calls + 8 + 15 <= 300, "{calls}");
+    // All accounts are deleted once before the checks and several times after them.
+    let in_calls = |accounts: usize| accounts.div_ceil(ACCOUNTS_PER_CALL);
+    let deletions = in_calls(test.all().len()) * (1 + MAX_DELETIONS);
+    let imports = in_calls(test.present().len() + test.listed().len());
+    assert!(calls + deletions + imports + LOOKUPS_FOR_PHASE <= MAX_CALLS, "{calls}");
+}
+
+#[test]
+fn a_check_calls_the_commands_that_its_name_and_its_situation_name() {
+    let test = TestAccounts::new(7);
+    let answer = json!({ "ErrorCode": 0, "StandardSequence": 1, "CustomSequence": 2 }).to_string();
+    let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut all = BTreeSet::new();
+    for check in &CHECKS {
+        let Script::Sequence(next, _) = check.script else { continue };
+        let mut answers = Vec::new();
+        let called = named.entry(check.key).or_default();
+        while let Some(ask) = next(&test, &answers) {
+            called.insert(ask.command.path.rsplit('/').next().unwrap());
+            answers.push(MeasuredAnswer::read(Some(answer.as_bytes())));
+        }
+        all.extend(called.iter().copied());
+    }
+    for check in CHECKS.iter().filter(|check| named.contains_key(check.key)) {
+        let words = check.situation.split(|letter: char| letter != '_' && !letter.is_alphanumeric());
+        for word in words.chain(check.key.split('.').next()).filter(|word| all.contains(word)) {
+            assert!(named[check.key].contains(word), "{}: {word} is not called", check.key);
+        }
+    }
+}
+
+#[test]
+fn an_account_is_gone_only_if_the_answer_to_its_deletion_says_so() {
+    let ids = ["a", "b", "c", "d"].map(str::to_owned);
+    let left = |body: serde_json::Value| {
+        let answer = MeasuredAnswer::read(Some(body.to_string().as_bytes()));
+        let left = answer.accounts_left(&ids).into_iter();
+        left.map(|AccountLeft { id, code }| (id, code)).collect::<Vec<_>>()
+    };
+    let all = |code| ids.clone().map(|id| (id, code)).to_vec();
+    let item = |id, code| json!({ "UserID": id, "ResultCode": code });
+    let items = [item("c", 70107), item("b", 70500), item("a", 0)];
+    let found = left(json!({ "ErrorCode": 0, "ResultItem": items }));
+    assert_eq!(found, [("b".to_owned(), Some(70500)), ("d".to_owned(), None)], "`d` is in no item");
+    assert_eq!(left(json!({ "ErrorCode": 60011, "ResultItem": items })), all(Some(60011)));
+    assert_eq!(left(json!({ "ErrorCode": 70107 })), []);
+    assert_eq!(left(json!("not an answer")), all(None));
 }
 
 #[test]

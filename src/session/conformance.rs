@@ -15,8 +15,8 @@ use super::target::{Target, cap};
 use crate::api::{Call, Client, Credentials, sign};
 use crate::clock;
 use crate::conformance::{
-    Ask, CHECKS, Check, MeasuredAnswer, Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed,
-    TestAccounts, which_second,
+    ACCOUNTS_PER_CALL, AccountLeft, Ask, CHECKS, Check, LOOKUPS_FOR_PHASE, MAX_CALLS, MAX_DELETIONS, MeasuredAnswer,
+    Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed, TestAccounts, which_second,
 };
 use crate::domain::exit::Exit;
 use crate::domain::hint::Message;
@@ -28,20 +28,15 @@ use crate::log;
 use crate::rate_limiter::Limiter;
 use crate::runner::Signals;
 use crate::settings::{Env, load_job};
-use crate::stderr::tell;
+use crate::stderr::{tell, tell_error};
 
-/// Accounts that one call of the account commands can have.
-const ACCOUNTS_PER_CALL: usize = 100;
-/// The most calls of an examination: those of the checks, of `rate.second`, and of the accounts.
-const AT_MOST_CALLS: u32 = 300;
-/// Calls that may be needed to know when a second of the server's clock begins, and the time between them.
-const LOOKUPS_FOR_PHASE: usize = 15;
+/// The time between the calls that find out when a second of the server's clock begins.
 const BETWEEN_LOOKUPS: Duration = Duration::from_millis(90);
 const EXPIRED: Duration = Duration::from_mins(1);
 const A_MINUTE: Duration = Duration::from_mins(1);
 
-/// `ErrorCode` of `account_delete` at a server that fails a request of which every account is missing.
-const ALL_MISSING: i64 = 70107;
+/// The time before a deletion is repeated. A limit per second has passed then.
+const BEFORE_REPETITION: Duration = Duration::from_secs(1);
 
 const NOT_CREATED: &str = "the test accounts cannot be created";
 
@@ -70,7 +65,7 @@ pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Cons
             return Err(SessionError::usage("--conformance writes to the app, and there is no terminal to ask", hint));
         }
         let what = format!(
-            "up to {AT_MOST_CALLS} calls create, change and delete test accounts of app {} whose ids begin with {}; ",
+            "up to {MAX_CALLS} calls create, change and delete test accounts of app {} whose ids begin with {}; ",
             target.sdkappid,
             accounts.prefix()
         );
@@ -106,9 +101,16 @@ async fn examined(
         measured = caller.measure(accounts, &mut profile) => measured,
     };
     // The accounts are deleted whatever happened before, also if only some of them could be created.
-    let deleted = caller.delete(accounts).await;
+    let deleted = if caller.may_leave_accounts { caller.delete(accounts, MAX_DELETIONS).await } else { Ok(()) };
     profile.calls = caller.calls;
-    measured.and(deleted).map(|()| profile)
+    match (measured, deleted) {
+        (Err(error), Err(left)) => {
+            // Both are errors: the checks failed, and accounts are left.
+            left.messages().into_iter().for_each(tell_error);
+            Err(error)
+        }
+        (measured, deleted) => measured.and(deleted).map(|()| profile),
+    }
 }
 
 /// Makes the calls of the checks, within the limits that all processes of the machine share.
@@ -119,6 +121,8 @@ struct Caller<'a> {
     test_account: UserId,
     phase: SecondPhase,
     calls: u64,
+    /// Whether an import was sent.
+    may_leave_accounts: bool,
 }
 
 impl<'a> Caller<'a> {
@@ -126,33 +130,69 @@ impl<'a> Caller<'a> {
         let calls_per_day = job.calls_per_day().into_iter().collect();
         let (usual, limiter) = target.connect(job.limits.app_calls_per_second, calls_per_day)?;
         let test_account = super::identity::user_id(&accounts.name("a"))?;
-        Ok(Self { target, usual, limiter, test_account, phase: SecondPhase::default(), calls: 0 })
+        let phase = SecondPhase::default();
+        Ok(Self { target, usual, limiter, test_account, phase, calls: 0, may_leave_accounts: false })
     }
 
     /// Imports the accounts that the checks need. The accounts are deleted first: an app that does not allow this
     /// could not be left as it was.
     async fn create(&mut self, accounts: &TestAccounts) -> Result<(), SessionError> {
-        self.delete(accounts).await?;
-        let listed = accounts.listed();
-        let present = [accounts.present(), listed].concat();
+        self.delete(accounts, 1).await?;
+        let present = [accounts.present(), accounts.listed()].concat();
+        self.may_leave_accounts = true;
         for ids in present.chunks(ACCOUNTS_PER_CALL) {
             let answer = self.call(&TestAccounts::import(ids)).await?;
-            refuse(NOT_CREATED, &answer, &[])?;
+            if answer.error_code() != Some(0) {
+                return Err(refused(NOT_CREATED, answer.error_code()));
+            }
             if answer.has_failed_accounts() {
-                let hint = "a Trial app has at most 100 accounts; use an app that can have 113 more";
+                let number = present.len();
+                let hint = format!("a Trial app has at most 100 accounts; use an app that can have {number} more");
                 return Err(SessionError::NotMeasured(Message::new(NOT_CREATED).add_hint(hint)));
             }
         }
         Ok(())
     }
 
-    async fn delete(&mut self, accounts: &TestAccounts) -> Result<(), SessionError> {
+    /// Deletes the test accounts with at most this number of calls for each of them.
+    async fn delete(&mut self, accounts: &TestAccounts, most: usize) -> Result<(), SessionError> {
+        let prefix = accounts.prefix();
+        let mut left = Vec::new();
         for ids in accounts.all().chunks(ACCOUNTS_PER_CALL) {
-            let answer = self.call(&TestAccounts::deletion(ids)).await?;
-            let what = format!("the test accounts that begin with {} cannot be deleted", accounts.prefix());
-            refuse(&what, &answer, &[ALL_MISSING])?;
+            left.extend(self.accounts_left(ids, most).await.map_err(|error| match error {
+                SessionError::NotMeasured(Message { text, hint }) => {
+                    let text = format!("the test accounts that begin with {prefix} cannot be deleted: {text}");
+                    SessionError::NotMeasured(Message { text, hint })
+                }
+                other => other,
+            })?);
         }
-        Ok(())
+        let Some(AccountLeft { id, code }) = left.first() else { return Ok(()) };
+        let number = left.len();
+        let what = format!("{number} test accounts that begin with {prefix}, such as {id}, cannot be deleted");
+        Err(refused(&what, *code))
+    }
+
+    /// Deletes these accounts, and returns those that may still exist after the last call.
+    async fn accounts_left(&mut self, ids: &[String], most: usize) -> Result<Vec<AccountLeft>, SessionError> {
+        let mut ids = ids.to_vec();
+        let mut calls = 0;
+        loop {
+            calls += 1;
+            match self.call(&TestAccounts::deletion(&ids)).await {
+                Ok(answer) => {
+                    let left = answer.accounts_left(&ids);
+                    if left.is_empty() || calls == most {
+                        return Ok(left);
+                    }
+                    ids = left.into_iter().map(|account| account.id).collect();
+                }
+                Err(error) if calls == most => return Err(error),
+                // The next call may find a connection.
+                Err(_) => {}
+            }
+            sleep(BEFORE_REPETITION).await;
+        }
     }
 
     async fn measure(&mut self, accounts: &TestAccounts, profile: &mut Profile) -> Result<(), SessionError> {
@@ -265,16 +305,14 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// An error if the request was refused as a whole, with another code than these.
-fn refuse(what: &str, answer: &MeasuredAnswer, except: &[i64]) -> Result<(), SessionError> {
-    let (text, hint) = match answer.error_code() {
-        Some(0) => return Ok(()),
-        Some(code) if except.contains(&code) => return Ok(()),
+/// The server refused what had to be done for the checks, with this code.
+fn refused(what: &str, code: Option<i64>) -> SessionError {
+    let (text, hint) = match code {
         Some(code) => match codes::lookup(code) {
             Some(info) => (format!("{what}: code {code}, {}", info.meaning), info.advice),
             None => (format!("{what}: code {code}"), "look the code up in the API's pages"),
         },
         None => (format!("{what}: the call has no answer"), "check the network, and try again"),
     };
-    Err(SessionError::NotMeasured(Message::new(text).add_hint(hint)))
+    SessionError::NotMeasured(Message::new(text).add_hint(hint))
 }

@@ -177,3 +177,30 @@ fn an_import_that_fails_half_way_leaves_no_account() {
         }
     }
 }
+
+/// The checks end early, and the deletions that follow are refused: three came before the checks.
+fn after_a_failed_import(refused_deletions: &str) -> (Workspace, ProgramOutput, String) {
+    let workspace = workspace();
+    let deletion = format!("account_delete:code=60011:#{refused_deletions}");
+    workspace.faults(&["multiaccount_import:code=70398:#2", &deletion]);
+    let output = workspace.imbulk(&["doctor", "job.toml", "--conformance"]).expect(4);
+    assert!(output.stderr.contains("the test accounts cannot be created: code 70398"), "{output:#?}");
+    let prefix = output.stderr.split_whitespace().find(|word| word.starts_with("imbulk-check-")).expect("a prefix");
+    let first = format!("{prefix}a");
+    (workspace, output, first)
+}
+
+#[test]
+fn a_refused_deletion_of_the_test_accounts_is_repeated() {
+    let (workspace, output, first) = after_a_failed_import("4,5");
+    assert!(!workspace.world(|world| world.account_exists(&first)), "{first} is left");
+    assert!(!output.stderr.contains("cannot be deleted"), "{output:#?}");
+}
+
+#[test]
+fn test_accounts_that_are_left_are_named_beside_the_first_error() {
+    let (workspace, output, first) = after_a_failed_import("4,5,6,7,8");
+    assert!(workspace.world(|world| world.account_exists(&first)), "{first} was deleted");
+    let left = format!("such as {first}, cannot be deleted: code 60011");
+    assert!(output.stderr.contains(&left), "{output:#?}");
+}
