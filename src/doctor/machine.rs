@@ -20,8 +20,8 @@ pub struct QueueFacts {
 /// What is known of the queue's disk.
 #[derive(Debug, Clone, Copy)]
 pub struct DiskFacts {
-    /// Bytes that this user may write; none if unknown.
-    pub free: Option<Bytes>,
+    /// Its state before the run; none if unknown.
+    pub space: Option<DiskSpace>,
     /// Bytes of the input files.
     pub input: u64,
     /// Whether any of them is compressed.
@@ -60,15 +60,16 @@ pub fn queue_file(facts: &QueueFacts) -> Finding {
 /// Requests in flight for which the reserve is calculated.
 const IN_FLIGHT: u64 = 64;
 
-/// Compares the free space with what the queue of this input and the reserve need, at most.
+/// Compares the free space with what the queue of this input and the reserve need, at most. A run begins if the reserve
+/// without any request in flight is free.
 pub fn disk(facts: &DiskFacts, items_per_request: usize) -> Finding {
-    let Some(free) = facts.free else { return Finding::ok("disk", "not checked: the free space is unknown") };
-    let items = items_per_request as u64 * IN_FLIGHT;
-    let space = DiskSpace { free, size: Bytes(u64::MAX), wal: Bytes(0), items };
+    let Some(begin) = facts.space else { return Finding::ok("disk", "not checked: the free space is unknown") };
+    let free = begin.free;
+    let space = DiskSpace { items: items_per_request as u64 * IN_FLIGHT, ..begin };
     let factor = if facts.is_compressed { 30 } else { 3 };
     let needed = Bytes(space.reserve().0.saturating_add(facts.input.saturating_mul(factor)));
     let text = format!("{free} are free; the queue and its reserve need up to {needed}");
-    if space.is_short() {
+    if begin.is_short() {
         return Finding::error("disk", text, "free some space, or name a queue on another disk with --queue");
     }
     if free < needed {
@@ -123,12 +124,19 @@ mod tests {
     #[test]
     fn space_below_the_reserve_is_an_error_and_below_the_need_of_the_input_a_warning() {
         const MIB: u64 = 1 << 20;
-        let level =
-            |free, input, is_compressed| disk(&DiskFacts { free: Some(Bytes(free)), input, is_compressed }, 100).level;
+        let space = |free, size| DiskSpace { free: Bytes(free), size: Bytes(size), wal: Bytes(0), items: 0 };
+        let level = |free, input, is_compressed| {
+            disk(&DiskFacts { space: Some(space(free, 1 << 40)), input, is_compressed }, 100).level
+        };
         assert_eq!(level(1000 * MIB, 10 * MIB, false), Level::Ok);
         assert_eq!(level(1000 * MIB, 400 * MIB, false), Level::Warning);
         assert_eq!(level(1000 * MIB, 40 * MIB, true), Level::Warning, "packed input grows");
         assert_eq!(level(60 * MIB, 0, false), Level::Error);
+        let of_friends = |free, size| {
+            disk(&DiskFacts { space: Some(space(free, size)), input: 0, is_compressed: false }, 1000).level
+        };
+        assert_eq!(of_friends(400 * MIB, 1 << 40), Level::Warning, "it begins, and may have to stop early");
+        assert_eq!(of_friends(400 * MIB, 1 << 30), Level::Ok, "the reserve is a quarter of the disk at most");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use run_state::{CarrySource, Forgotten, KILLED, NewRun, Run, RunState};
 pub use selection::{CarriedAway, FirstItems, Retried, RetrySelection};
 pub use shown_plan::ShownPlan;
 pub use sqlite::busy::Busy;
-pub use sqlite::file::free_space::free_bytes;
+pub use sqlite::file::free_space::{disk_space, free_bytes};
 pub use sqlite::file::identity::Identity;
 pub use sqlite::load::batch_insert::{BatchInsert, Gathering};
 pub use sqlite::load::carry::CarriedFiles;

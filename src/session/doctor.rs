@@ -18,7 +18,7 @@ use crate::domain::operation::{ReadCommand, read_command};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::target::TargetKind;
 use crate::input::{self, Source};
-use crate::queue::{folder_of, free_bytes};
+use crate::queue::{disk_space, folder_of, free_bytes};
 use crate::report::counted;
 use crate::settings::{APP_CALLS_PER_SECOND, Env, load_job, load_protected};
 
@@ -99,7 +99,7 @@ fn protected_list(job: &Job, target: Examined) -> Finding {
 /// The input files can be opened, and their headers have the columns.
 fn input(job: &Job, queue: &Path) -> (Finding, DiskFacts) {
     const CHECK: &str = "input";
-    let mut disk = DiskFacts { free: free_bytes(queue), input: 0, is_compressed: false };
+    let mut disk = DiskFacts { space: disk_space(queue, 0), input: 0, is_compressed: false };
     if job.input.paths.iter().any(|path| path == "-") {
         return (Finding::ok(CHECK, "standard input: not read"), disk);
     }

@@ -11,18 +11,23 @@ pub fn free_bytes(path: &Path) -> Option<Bytes> {
     disk(path).map(|(free, _)| free)
 }
 
+/// The state of the disk of a queue that exists or could be created, with `items` outcomes still to be recorded; none
+/// if unknown. Takes some microseconds.
+pub fn disk_space(queue: &Path, items: u64) -> Option<DiskSpace> {
+    let (free, size) = disk(queue)?;
+    let wal = std::fs::metadata(beside(queue, "-wal")).map_or(0, |wal| wal.len());
+    Some(DiskSpace { free, size, wal: Bytes(wal), items })
+}
+
 impl Reader {
     /// The path of the file, without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The state of the queue's disk, with `items` outcomes still to be recorded; none if unknown. Takes some
-    /// microseconds.
+    /// The state of the queue's disk, as [`disk_space`] of its path.
     pub fn disk_space(&self, items: u64) -> Option<DiskSpace> {
-        let (free, size) = disk(&self.path)?;
-        let wal = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |wal| wal.len());
-        Some(DiskSpace { free, size, wal: Bytes(wal), items })
+        disk_space(&self.path, items)
     }
 }
 
