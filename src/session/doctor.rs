@@ -164,7 +164,8 @@ fn signer(job: &Job, env: &Env) -> Vec<Finding> {
             let variable = known.ok().flatten().map_or_else(String::new, |credential| credential.variable);
             findings.push(Finding::ok("credentials", format!("{variable} is set")));
             if let Credentials::Signature(usersig) = credentials {
-                findings.push(doctor::given_usersig(usersig.claims(), sdkappid, identifier.as_str(), clock::now()));
+                let (claims, now) = (usersig.claims(), clock::now());
+                findings.push(doctor::given_usersig(&variable, claims, sdkappid, identifier.as_str(), now));
             }
         }
     }

@@ -151,8 +151,8 @@ impl Schedule {
         match fallback {
             RenewFallback::Transient => {}
             RenewFallback::Fatal => {
-                let reason = "the UserSig is refused, and there is no key to make another: set \
-                              IMBULK_SECRET_KEY, or set IMBULK_USERSIG to a new UserSig";
+                let reason = "the UserSig is refused, and there is no key to make another: replace it by a new UserSig \
+                              or by a key; `imbulk doctor` names its variable";
                 self.stop_app(job, code, reason.to_owned(), out);
             }
         }
