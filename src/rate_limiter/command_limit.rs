@@ -28,9 +28,9 @@ pub(super) struct CommandLimits {
     days: Vec<DayBudget>,
     /// Slots that are not written yet, because another process held the lock.
     unwritten: Vec<(TakenSlots, SlotRelease)>,
-    /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was
-    /// sent.
-    rejection: Option<(usize, Scope, Moment)>,
+    /// Rejections that are not processed yet, for the same reason, at most one for each limit: the command, what is
+    /// throttled, and when it was sent.
+    rejections: Vec<(usize, Scope, Moment)>,
 }
 
 /// When the slots of a call are free.
@@ -58,7 +58,7 @@ impl CommandLimits {
         let app = CommandLimit::new(app_cap, Ledger::app(app_cap));
         let (round_trips, commands) = (RoundTrips::default(), Vec::new());
         let days = calls_per_day.iter().cloned().map(DayBudget::new).collect();
-        Self { ledger, round_trips, app, commands, days, unwritten: Vec::new(), rejection: None }
+        Self { ledger, round_trips, app, commands, days, unwritten: Vec::new(), rejections: Vec::new() }
     }
 
     /// The index of the command's limit, which is created if there is none. Of two caps the lower one counts.
@@ -148,9 +148,9 @@ impl CommandLimits {
     /// Writes what could not be written while another process held the lock.
     fn catch_up(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
         self.write_all()?;
-        if let Some((command, scope, sent)) = self.rejection {
+        while let Some((command, scope, sent)) = self.rejections.first().copied() {
             self.process_rejection(command, scope, sent, clock())?;
-            self.rejection = None;
+            self.rejections.remove(0);
         }
         Ok(())
     }
@@ -170,10 +170,22 @@ impl CommandLimits {
         let sent = limit.answered;
         match self.process_rejection(command, scope, sent, now) {
             Err(LedgerError::Locked { .. }) => {
-                self.rejection = Some((command, scope, sent));
+                self.keep_rejection(command, scope, sent);
                 Ok(())
             }
             processed => processed,
+        }
+    }
+
+    /// Of one limit the first rejection is kept: the calls of the others had left before it is processed, so they are
+    /// no news then.
+    fn keep_rejection(&mut self, command: usize, scope: Scope, sent: Moment) {
+        let is_of_limit = |(of, kept, _): &(usize, Scope, Moment)| match scope {
+            Scope::Command => *kept == scope && *of == command,
+            Scope::App => *kept == scope,
+        };
+        if !self.rejections.iter().any(is_of_limit) {
+            self.rejections.push((command, scope, sent));
         }
     }
 
@@ -271,7 +283,51 @@ impl CommandLimit {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::domain::rate_limit::speed::Pressure;
+
+    fn ms(ms: u64) -> Moment {
+        Moment::from_nanos(ms * 1_000_000)
+    }
+
+    fn cap(calls: u32) -> Cap {
+        NonZeroU32::new(calls).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn every_limit_that_was_rejected_while_the_ledger_was_locked_is_cut_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let ledger = Ledger::open(&path, Duration::from_secs(5)).unwrap();
+        let mut limits = CommandLimits::new(ledger, cap(200), &[]);
+        let today: Zoned = "2026-11-22T12:00Z[UTC]".parse().unwrap();
+        let commands = ["account_delete", "friend_delete"].map(|name| limits.command(name, cap(100)).unwrap());
+        for command in commands {
+            let mut moments = (1000..).map(ms);
+            let mut taken = None;
+            while taken.is_none() {
+                let now = moments.next().unwrap();
+                taken = limits.take(command, &today, || now).unwrap().ok();
+            }
+            limits.answered(command, taken.unwrap(), Duration::from_millis(10), ms(5000)).unwrap();
+        }
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        for (command, scope) in [(0, Scope::Command), (1, Scope::Command), (0, Scope::App), (1, Scope::Command)] {
+            limits.throttled(commands[command], (scope, Pause::Short), ms(5000)).unwrap();
+        }
+        assert_eq!(limits.rejections.len(), 3);
+        drop(other);
+        let _ = limits.take(commands[0], &today, || ms(5001)).unwrap();
+        for command in commands {
+            let (of_command, of_app) = limits.speeds(command, ms(5001));
+            assert!(matches!(of_command.pressure, Pressure::Paused { .. }), "{command}: {of_command:?}");
+            assert!(matches!(of_app.pressure, Pressure::Paused { .. }), "{of_app:?}");
+        }
+    }
 
     #[test]
     fn a_lower_limit_uses_the_slots_that_its_calls_occupy_up_to_the_cap() {
