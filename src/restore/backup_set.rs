@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use jiff::civil::DateTime;
+
 use super::backup_file::{self, BackupExtent, LineSink};
 use super::error::{BackupProblem, RestoreError};
 use crate::domain::backup::{BackupHeader, BackupPart};
+
+/// The length of the time in the name of a file, such as `20261130T021544Z`.
+const FILE_TIME: usize = 16;
 
 /// The parts of the backup of a run that its queue knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,10 +109,13 @@ impl<'k> BackupSet<'k> {
             }
             paths.push(path);
         }
-        // The sessions of a run follow each other. Of two files with one time the later one has a number in its name.
         paths.sort_by_cached_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_owned();
             let began_at = backup_file::header_of(path).ok().map(|header| header.began_at);
-            (began_at.is_none(), began_at, path.as_os_str().len(), path.clone())
+            let began_at = began_at.or_else(|| time_in_name(&name, &header));
+            // The sessions of a run follow each other. Of two files with one time the later one has a number in its
+            // name.
+            (began_at.is_none(), began_at, name.len(), path.clone())
         });
         let files = match known {
             Some(known) => known.assign(paths, first),
@@ -148,10 +156,23 @@ fn refuse_other_run(path: &Path, other: BackupHeader, first: &BackupHeader) -> R
     Err(RestoreError::Backup { path: path.to_owned(), line: Some(1), problem })
 }
 
+/// The time in the name of a file of the run, in RFC 3339 as in headers: its session had begun before, and the next one
+/// begins later.
+fn time_in_name(name: &OsStr, header: &BackupHeader) -> Option<String> {
+    let rest = name.to_str()?.strip_prefix(&start_of_names(header))?;
+    let time = DateTime::strptime("%Y%m%dT%H%M%SZ", rest.get(..FILE_TIME)?).ok()?;
+    Some(format!("{time}Z"))
+}
+
+/// What the names of the files of the run begin with.
+fn start_of_names(header: &BackupHeader) -> String {
+    format!("{}-{}-", header.job, header.run)
+}
+
 /// The names of the files of the run in the folder of this file.
 fn names_beside(file: &Path, header: &BackupHeader) -> Result<Vec<OsString>, RestoreError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let start = format!("{}-{}-", header.job, header.run);
+    let start = start_of_names(header);
     let is_of_run =
         |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(&start) && name.ends_with(".jsonl.zst"));
     let names = std::fs::read_dir(folder)
@@ -279,5 +300,21 @@ mod tests {
         all.sort_by(|one, other| one.0.cmp(&other.0));
         let expected = [("j-r-1.jsonl.zst".to_owned(), 4, false, None), ("mine.jsonl.zst".to_owned(), 0, false, None)];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn files_are_read_in_the_sequence_of_their_sessions_whatever_their_folders_and_headers() {
+        let folder = Folder::new();
+        let file = |began_at: &str| complete(&(header("r").replace("2026-11-30T02:15:44Z", began_at) + &friends(0, 1)));
+        std::fs::create_dir(folder.0.path().join("a folder with a long name")).unwrap();
+        let at = "2026-11-30T02:15:44Z";
+        let first = folder.write("a folder with a long name/j-r-20261130T021544Z.jsonl.zst", &file(at));
+        let second = folder.write("j-r-20261130T021544Z-2.jsonl.zst", &file(at));
+        let fourth = folder.write("j-r-20261201T021544Z.jsonl.zst", &file("2026-12-01T02:15:40Z"));
+        // Its header is damaged.
+        let third = folder.write("j-r-20261130T031544Z.jsonl.zst", &file(at)[..4]);
+        let set = BackupSet::find(&[fourth.clone(), second.clone(), first.clone()], None).unwrap();
+        let paths: Vec<PathBuf> = set.files.into_iter().map(|file| file.path).collect();
+        assert_eq!(paths, [first, second, third, fourth]);
     }
 }
