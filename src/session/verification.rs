@@ -69,6 +69,7 @@ pub async fn verify(
     let run = find(&options.name, options.target.as_deref(), &Reader::open(path).await?).await?;
     let lookup = refuse_unverifiable(&run)?;
     let settings = call_settings(&run, env)?;
+    let calls_per_day = calls_per_day(&run, &settings)?;
     let mut target = Target::of_app(&app_of(&run, &settings, env)?, env)?;
     let mut signals = Signals::listen(super::drive::leave).map_err(SessionError::io("cannot listen for signals"))?;
     let mut queue = or_signal(&mut signals, async { Ok(Queue::open(path).await?) }).await?;
@@ -82,7 +83,7 @@ pub async fn verify(
         ));
     };
     let user = target.user();
-    let session = VerifySession { run: &run, verification, lookup, settings, target: &target };
+    let session = VerifySession { run: &run, verification, lookup, settings, calls_per_day, target: &target };
     let done = session.carry_out(queue, &mut signals, log, manager).await;
     if let Some(user) = user {
         user.leave().await;
@@ -141,6 +142,19 @@ fn call_settings(run: &Run, env: &Env) -> Result<CallSettings, SessionError> {
         return Err(missing("admin account", "IMBULK_IDENTIFIER"));
     }
     Ok(settings)
+}
+
+/// `limits.calls_per_day` of the run. A day of another zone would begin at another time, so the zone must be known.
+fn calls_per_day(run: &Run, settings: &CallSettings) -> Result<Option<CallsPerDay>, SessionError> {
+    let Some(calls) = settings.calls_per_day else { return Ok(None) };
+    let zone = settings.zone.as_deref().map(|name| {
+        TimeZone::get(name).map_err(|_| {
+            let text =
+                format!("run {} counts its calls by the day of {name:?}, a zone unknown to this machine", run.uuid);
+            SessionError::usage(text, "install the time zones (package tzdata), or verify the run on its own machine")
+        })
+    });
+    Ok(Some(CallsPerDay { calls, zone: zone.transpose()? }))
 }
 
 /// The app of the run. Refuses an environment that names another one.
@@ -203,6 +217,7 @@ struct VerifySession<'a> {
     verification: Verification,
     lookup: ReadCommand,
     settings: CallSettings,
+    calls_per_day: Option<CallsPerDay>,
     target: &'a Target,
 }
 
@@ -248,10 +263,8 @@ impl VerifySession<'_> {
 
     async fn runner_job(&self, reader: &Reader, tally: Tally) -> Result<RunnerJob, SessionError> {
         let own = &self.verification.run;
-        let CallSettings { app_calls_per_second, calls_per_day, zone, .. } = &self.settings;
-        let zone = zone.as_deref().and_then(|name| TimeZone::get(name).ok());
-        let daily = calls_per_day.map(|calls| CallsPerDay { calls, zone });
-        let (client, limiter) = self.target.connect(*app_calls_per_second, daily.into_iter().collect())?;
+        let calls_per_day = self.calls_per_day.iter().cloned().collect();
+        let (client, limiter) = self.target.connect(self.settings.app_calls_per_second, calls_per_day)?;
         let limiter = limiter.command(self.lookup.name, cap(self.rate())?)?;
         Ok(RunnerJob {
             last_request: reader.last_request(own.id).await?,
@@ -326,5 +339,34 @@ impl VerifySession<'_> {
             calls,
         };
         Ok((report, exit_of(&tally, &end, RejectPolicy::Count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Load, TestQueue};
+
+    #[tokio::test]
+    async fn a_limit_per_day_is_not_counted_by_the_days_of_another_zone() {
+        let TestQueue { run, .. } = TestQueue::new("account_delete", Load::default()).await;
+        let settings = |calls, zone: Option<&str>| CallSettings {
+            endpoint: None,
+            identifier: None,
+            calls_per_second: NonZeroU32::MIN,
+            app_calls_per_second: NonZeroU32::MIN,
+            calls_per_day: NonZeroU64::new(calls),
+            zone: zone.map(str::to_owned),
+            retry: settings::DEFAULT_RETRY,
+            outage: None,
+        };
+        let zone = |calls, zone| {
+            let limit = calls_per_day(&run, &settings(calls, zone))?;
+            Ok::<_, SessionError>(limit.map(|limit| limit.zone.and_then(|zone| zone.iana_name().map(str::to_owned))))
+        };
+        assert_eq!(zone(5, Some("Asia/Shanghai")).unwrap(), Some(Some("Asia/Shanghai".to_owned())));
+        assert_eq!((zone(5, None).unwrap(), zone(0, Some("Asia/Atlantis")).unwrap()), (Some(None), None));
+        let error = zone(5, Some("Asia/Atlantis")).unwrap_err().to_string();
+        assert!(error.contains("the day of \"Asia/Atlantis\""), "{error}");
     }
 }
