@@ -159,7 +159,12 @@ async fn damaged(place: &QueueFolder, run: RunId, sql: &str) -> bool {
     dark.close().await.unwrap();
     let unchanged = written.is_err()
         || (sql.ends_with("NULL") && copy.number(&nulls(sql)).await == place.number(&nulls(sql)).await);
-    unchanged || read_all(&mut copy.open().await, run).await.is_err()
+    unchanged
+        || match Queue::open(&copy.file()).await {
+            Ok(mut queue) => read_all(&mut queue, run).await.is_err(),
+            // A new owner reads the runs that are not finished.
+            Err(error) => error.is_damage(),
+        }
 }
 
 fn nulls(sql: &str) -> String {
