@@ -250,6 +250,19 @@ fn a_user_who_may_not_write_the_queue_may_not_control_its_runs() {
     assert!(!workspace.path("imbulk.db-control").exists());
 }
 
+/// Jobs of the same operation share its limit.
+#[test]
+fn a_shared_limit_rises_when_the_job_that_kept_it_low_has_ended() {
+    const LOW: u32 = 5;
+    let (workspace, _) = prepared(5);
+    let others: Vec<InputRow> = (0..100).map(|n| InputRow::account(&format!("other_{n}"))).collect();
+    job("other").rows(&others).write(&workspace);
+    job("job").with("", "priority", 1).with("limits", "calls_per_second", LOW).write(&workspace);
+    workspace.imbulk(&["run", "job.toml", "other.toml", "--execute", "--yes"]).expect(0);
+    let worst = workspace.report().worst_second;
+    assert!(worst > 2 * LOW as usize, "at most {worst} calls in a second");
+}
+
 #[test]
 fn only_rate_takes_a_number() {
     let (workspace, _) = prepared(5);
