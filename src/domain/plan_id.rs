@@ -16,7 +16,8 @@ pub struct PlanParts {
     pub continues: Vec<ContinuedRun>,
     /// Digest of the input, if its run is begun.
     pub input: Option<String>,
-    /// Digest of everything that decides what a row means: operation, options, columns, encoding.
+    /// Digest of everything that decides what a row means: operation, options, columns, encoding, delimiter and unusual
+    /// ids.
     pub definition: String,
     /// The target's name in the queue.
     pub target: String,
@@ -26,7 +27,7 @@ pub struct PlanParts {
     pub admin: Option<String>,
     /// Digest of the protected list.
     pub protected: String,
-    /// Digest of limits, retries, guards and stops.
+    /// Digest of limits, retries, guards, stops, rejects and backup.
     pub settings: String,
     /// Digest of what decides which rows are carried over, if there are any.
     pub carried: Option<String>,
@@ -53,13 +54,13 @@ impl PlanParts {
                 "the unfinished runs that go first changed, or the rows that they have left",
             ),
             (self.input != earlier.input && !(is_again && earlier.input.is_none()), "the input changed"),
-            (self.definition != earlier.definition, "the job's operation, options, columns or encoding changed"),
+            (self.definition != earlier.definition, "the job's operation, options, columns, encoding, delimiter or unusual_ids changed"),
             (self.target != earlier.target, "the target changed"),
             (self.endpoint != earlier.endpoint, "the endpoint changed"),
             (self.admin != earlier.admin, "the admin account changed"),
             (self.protected != earlier.protected, "the protected list changed"),
             (self.carried != earlier.carried, "the rows that are carried over changed"),
-            (self.settings != earlier.settings, "the job's limits, retries, guards or stops changed"),
+            (self.settings != earlier.settings, "the job's limits, retries, guards, stops, rejects or backup changed"),
         ];
         parts.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
     }

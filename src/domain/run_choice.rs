@@ -160,7 +160,8 @@ pub struct KnownRun {
     /// Whether it was loaded from the current bytes of the input, and a planned run also with the rows that a new run
     /// would take over now.
     pub same_input: bool,
-    /// Whether a row still means the same: operation, options, columns and encoding are unchanged.
+    /// Whether a row still means the same: operation, options, columns, encoding, delimiter and
+    /// unusual ids are unchanged.
     pub same_definition: bool,
     /// Whether limits, guards, endpoint and admin are unchanged since its last session.
     pub same_settings: bool,

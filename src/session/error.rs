@@ -83,8 +83,8 @@ pub enum SessionError {
     },
     /// A job says something else than when its unfinished run was loaded.
     #[error(
-        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding \
-         changed since"
+        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns, encoding, \
+         delimiter or unusual_ids changed since"
     )]
     Redefined {
         /// The job.

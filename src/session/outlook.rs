@@ -1,5 +1,6 @@
 //! Chooses the runs that a job sends next, for `plan` and `run` alike.
 
+use super::digests;
 use super::error::SessionError;
 use super::job_input::{InputState, JobInput};
 use crate::domain::plan_id::{ContinuedRun, PlanParts};
@@ -114,7 +115,8 @@ impl JobInput {
             endpoint: self.target.endpoint(),
             admin: self.target.admin().map(str::to_owned),
             protected: self.protected.digest(),
-            settings: self.settings_digest(),
+            // Endpoint and admin are parts of their own.
+            settings: digests::digest(&digests::settings(&self.job, None, None)),
             carried: outlook.carry.digest().cloned(),
         })
     }

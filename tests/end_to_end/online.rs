@@ -53,6 +53,19 @@ fn by_account(rows: &[ResultRow]) -> BTreeMap<&str, &ResultRow> {
 }
 
 #[test]
+fn a_canary_of_accounts_that_are_online_takes_others_before_the_rest_is_sent() {
+    let rows = plain(DELETE, 500);
+    let job = job(500).with("guard", "canary", 100).with("stop", "failed_share", 0.5);
+    let (workspace, job) = job.on(WorkspaceSetup { world: all_exist, ..WorkspaceSetup::default() });
+    workspace.set_online(rows[..100].iter().map(|row| row.account.as_str()), true);
+    workspace.faults(&["account_delete:item=70402:1"]);
+    workspace.run(&job).expect(4).says("guard.canary: of the first 100 items 100 failed");
+    let results = workspace.results("job");
+    let tally = tally(&results);
+    assert_eq!([tally["protected"], tally["failed"], tally["pending"]], [100, 100, 300]);
+}
+
+#[test]
 fn accounts_that_are_online_are_protected_and_the_plan_says_what_the_checks_cost() {
     let (workspace, job, ids) = workspace(1_050, all_exist);
     let online: Vec<&str> = ids.iter().step_by(21).map(String::as_str).collect();

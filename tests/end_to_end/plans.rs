@@ -170,6 +170,15 @@ fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
 }
 
 #[test]
+fn a_changed_endpoint_is_not_shown_as_a_change_of_the_jobs_settings() {
+    let (mut workspace, job) = JobFile::new("job", OPERATION).rows(&others(3)).in_a_workspace();
+    workspace.imbulk(&["plan", &job]).expect(0);
+    workspace.set_env("IMBULK_ENDPOINT", "http://127.0.0.1:9");
+    let shown = workspace.imbulk(&["plan", &job]).expect(0).says("since then the endpoint changed");
+    assert!(!shown.stderr.contains("limits") && !shown.stdout.contains("limits, retries"), "{shown:#?}");
+}
+
+#[test]
 fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
     let asked = plain(Command::AccountDelete, 250);
     let (workspace, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on(everybody_exists());

@@ -269,8 +269,8 @@ pub const VERIFY: Manual = Manual {
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, or the queue or the environment cannot be used"),
         (Exit::DoneWithFailures, "done, with contradicted or unknown rows"),
-        HALTED,
-        STOPPED,
+        (Exit::Halted, "halted (fatal code, outage, full disk); rows are left"),
+        (Exit::Stopped, "stopped by a signal, `limits.calls_per_day` or `imbulk ctl`; rows are left: run it again"),
         IN_USE,
     ],
 };

@@ -18,7 +18,7 @@ pub const LAST_RUNS: usize = 7;
 /// Items with an outcome, and how many of them indicate a wrong input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutcomeCounts {
-    /// Items with an outcome.
+    /// Items that were sent and have an outcome.
     pub ended: Count,
     /// Items that failed or are in doubt.
     pub failed: Count,
@@ -30,19 +30,20 @@ impl OutcomeCounts {
     /// Counts the rows of a run that were sent and have an outcome.
     pub fn of(tally: &Tally) -> Self {
         let mut counts = Self::default();
-        let sent = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Failed, Outcome::InDoubt];
-        sent.into_iter().for_each(|outcome| counts.count(outcome, tally[outcome]));
+        tally.iter().for_each(|(outcome, rows)| counts.count(outcome, rows));
         counts
     }
 
-    /// Adds items with an outcome. An item in doubt counts as failed.
+    /// Adds items with an outcome. An item in doubt counts as failed. An item that was left out, such as an account
+    /// that is online, was not sent, so it says nothing.
     pub fn count(&mut self, outcome: Outcome, items: Count) {
-        self.ended += items;
-        if is_failure(outcome) {
-            self.failed += items;
-        } else if outcome == Outcome::AlreadyDone {
-            self.already_done += items;
+        match outcome {
+            Outcome::Succeeded => {}
+            Outcome::AlreadyDone => self.already_done += items,
+            Outcome::Failed | Outcome::InDoubt => self.failed += items,
+            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate | Outcome::Protected => return,
         }
+        self.ended += items;
     }
 
     /// Whether at least this share of the items was already done.
@@ -127,6 +128,16 @@ mod tests {
 
     fn stop(failed_share: f64, after_items: u64) -> Stop {
         Stop { failed_share, after_items, outage: None }
+    }
+
+    #[test]
+    fn items_that_were_not_sent_do_not_dilute_the_shares() {
+        let mut counts = counts(0, 0, 0);
+        for (outcome, items) in [(Outcome::Failed, 40), (Outcome::Protected, 60), (Outcome::AlreadyDone, 10)] {
+            counts.count(outcome, items);
+        }
+        assert_eq!(counts, OutcomeCounts { ended: 50, failed: 40, already_done: 10 });
+        assert!(stop(0.5, 50).is_blown(counts), "40 of 50");
     }
 
     #[test]

@@ -40,12 +40,29 @@ impl Canary {
         self.admitted += request.items.len() as Count;
     }
 
+    /// Items of its requests were left out, because their accounts are online. They show nothing, so the canary takes
+    /// as many others, and returns the withheld requests that have them.
+    pub(super) fn leave_out(&mut self, items: Count) -> Vec<Request> {
+        if !self.is_open() {
+            return Vec::new();
+        }
+        self.admitted -= items;
+        let mut admitted = Vec::new();
+        while !self.is_full()
+            && let Some(request) = self.withheld.pop_front()
+        {
+            self.count(&request);
+            admitted.push(request);
+        }
+        admitted
+    }
+
     /// Whether it has all its items and has not passed.
     pub(super) fn is_full(&self) -> bool {
         self.wanted > 0 && self.admitted >= self.wanted
     }
 
-    /// Whether it is full, and as many items as its requests have got their outcomes in this session.
+    /// Whether it is full, and all items of its requests have been sent and have outcomes.
     pub(super) fn is_decided(&self, ended: Count) -> bool {
         self.is_full() && ended >= self.admitted
     }

@@ -148,6 +148,9 @@ impl Schedule {
         let job = &mut self.jobs[record.job];
         job.moved(Stage::Recording, Stage::Stored, record.items, false);
         record.ended.iter().for_each(|(outcome, items, rows)| job.count(*outcome, *items, *rows));
+        let left_out = record.ended.iter().filter(|(outcome, ..)| *outcome == Outcome::Protected);
+        let replacements = job.canary.leave_out(left_out.map(|(_, items, _)| items).sum());
+        replacements.into_iter().for_each(|request| self.admit(record.job, request));
         let (prepared, others): (Vec<FollowUp>, Vec<FollowUp>) =
             follow_ups.into_iter().partition(|next| next.wait == Wait::Leased);
         // A preparation that is made again keeps the lease, so that what was read before it stays true.
