@@ -54,7 +54,10 @@ impl PlanParts {
                 "the unfinished runs that go first changed, or the rows that they have left",
             ),
             (self.input != earlier.input && !(is_again && earlier.input.is_none()), "the input changed"),
-            (self.definition != earlier.definition, "the job's operation, options, columns, encoding, delimiter or unusual_ids changed"),
+            (
+                self.definition != earlier.definition,
+                "the job's operation, options, columns, encoding, delimiter or unusual_ids changed",
+            ),
             (self.target != earlier.target, "the target changed"),
             (self.endpoint != earlier.endpoint, "the endpoint changed"),
             (self.admin != earlier.admin, "the admin account changed"),

@@ -65,8 +65,7 @@ pub(super) async fn admit<'a>(
     // A run with fewer rows has fewer items, too. Most runs begin, and need not be searched for items with an outcome.
     let ended_items = match OutcomeCounts::of(&tally).ended {
         rows if rows < canary => 0,
-        // Items that were left out as online ended, too, and were not sent.
-        rows => queue.reader().await?.ended_items(run, canary).await?.min(rows),
+        _ => queue.reader().await?.ended_items(run, canary).await?,
     };
     let rate = queue.control_state(run).await?.rate;
     let is_withheld = has_item_limit && last_request == RequestId::BEFORE_FIRST && tally[Outcome::Pending] > 0;

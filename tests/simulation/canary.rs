@@ -1,7 +1,7 @@
 //! The canary as the documentation describes it: the first requests must have acceptable outcomes before any other
 //! request is sent.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
@@ -28,7 +28,8 @@ pub(crate) struct Canary {
     admitted: u64,
     /// Requests of the canary without an outcome.
     undecided: HashSet<RequestId>,
-    held: Vec<RequestId>,
+    /// Requests that must not be sent yet, in order, and how many items each has.
+    held: VecDeque<(RequestId, u64)>,
     over: bool,
     counts: [u64; 3],
 }
@@ -39,7 +40,7 @@ impl Canary {
         for (outcome, rows) in earlier.iter() {
             canary.count(outcome, rows);
         }
-        canary.over |= ended_items >= settings.items && !canary.is_dead();
+        canary.over |= ended_items.min(canary.counts[0]) >= settings.items && !canary.is_dead();
         canary.counts = [0; 3];
         canary
     }
@@ -52,7 +53,7 @@ impl Canary {
     /// Returns whether the request may be sent before the canary is decided.
     pub(crate) fn admit(&mut self, request: &Request) -> bool {
         if !self.over && self.admitted >= self.settings.items {
-            self.held.push(request.id);
+            self.held.push_back((request.id, request.items.len() as u64));
             return false;
         }
         self.admitted += request.items.len() as u64;
@@ -70,17 +71,31 @@ impl Canary {
         ended.iter().for_each(|(outcome, items, _)| self.count(*outcome, *items));
         self.undecided.remove(&request);
         self.undecided.extend(follow_ups.iter().map(|follow_up| follow_up.request.id));
+        let left_out: u64 =
+            ended.iter().filter(|(outcome, ..)| *outcome == Outcome::Protected).map(|(_, items, _)| items).sum();
+        let mut admitted = Vec::new();
+        if !self.over {
+            // Items that were left out show nothing, so the canary takes as many others.
+            self.admitted -= left_out;
+            while self.admitted < self.settings.items
+                && let Some((id, items)) = self.held.pop_front()
+            {
+                self.admitted += items;
+                self.undecided.insert(id);
+                admitted.push(id);
+            }
+        }
         let decided = self.undecided.is_empty() && self.admitted >= self.settings.items;
         if !self.over && decided && !self.is_dead() {
             self.over = true;
-            return std::mem::take(&mut self.held);
+            admitted.extend(std::mem::take(&mut self.held).into_iter().map(|(id, _)| id));
         }
-        Vec::new()
+        admitted
     }
 
-    /// Requests that must not be sent yet.
-    pub(crate) fn held(&self) -> &[RequestId] {
-        &self.held
+    /// Whether the request must not be sent yet.
+    pub(crate) fn holds(&self, request: RequestId) -> bool {
+        self.held.iter().any(|(id, _)| *id == request)
     }
 
     /// The requests of the canary without an outcome, if other requests wait for them.
@@ -91,10 +106,10 @@ impl Canary {
     fn count(&mut self, outcome: Outcome, items: u64) {
         let [ended, failed, already_done] = &mut self.counts;
         match outcome {
-            Outcome::Succeeded | Outcome::Protected => {}
+            Outcome::Succeeded => {}
             Outcome::AlreadyDone => *already_done += items,
             Outcome::Failed | Outcome::InDoubt => *failed += items,
-            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate => return,
+            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate | Outcome::Protected => return,
         }
         *ended += items;
     }

@@ -68,8 +68,9 @@ enum FetchState {
 impl JobState {
     pub(super) fn new(scheduled: ScheduledJob) -> Self {
         let earlier = OutcomeCounts::of(&scheduled.tally);
-        // The canary passed if earlier sessions ended as many items and were not halted by their outcomes.
-        let has_passed = scheduled.ended_items >= scheduled.canary
+        // The canary passed if earlier sessions sent as many items to their end and were not halted by their outcomes.
+        // Items that were left out have ended as well, but there are no more items than rows.
+        let has_passed = scheduled.ended_items.min(earlier.ended) >= scheduled.canary
             && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
         let canary = Canary::new(if has_passed { 0 } else { scheduled.canary });
         let rate = scheduled.calls_per_second;

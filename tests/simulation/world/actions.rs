@@ -52,9 +52,7 @@ impl World<'_> {
                 if let Some(early) = ids.iter().find(|id| session.paused[self.place(session, **id)]) {
                     self.fail(Invariant::NothingAfterHoldBack, format!("request {early} of a paused job is intended"));
                 }
-                if let Some(early) =
-                    ids.iter().find(|id| session.canaries.iter().any(|canary| canary.held().contains(id)))
-                {
+                if let Some(early) = ids.iter().find(|id| session.canaries.iter().any(|canary| canary.holds(**id))) {
                     self.fail(Invariant::CanaryComesFirst, format!("request {early} is sent"));
                 }
             }
