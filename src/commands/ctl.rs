@@ -17,6 +17,7 @@ use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::uuid_v7;
 use crate::queue::{ControlFile, FileKind, Queue, QueueError, Reader, Run, RunState};
 use crate::report::control::{above_limit, answer, not_answered};
+use crate::report::state::{RunnerPresence, StateName};
 use crate::session::{SessionError, find_controlled};
 use crate::settings::{Env, load_job};
 
@@ -126,7 +127,8 @@ fn refuse_ended(run: &Run) -> Result<(), SessionError> {
 
 /// Whether a process is sending the run. Such a process knows the limit of the job and answers by it.
 fn is_sending(run: &Run, is_owned: bool) -> bool {
-    is_owned && run.state() == RunState::Running && !run.has_ended()
+    let owner = if is_owned { RunnerPresence::Present } else { RunnerPresence::Absent };
+    StateName::of(run, owner) == StateName::Sending
 }
 
 /// Refuses a rate that the next session would not use. Without a process that sends the run, its limit is that of the
@@ -193,17 +195,6 @@ fn name_of(uid: u32, users: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Load, TestQueue};
-
-    #[tokio::test]
-    async fn a_run_that_was_interrupted_is_not_sent_by_the_next_owner_of_the_queue() {
-        let TestQueue { folder, queue, run, .. } = TestQueue::new("account_delete", Load::default()).await;
-        assert!(is_sending(&run, true) && !is_sending(&run, false));
-        drop(queue);
-        let owner = Queue::open(&folder.path().join("q.db")).await.unwrap();
-        let run = owner.reader().await.unwrap().runs().await.unwrap().remove(0);
-        assert!(!is_sending(&run, true));
-    }
 
     #[test]
     fn a_user_is_named_as_in_the_list_of_users() {

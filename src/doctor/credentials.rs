@@ -13,8 +13,8 @@ const SOON: SignedDuration = SignedDuration::from_hours(6);
 /// The difference of clocks that is tolerated between its maker and this machine.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// Checks what a given UserSig says in the clear; only the API can tell whether it is genuine. `variable` is the name of
-/// the variable that has it: an app may have a variable of its own.
+/// Checks what a given UserSig says in the clear; only the API can tell whether it is genuine. `variable` is the name
+/// of its variable: an app may have one of its own.
 pub fn given_usersig(
     variable: &str,
     claims: Result<Claims, UserSigDecodeError>,

@@ -118,7 +118,7 @@ impl RunRow {
             fields: json(&self.fields).ok_or_else(|| unreadable("fields"))?,
             largest_accounts: json(&self.largest_accounts).ok_or_else(|| unreadable("largest_accounts"))?,
             state: self.state,
-            ended_by: (self.ended_by.as_deref().map(|name| name.parse().map_err(|_| unreadable("ended_by"))))
+            ended_by: (self.ended_by.as_deref().map(|name| name.parse().map_err(|()| unreadable("ended_by"))))
                 .transpose()?,
             carried: optional_json(self.carried.as_deref()).ok_or_else(|| unreadable("carried"))?,
             call_settings: optional_json(self.call_settings.as_deref()).ok_or_else(|| unreadable("call_settings"))?,
@@ -207,6 +207,8 @@ pub(in crate::queue) async fn store_end(
 mod tests {
     use super::*;
 
+    type SetColumn = fn(&mut RunRow, String);
+
     /// A row with a right checksum, as a session has left it.
     fn row(change: impl FnOnce(&mut RunRow)) -> RunRow {
         let text = str::to_owned;
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_read_is_damage_and_never_nothing() {
         let text = || "of a newer version".to_owned();
-        let columns: [(&str, fn(&mut RunRow, String)); 6] = [
+        let columns: [(&str, SetColumn); 6] = [
             ("files", |row, text| row.files = text),
             ("fields", |row, text| row.fields = text),
             ("largest_accounts", |row, text| row.largest_accounts = text),
