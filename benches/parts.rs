@@ -24,7 +24,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
-use imbulk::domain::schedule::{Action, Event, PreparedCall, Schedule, ScheduleTime, ScheduledJob};
+use imbulk::domain::schedule::{Action, CallToSend, Event, Schedule, ScheduleTime, ScheduledJob};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -329,7 +329,7 @@ fn react(action: Action, requests: &[Request], events: &mut Vec<Event>) {
             events.push(Event::Page { job, requests: page });
         }
         Action::Commit { change: Change::Intend(ids), .. } => events.push(Event::Changed(Changed::Intended(ids))),
-        Action::Send(PreparedCall { request, .. }) => {
+        Action::Send(CallToSend { request, .. }) => {
             let result = answer_of(requests, request);
             // Taken from the end.
             events.push(Event::Replied { request, result, generation: 0 });

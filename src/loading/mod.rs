@@ -73,7 +73,7 @@ impl Hint for LoadError {
 
 /// What is read, and by which rules.
 #[derive(Debug)]
-pub struct Reading {
+pub struct LoadSpec {
     /// The job, for its operation and the rules of its input.
     pub job: Job,
     /// The files, in their order.
@@ -117,15 +117,15 @@ pub type ProgressWatch<'w> = dyn FnMut(Phase, &ProgressSnapshot) + Send + 'w;
 pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
-    mut reading: Reading,
+    mut spec: LoadSpec,
     watch: &mut ProgressWatch<'_>,
 ) -> Result<RunId, LoadError> {
     let progress = Arc::new(LoadProgress::default());
-    count_reads(&mut reading.sources, &progress.bytes);
+    count_reads(&mut spec.sources, &progress.bytes);
     // A queue without a run cannot be read while it is written to.
     let reader = if run.carries.is_some() { Some(queue.reader().await?) } else { None };
     let mut loader = Loader::begin(queue, run).await?;
-    let error = match fill(&mut loader, run, reading, (reader.as_ref(), &progress), watch).await {
+    let error = match fill(&mut loader, run, spec, (reader.as_ref(), &progress), watch).await {
         Ok(read) => {
             loader.describe_input(&read.facts).await?;
             return Ok(loader.finish(&read.fields).await?);
@@ -143,18 +143,18 @@ pub async fn load(
 async fn fill(
     loader: &mut Loader<'_>,
     run: &NewRun,
-    reading: Reading,
+    spec: LoadSpec,
     (reader, progress): (Option<&Reader>, &Arc<LoadProgress>),
     watch: &mut ProgressWatch<'_>,
 ) -> Result<Read, LoadError> {
     let (to_thread, carried) = mpsc::channel(PAGES);
     let carrying = match run.carries.as_ref().zip(reader) {
-        Some((source, reader)) => Some(Carrying::begin(loader, reader, source, reading.sources.len()).await?),
+        Some((source, reader)) => Some(Carrying::begin(loader, reader, source, spec.sources.len()).await?),
         None => None,
     };
     let (sender, receiver) = mpsc::channel(CHANNEL);
     let of_reader = Arc::clone(progress);
-    let thread = tokio::task::spawn_blocking(move || read(&reading, carried, &of_reader, &sender));
+    let thread = tokio::task::spawn_blocking(move || read(&spec, carried, &of_reader, &sender));
     let carry = async move {
         match carrying {
             Some(carrying) => carrying.send(to_thread).await,
@@ -247,12 +247,12 @@ struct Read {
 
 /// Reads all rows and sends the requests and skipped rows that intake makes of them.
 fn read(
-    reading: &Reading,
+    spec: &LoadSpec,
     carried: mpsc::Receiver<Vec<CarriedRow>>,
     progress: &LoadProgress,
     sender: &mpsc::Sender<Vec<IntakeOutput>>,
 ) -> Result<Read, LoadError> {
-    let Reading { job, sources, protected, temp_dir } = reading;
+    let LoadSpec { job, sources, protected, temp_dir } = spec;
     let shape = job.operation.shape;
     let protects = |id: &[u8]| protected.protects(id);
     let plan = IntakeOptions {
@@ -276,7 +276,7 @@ fn read(
     let mut intake = Intake::new(plan, sink);
     let (to_intake, batches) = sync_channel(ROW_BATCHES);
     let facts = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_sources(reading, carried, &to_intake));
+        let reader = scope.spawn(move || read_sources(spec, carried, &to_intake));
         let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, &progress.rows));
         // After an error in intake the reading thread must not wait for a receiver.
         drop(batches);
@@ -291,18 +291,18 @@ fn read(
 
 /// Reads the carried rows and all sources, or until the receiver is closed.
 fn read_sources(
-    reading: &Reading,
+    spec: &LoadSpec,
     carried: mpsc::Receiver<Vec<CarriedRow>>,
     to: &SyncSender<RowBatch>,
 ) -> Result<Vec<SourceFacts>, InputError> {
-    let shape = reading.job.operation.shape;
+    let shape = spec.job.operation.shape;
     let mut facts = Vec::new();
     if pass_on(carried, to).is_break() {
         return Ok(facts);
     }
-    for (number, source) in (0..).zip(&reading.sources) {
+    for (number, source) in (0..).zip(&spec.sources) {
         let mut batches = Batches::new(number, to);
-        facts.push(source.read(&shape, &reading.job.input, &mut |row| batches.push(row))?);
+        facts.push(source.read(&shape, &spec.job.input, &mut |row| batches.push(row))?);
         if batches.flush().is_break() {
             break;
         }

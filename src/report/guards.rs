@@ -6,27 +6,27 @@ use serde_json::Number;
 
 use super::figures::Rejects;
 use super::text::{Text, count, counted, share, visible};
-use crate::domain::guard::GuardReading;
+use crate::domain::guard::GuardValue;
 use crate::domain::hint::Message;
 use crate::domain::job::Job;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
-pub(super) fn reading(reading: &GuardReading) -> String {
+pub(super) fn reading(reading: &GuardValue) -> String {
     match *reading {
-        GuardReading::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
-        GuardReading::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
-        GuardReading::MaxChange { items, median: None, max_change } => {
+        GuardValue::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
+        GuardValue::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
+        GuardValue::MaxChange { items, median: None, max_change } => {
             format!("{}, at most {max_change} times the median of the last runs, of which there are none", these(items))
         }
-        GuardReading::MaxChange { items, median: Some(median), max_change } => {
+        GuardValue::MaxChange { items, median: Some(median), max_change } => {
             format!("{}, at most {max_change} times the median of the last runs ({median})", these(items))
         }
-        GuardReading::MaxRejected { rejected, rows, max, .. }
+        GuardValue::MaxRejected { rejected, rows, max, .. }
             if reading.allows() && as_f64(rejected) > max * as_f64(rows) =>
         {
             format!("{} of rows rejected, at most {}; one rejected row is allowed", share(rejected, rows), percent(max))
         }
-        GuardReading::MaxRejected { rejected, rows, max, .. } => {
+        GuardValue::MaxRejected { rejected, rows, max, .. } => {
             format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
         }
     }
@@ -46,15 +46,15 @@ pub(super) struct GuardFigures {
 }
 
 impl GuardFigures {
-    pub(super) fn new(reading: &GuardReading) -> Self {
+    pub(super) fn new(reading: &GuardValue) -> Self {
         let (value, limit) = match *reading {
-            GuardReading::MinItems { items, min: limit } | GuardReading::MaxItems { items, max: limit } => {
+            GuardValue::MinItems { items, min: limit } | GuardValue::MaxItems { items, max: limit } => {
                 (Some(items.into()), Some(limit.into()))
             }
-            GuardReading::MaxChange { items, median, max_change } => {
+            GuardValue::MaxChange { items, median, max_change } => {
                 (median.and_then(|median| Number::from_f64(times(items, median))), Number::from_f64(max_change))
             }
-            GuardReading::MaxRejected { rejected, rows, max, .. } => {
+            GuardValue::MaxRejected { rejected, rows, max, .. } => {
                 let share = if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) };
                 (Number::from_f64(share), Number::from_f64(max))
             }
@@ -114,23 +114,23 @@ impl WhileSending {
 }
 
 /// Why nothing is sent: one message for each guard that refuses. `file` is the job file.
-pub fn refusals(file: &str, readings: &[GuardReading], rejects: &Rejects) -> Vec<Message> {
+pub fn refusals(file: &str, readings: &[GuardValue], rejects: &Rejects) -> Vec<Message> {
     let refusing = readings.iter().filter(|reading| !reading.allows());
     refusing.map(|reading| refusal(file, reading, rejects)).collect()
 }
 
-fn refusal(file: &str, reading: &GuardReading, rejects: &Rejects) -> Message {
+fn refusal(file: &str, reading: &GuardValue, rejects: &Rejects) -> Message {
     let place = format!("{}: {}", visible(file), reading.key());
     match *reading {
-        GuardReading::MinItems { items, min } => {
+        GuardValue::MinItems { items, min } => {
             let text = format!("{place}: {} to send, fewer than {}: nothing is sent", these(items), count(min));
             Message::new(text).add_hint("check that the input is complete; lower `min_items` if it is")
         }
-        GuardReading::MaxItems { items, max } => {
+        GuardValue::MaxItems { items, max } => {
             let text = format!("{place}: {} to send, more than {}: nothing is sent", these(items), count(max));
             Message::new(text).add_hint("check the input; raise `max_items` if all of them are meant")
         }
-        GuardReading::MaxChange { items, median, max_change } => {
+        GuardValue::MaxChange { items, median, max_change } => {
             let (items, median) = (these(items), median.unwrap_or_default());
             Message::new(format!(
                 "{place}: {items} to send, more than {max_change} times the median of the last runs ({median}): \
@@ -138,7 +138,7 @@ fn refusal(file: &str, reading: &GuardReading, rejects: &Rejects) -> Message {
             ))
             .add_hint("check the input; raise `max_change` if all of them are meant")
         }
-        GuardReading::MaxRejected { rejected, rows, max, .. } => {
+        GuardValue::MaxRejected { rejected, rows, max, .. } => {
             let mut text = Text::default();
             text.line(&format!(
                 "{place}: {} of {} rejected ({}), more than {}: nothing is sent",
@@ -180,27 +180,27 @@ mod tests {
         Rejects(vec![row(2), row(7)])
     }
 
-    fn refused(reading: GuardReading) -> String {
+    fn refused(reading: GuardValue) -> String {
         assert!(!reading.allows());
         refusal("job.toml", &reading, &rejects()).with_hint()
     }
 
     #[test]
     fn a_refusal_names_the_key_the_figures_and_what_to_do() {
-        insta::assert_snapshot!(refused(GuardReading::MinItems { items: 1, min: 1_000 }), @r"
+        insta::assert_snapshot!(refused(GuardValue::MinItems { items: 1, min: 1_000 }), @r"
         job.toml: guard.min_items: 1 item to send, fewer than 1,000: nothing is sent
         hint: check that the input is complete; lower `min_items` if it is
         ");
-        insta::assert_snapshot!(refused(GuardReading::MaxItems { items: 49_997, max: 20_000 }), @r"
+        insta::assert_snapshot!(refused(GuardValue::MaxItems { items: 49_997, max: 20_000 }), @r"
         job.toml: guard.max_items: 49,997 items to send, more than 20,000: nothing is sent
         hint: check the input; raise `max_items` if all of them are meant
         ");
-        let change = GuardReading::MaxChange { items: 16, median: Some(5.0), max_change: 3.0 };
+        let change = GuardValue::MaxChange { items: 16, median: Some(5.0), max_change: 3.0 };
         insta::assert_snapshot!(refused(change), @r"
         job.toml: guard.max_change: 16 items to send, more than 3 times the median of the last runs (5): nothing is sent
         hint: check the input; raise `max_change` if all of them are meant
         ");
-        let rejected = GuardReading::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1, tolerated: 1 };
+        let rejected = GuardValue::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1, tolerated: 1 };
         insta::assert_snapshot!(refused(rejected), @r"
         job.toml: guard.max_rejected: 1,200 of 4,000 rows are rejected (30.0 %), more than 10 %: nothing is sent
           in.csv:2: `UserID` is empty
@@ -213,9 +213,9 @@ mod tests {
     #[test]
     fn every_guard_that_says_no_is_named_and_no_other() {
         let readings = [
-            GuardReading::MinItems { items: 5, min: 1 },
-            GuardReading::MaxItems { items: 5, max: 4 },
-            GuardReading::MaxRejected { rejected: 1, rows: 6, max: 0.125, tolerated: 0 },
+            GuardValue::MinItems { items: 5, min: 1 },
+            GuardValue::MaxItems { items: 5, max: 4 },
+            GuardValue::MaxRejected { rejected: 1, rows: 6, max: 0.125, tolerated: 0 },
         ];
         let messages = refusals("a.toml", &readings, &Rejects(Vec::new()));
         let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n");
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn a_reading_shows_the_value_against_the_limit() {
         let readings = [
-            GuardReading::MinItems { items: 5_000, min: 1 },
-            GuardReading::MaxItems { items: 5_000, max: 20_000 },
-            GuardReading::MaxChange { items: 5_000, median: None, max_change: 3.0 },
-            GuardReading::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
-            GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1, tolerated: 1 },
+            GuardValue::MinItems { items: 5_000, min: 1 },
+            GuardValue::MaxItems { items: 5_000, max: 20_000 },
+            GuardValue::MaxChange { items: 5_000, median: None, max_change: 3.0 },
+            GuardValue::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
+            GuardValue::MaxRejected { rejected: 3, rows: 5_003, max: 0.1, tolerated: 1 },
         ];
         let json = readings.map(|reading| serde_json::to_value(super::GuardFigures::new(&reading)).unwrap());
         let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());

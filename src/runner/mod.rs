@@ -42,7 +42,7 @@ use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::{
-    Action, Event, JobNo, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason, StopScope, StopSignal,
+    Action, CallToSend, Event, JobNo, Schedule, ScheduleTime, ScheduledJob, StopReason, StopScope, StopSignal,
     StoredStops,
 };
 use crate::domain::session_control::JobCommand;
@@ -92,14 +92,14 @@ pub struct RunnerJob {
     /// Decides when a change may be sent.
     pub limiter: CommandLimiter,
     /// The commands of its calls that only read.
-    pub reading: Vec<ReadingCommand>,
+    pub reading: Vec<ReadOnlyCommand>,
     /// Writes its backup, if it has one.
     pub backup: Option<BackupWriter>,
 }
 
 /// A command of a job that only reads.
 #[derive(Debug)]
-pub struct ReadingCommand {
+pub struct ReadOnlyCommand {
     /// The calls that it serves.
     pub kind: CallKind,
     /// Its path.
@@ -110,7 +110,7 @@ pub struct ReadingCommand {
     pub limiter: CommandLimiter,
 }
 
-impl ReadingCommand {
+impl ReadOnlyCommand {
     fn is_preparation(&self) -> bool {
         matches!(self.kind, CallKind::Preparation(_))
     }
@@ -543,7 +543,7 @@ impl Runner<'_> {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Fetch { job, after, limit } => self.fetch(job, after, limit),
-            Action::Load { job, request } => self.load(job, request),
+            Action::ReadParked { job, request } => self.read_parked(job, request),
             Action::Commit { change, urgent } => self.recorder.write(change, urgent),
             Action::Send(call) => self.send(call),
             Action::Slow { job, kind, scope, pause } => {
@@ -559,7 +559,7 @@ impl Runner<'_> {
         }
     }
 
-    fn send(&mut self, call: PreparedCall) {
+    fn send(&mut self, call: CallToSend) {
         // The set keeps those that have ended until they are taken out.
         while self.senders.try_join_next().is_some() {}
         let job = &self.jobs[call.job];

@@ -14,9 +14,9 @@ impl Runner<'_> {
         });
     }
 
-    pub(super) fn load(&self, job: JobNo, request: RequestId) {
+    pub(super) fn read_parked(&self, job: JobNo, request: RequestId) {
         let reader = self.reader.clone();
-        self.read(async move { Ok(Event::Loaded { job, request: reader.request(request).await? }) });
+        self.read(async move { Ok(Event::ParkedRead { job, request: reader.request(request).await? }) });
     }
 
     fn read(&self, read: impl Future<Output = Result<Event, QueueError>> + Send + 'static) {

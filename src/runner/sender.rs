@@ -11,7 +11,7 @@ use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
 use crate::domain::response::answer::Answer;
 use crate::domain::response::call_result::CallResult;
-use crate::domain::schedule::{Event, PreparedCall, StopSignal};
+use crate::domain::schedule::{CallToSend, Event, StopSignal};
 use crate::rate_limiter::{CommandLimiter, NoPermit};
 
 /// Whether requests that were not sent yet are held back: after the first signal, even before the loop handles it, and
@@ -51,7 +51,7 @@ impl HoldBack {
 
 /// Makes one call for a request.
 pub(super) struct Sender {
-    pub(super) call: PreparedCall,
+    pub(super) call: CallToSend,
     pub(super) path: &'static str,
     /// The call may not start after this moment.
     pub(super) not_after: Option<Instant>,
@@ -86,7 +86,7 @@ impl Sender {
             return self.tell(Event::HeldBack(self.call.request));
         }
         // The limiter allows the call from here on, so the time is taken here and not where the loop reads it.
-        let PreparedCall { job, request, items, number, body, .. } = self.call;
+        let CallToSend { job, request, items, number, body, .. } = self.call;
         let _over = self.to_loop.send(Inbound::Begun { job, request, at: Instant::now() });
         let call = self.client.call(self.path, body).await;
         if enabled!(Level::DEBUG) {

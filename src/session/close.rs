@@ -27,7 +27,7 @@ pub(super) async fn close(
     job: JobNo,
     jobs: &[&str],
 ) -> Result<Closed, SessionError> {
-    let run = &session_run.prepared.run;
+    let run = &session_run.ready.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
     let end = End::of(session_end.stops[job].as_ref(), session_run.has_item_limit, tally[Outcome::Pending]);

@@ -9,7 +9,7 @@ use super::close::{Closed, close};
 use super::error::SessionError;
 use super::events;
 use super::job_input::JobInput;
-use super::load_or_reuse::Prepared;
+use super::load_or_reuse::ReadyRun;
 use super::open_queue::open_queue;
 use super::outlook::{Outlook, nothing_to_resume};
 use super::plan::plan_job;
@@ -161,21 +161,21 @@ impl Session<'_> {
 
     /// Drives one run of each job. Returns the queue if older runs were finished, so that another round has to follow.
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
-        let prepared = self.prepare(&mut queue, rerun).await?;
-        let idle = self.inputs.iter().zip(&prepared).filter(|(_, prepared)| prepared.is_none());
+        let ready = self.ready_runs(&mut queue, rerun).await?;
+        let idle = self.inputs.iter().zip(&ready).filter(|(_, ready)| ready.is_none());
         let idle: BTreeSet<String> = idle.map(|(input, _)| input.job.name.clone()).collect();
-        let prepared: Vec<Prepared> = prepared.into_iter().flatten().collect();
+        let ready: Vec<ReadyRun> = ready.into_iter().flatten().collect();
         self.end_jobs(&idle);
-        if prepared.is_empty() {
+        if ready.is_empty() {
             queue.close().await?;
             return Ok(None);
         }
-        let targets: BTreeSet<&str> = prepared.iter().map(|it| it.run.target.as_str()).collect();
+        let targets: BTreeSet<&str> = ready.iter().map(|it| it.run.target.as_str()).collect();
         self.confirm(&mut queue, rerun, &targets).await?;
         self.inputs.iter_mut().for_each(JobInput::forget_files);
         let (mut runs, mut withheld) = (Vec::new(), Vec::new());
-        for (input, prepared) in self.inputs.iter().zip(prepared) {
-            let admitted = admit(&mut queue, input, prepared, &mut self.limit);
+        for (input, ready) in self.inputs.iter().zip(ready) {
+            let admitted = admit(&mut queue, input, ready, &mut self.limit);
             let run = or_signal(&mut self.signals, admitted).await?;
             // A run of which `--limit` allows nothing is not begun.
             if run.is_withheld { withheld.push(input.job.name.clone()) } else { runs.push(run) }
@@ -240,7 +240,7 @@ impl Session<'_> {
 
     /// Loads or reuses the run of each job; none if the job has nothing to send. Leaves out jobs that are refused, if
     /// others go on. Nothing is sent if this fails.
-    async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
+    async fn ready_runs(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<ReadyRun>>, SessionError> {
         let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
         for input in &mut self.inputs {
             let outlook = or_signal(&mut self.signals, input.inspect(queue, rerun)).await?;
@@ -255,12 +255,12 @@ impl Session<'_> {
         let may_go_on = self.results.len() > 1 && !self.comparison.is_binding();
         let (mut all, mut inputs) = (Vec::new(), Vec::new());
         for (mut input, outlook) in std::mem::take(&mut self.inputs).into_iter().zip(outlooks) {
-            match self.prepare_job(queue, &mut input, outlook, rerun).await {
+            match self.ready_run(queue, &mut input, outlook, rerun).await {
                 Err(error) if may_go_on && error.concerns_one_job() => {
                     self.refuse(&input.job.name, &error);
                     continue;
                 }
-                prepared => all.push(prepared?),
+                ready => all.push(ready?),
             }
             inputs.push(input);
         }
@@ -269,13 +269,13 @@ impl Session<'_> {
     }
 
     /// Loads or reuses the run of a job. Refuses a run that the guards do not allow.
-    async fn prepare_job(
+    async fn ready_run(
         &mut self,
         queue: &mut Queue,
         input: &mut JobInput,
         outlook: Outlook,
         rerun: Rerun,
-    ) -> Result<Option<Prepared>, SessionError> {
+    ) -> Result<Option<ReadyRun>, SessionError> {
         if let Some(finished) = outlook.finished() {
             self.already_finished(queue, input, &finished).await?;
         }
@@ -285,10 +285,10 @@ impl Session<'_> {
             progress.show(phase, snapshot);
             manager.progress(phase, snapshot);
         };
-        let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
+        let ready = or_signal(&mut self.signals, input.load_or_reuse(queue, outlook, rerun, &mut watch)).await;
         drop(progress);
-        let prepared = prepared?;
-        if let Some(Prepared { run, .. }) = &prepared {
+        let ready = ready?;
+        if let Some(ReadyRun { run, .. }) = &ready {
             // A resumed run may be of another operation than the job has now.
             if input.target.is_real() {
                 jobs::check_protection(&input.job, &*run.operation()?)?;
@@ -299,7 +299,7 @@ impl Session<'_> {
             }
             tell_notes(queue, run).await?;
         }
-        self.unless_paused(queue, prepared).await
+        self.unless_paused(queue, ready).await
     }
 
     /// Reports that nothing of a job is sent, while other jobs go on.
@@ -315,10 +315,10 @@ impl Session<'_> {
     async fn unless_paused(
         &mut self,
         queue: &mut Queue,
-        prepared: Option<Prepared>,
-    ) -> Result<Option<Prepared>, SessionError> {
-        let Some(Prepared { run, .. }) = &prepared else { return Ok(None) };
-        let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(prepared) };
+        ready: Option<ReadyRun>,
+    ) -> Result<Option<ReadyRun>, SessionError> {
+        let Some(ReadyRun { run, .. }) = &ready else { return Ok(None) };
+        let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(ready) };
         tell(pause_message(&run.job, &run.uuid, &pause).with_hint());
         events::log_not_sent(&run.job, Exit::Stopped, "paused");
         self.result(&run.job).add_exit(Exit::Stopped);
@@ -326,7 +326,7 @@ impl Session<'_> {
     }
 
     /// Shows the plan and asks for confirmation, if that is required. Nothing is loaded twice: the plan finds the runs
-    /// that were prepared. If an older run goes first, it loads the current input, whose rows the question shows too.
+    /// that are ready. If an older run goes first, it loads the current input, whose rows the question shows too.
     async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun, targets: &BTreeSet<&str>) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
@@ -379,13 +379,13 @@ fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Closed]) -> 
         .zip(&end.stops)
         .zip(closed)
         .map(|((run, stop), closed)| SentRun {
-            target: &run.prepared.run.target,
-            is_older: run.prepared.is_older,
+            target: &run.ready.run.target,
+            is_older: run.ready.is_older,
             stop: stop.as_ref(),
             end: &closed.end,
         })
         .collect();
-    runs.iter().map(|run| run.prepared.run.job.clone()).zip(next_steps(&sent)).collect()
+    runs.iter().map(|run| run.ready.run.job.clone()).zip(next_steps(&sent)).collect()
 }
 
 /// What the runner needs of the runs: each is sent to its own target, and those of one target share its client and its
@@ -393,7 +393,7 @@ fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Closed]) -> 
 fn connect(targets: &[Target], runs: &[SessionRun<'_>]) -> Result<Vec<RunnerJob>, SessionError> {
     let mut jobs: Vec<Option<RunnerJob>> = runs.iter().map(|_| None).collect();
     for target in targets {
-        let is_own = |run: &SessionRun<'_>| target.is_named(&run.prepared.run.target);
+        let is_own = |run: &SessionRun<'_>| target.is_named(&run.ready.run.target);
         let own: Vec<&SessionRun<'_>> = runs.iter().filter(|run| is_own(run)).collect();
         if own.is_empty() {
             continue;
@@ -413,7 +413,7 @@ const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(QUARANTINE);
 
 /// What is sent, for the progress.
 fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {
-    let runs = || runs.iter().map(|it| &it.prepared.run);
+    let runs = || runs.iter().map(|it| &it.ready.run);
     let operations = runs().map(|run| Ok(run.operation()?.name)).collect::<Result<BTreeSet<_>, SessionError>>()?;
     let only = operations.first().copied().filter(|_| operations.len() == 1);
     let targets: BTreeSet<String> = runs().map(|run| target_text(&run.target)).collect();
@@ -466,7 +466,7 @@ async fn close_all(
     let begun = Instant::now();
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck).into());
     let _shown = StepDisplay::new(Phase::FinalCheck, only_time);
-    let names: Vec<&str> = runs.iter().map(|it| it.prepared.run.job.as_str()).collect();
+    let names: Vec<&str> = runs.iter().map(|it| it.ready.run.job.as_str()).collect();
     let mut closed = Vec::new();
     for (job, run) in runs.iter().enumerate() {
         closed.push(or_signal(signals, close(queue, run, end, job, &names)).await?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{Level, enabled, info};
 
 use crate::domain::exit::Exit;
-use crate::domain::guard::{GuardReading, OutcomeCounts};
+use crate::domain::guard::{GuardValue, OutcomeCounts};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -40,7 +40,7 @@ pub(super) fn log_left(exit: Exit, why: &str) {
 }
 
 /// What a guard that is checked before sending came to.
-pub(super) fn log_guard(run: &Run, reading: &GuardReading) {
+pub(super) fn log_guard(run: &Run, reading: &GuardValue) {
     let result = if reading.allows() { "passed" } else { "refused" };
     info!(event = "guard", run = run.uuid, job = run.job, guard = reading.key(), result, "guard checked");
 }

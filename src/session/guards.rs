@@ -5,7 +5,7 @@ use super::events::log_guard;
 use super::figures::rejected_rows;
 use super::job_input::JobInput;
 use crate::clock;
-use crate::domain::guard::{Facts, GuardReading, LAST_RUNS};
+use crate::domain::guard::{Facts, GuardValue, LAST_RUNS};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, Run, RunState};
@@ -17,7 +17,7 @@ impl JobInput {
         let readings = self.read_guards(queue, run).await?;
         readings.iter().for_each(|reading| log_guard(run, reading));
         let mut refused = Vec::new();
-        if !readings.iter().all(GuardReading::allows) {
+        if !readings.iter().all(GuardValue::allows) {
             let rejects = rejected_rows(&queue.reader().await?, run).await?;
             let messages = refusals(&self.job.file.to_string_lossy(), &readings, &rejects);
             refused.extend(messages.into_iter().map(SessionError::Guard));
@@ -27,7 +27,7 @@ impl JobInput {
     }
 
     /// Reads each guard's value and its limit.
-    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, SessionError> {
+    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardValue>, SessionError> {
         let last_runs = self.last_runs(queue).await?;
         let tally = queue.reader().await?.tally(run).await?;
         let facts = Facts {

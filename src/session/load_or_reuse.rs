@@ -13,12 +13,12 @@ use crate::domain::progress::Phase;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice, previewed};
 use crate::domain::schedule::QUARANTINE;
 use crate::domain::state_change::StateChange;
-use crate::loading::{ProgressWatch, Reading, load};
+use crate::loading::{LoadSpec, ProgressWatch, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 use crate::stderr::tell;
 
 /// A run that is ready to be sent.
-pub(super) struct Prepared {
+pub(super) struct ReadyRun {
     pub(super) run: Run,
     /// Unfinished runs that it supersedes once it begins.
     pub(super) replaces: Vec<RunId>,
@@ -28,19 +28,19 @@ pub(super) struct Prepared {
 
 impl JobInput {
     /// Loads or reuses the run that is sent next; none if nothing is left to send.
-    pub(super) async fn prepare(
+    pub(super) async fn load_or_reuse(
         &mut self,
         queue: &mut Queue,
         mut outlook: Outlook,
         rerun: Rerun,
         watch: &mut ProgressWatch<'_>,
-    ) -> Result<Option<Prepared>, SessionError> {
+    ) -> Result<Option<ReadyRun>, SessionError> {
         let choice = outlook.choices.first().cloned();
-        let prepared = match choice {
+        let ready = match choice {
             Some(RunChoice::Continue(at)) => {
                 let is_older = outlook.choices.len() > 1;
                 let run = self.reuse(queue, &outlook.runs[at]).await?;
-                Some(Prepared { run, replaces: Vec::new(), is_older })
+                Some(ReadyRun { run, replaces: Vec::new(), is_older })
             }
             Some(RunChoice::Begin { planned, ref replaces }) => {
                 let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
@@ -48,7 +48,7 @@ impl JobInput {
                     Some(at) => self.reuse(queue, &outlook.runs[at]).await?,
                     None => Box::pin(self.load(queue, &mut outlook, watch)).await?,
                 };
-                Some(Prepared { run, replaces, is_older: false })
+                Some(ReadyRun { run, replaces, is_older: false })
             }
             Some(RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume)) | None => None,
             Some(RunChoice::Refuse(refusal)) => return Err(self.refused(&outlook, refusal)),
@@ -56,7 +56,7 @@ impl JobInput {
         outlook.discard_stale_plans(queue, rerun).await?;
         // The question shows the same state, also if a file is replaced meanwhile.
         self.keep(outlook.input.take());
-        Ok(prepared)
+        Ok(ready)
     }
 
     /// Loads or reuses the run of the current input for `plan`, also if an older run goes first or it would be refused.
@@ -115,7 +115,7 @@ impl JobInput {
         };
         let temp_dir = folder_of(queue.path()).to_owned();
         let protected = Arc::clone(&self.protected);
-        let reading = Reading { job: self.job.clone(), sources: input.sources, protected, temp_dir };
+        let reading = LoadSpec { job: self.job.clone(), sources: input.sources, protected, temp_dir };
         let begun = Instant::now();
         log_loading(&run.uuid, &run.job, &StateChange::PhaseBegun(Phase::Loading).into());
         let id = load(queue, &run, reading, watch).await?;

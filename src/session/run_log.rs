@@ -35,7 +35,7 @@ struct StartedRun {
 impl RunLog {
     /// A run starts or is resumed: nothing of this session was sent.
     pub(super) fn start(&mut self, session_run: &SessionRun<'_>) -> Result<(), SessionError> {
-        let (run, job) = (&session_run.prepared.run, &session_run.input.job);
+        let (run, job) = (&session_run.ready.run, &session_run.input.job);
         self.begin(run);
         let resumed = run.started_at.is_some();
         info!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::SessionError;
 use super::job_input::JobInput;
-use super::load_or_reuse::Prepared;
+use super::load_or_reuse::ReadyRun;
 use super::target::cap;
 use crate::api::Client;
 use crate::clock;
@@ -22,12 +22,12 @@ use crate::domain::target::sdkappid_of;
 use crate::queue::{Queue, Run};
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
-use crate::runner::{BackupWriter, ReadingCommand, RunnerError, RunnerJob};
+use crate::runner::{BackupWriter, ReadOnlyCommand, RunnerError, RunnerJob};
 
 /// A run that a session sends, with its job.
 pub(super) struct SessionRun<'a> {
     pub(super) input: &'a JobInput,
-    pub(super) prepared: Prepared,
+    pub(super) ready: ReadyRun,
     pub(super) tally: Tally,
     /// Items that earlier sessions have ended, counted up to the size of the canary.
     pub(super) ended_items: Count,
@@ -45,10 +45,10 @@ pub(super) struct SessionRun<'a> {
 pub(super) async fn admit<'a>(
     queue: &mut Queue,
     input: &'a JobInput,
-    prepared: Prepared,
+    ready: ReadyRun,
     limit: &mut Option<u64>,
 ) -> Result<SessionRun<'a>, SessionError> {
-    let run = prepared.run.id;
+    let run = ready.run.id;
     let (last_request, has_item_limit) = match limit {
         Some(left) => {
             let found = queue.first_items(run, *left).await?;
@@ -60,7 +60,7 @@ pub(super) async fn admit<'a>(
         }
         None => (queue.reader().await?.last_request(run).await?, false),
     };
-    let tally = queue.reader().await?.tally(&prepared.run).await?;
+    let tally = queue.reader().await?.tally(&ready.run).await?;
     let canary = input.job.guard.canary_on(true);
     // A run with fewer rows has fewer items, too. Most runs begin, and need not be searched for items with an outcome.
     let ended_items = match OutcomeCounts::of(&tally).ended {
@@ -69,13 +69,13 @@ pub(super) async fn admit<'a>(
     };
     let rate = queue.control_state(run).await?.rate;
     let is_withheld = has_item_limit && last_request == RequestId::BEFORE_FIRST && tally[Outcome::Pending] > 0;
-    Ok(SessionRun { input, prepared, tally, ended_items, rate, last_request, has_item_limit, is_withheld })
+    Ok(SessionRun { input, ready, tally, ended_items, rate, last_request, has_item_limit, is_withheld })
 }
 
 /// Begins the runs and supersedes the runs that they replace.
 pub(super) async fn begin(queue: &mut Queue, runs: &[SessionRun<'_>]) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
-    for SessionRun { input, prepared: Prepared { run, replaces, .. }, .. } in runs {
+    for SessionRun { input, ready: ReadyRun { run, replaces, .. }, .. } in runs {
         queue.store_settings(run.id, &input.settings_digest(), &input.call_settings(run)?).await?;
         // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
         // session begins. In the other order both runs would be unfinished, and both would be sent.
@@ -95,7 +95,7 @@ pub(super) fn runner_job(
     (endpoint, is_real): (&str, bool),
 ) -> Result<RunnerJob, SessionError> {
     let job = &session_run.input.job;
-    let run = &session_run.prepared.run;
+    let run = &session_run.ready.run;
     let (operation, max_rate) = (run.operation()?, session_run.input.calls_per_second(run)?);
     // The job file may have been changed since the rate was set.
     let calls_per_second = session_run.rate.map_or(max_rate, |rate| rate.min(max_rate));
@@ -106,7 +106,7 @@ pub(super) fn runner_job(
     let reading = lookups.into_iter().chain(before).map(|(kind, command)| {
         let published = NonZeroU32::new(command.calls_per_second).unwrap_or(NonZeroU32::MIN);
         let limiter = limiter.command(command.name, cap(calls_per_second.min(published))?)?;
-        Ok::<_, SessionError>(ReadingCommand { kind, path: command.path, cap: published, limiter })
+        Ok::<_, SessionError>(ReadOnlyCommand { kind, path: command.path, cap: published, limiter })
     });
     Ok(RunnerJob {
         last_request: session_run.last_request,

@@ -37,7 +37,7 @@ use crate::report::progress::Subject;
 use crate::report::stop_message::stop_message;
 use crate::report::target_name as target_text;
 use crate::report::verification::{VerifyIntent, VerifyReport, selection_text};
-use crate::runner::{ReadingCommand, RunnerJob, SessionEnd, Signals};
+use crate::runner::{ReadOnlyCommand, RunnerJob, SessionEnd, Signals};
 use crate::settings::{self, Env};
 use crate::stderr::tell;
 
@@ -291,7 +291,12 @@ impl VerifySession<'_> {
             },
             client,
             limiter: limiter.clone(),
-            reading: vec![ReadingCommand { kind: CallKind::Lookup, path: self.lookup.path, cap: self.rate(), limiter }],
+            reading: vec![ReadOnlyCommand {
+                kind: CallKind::Lookup,
+                path: self.lookup.path,
+                cap: self.rate(),
+                limiter,
+            }],
             backup: None,
         })
     }

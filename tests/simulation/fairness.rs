@@ -107,7 +107,7 @@ fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
         "{actions:?}"
     );
     let actions = schedule.handle(ScheduleTime::START, Event::Changed(Changed::Reopened(RequestId::new(1))));
-    assert!(actions.contains(&Action::Load { job: 0, request: RequestId::new(2) }), "{actions:?}");
+    assert!(actions.contains(&Action::ReadParked { job: 0, request: RequestId::new(2) }), "{actions:?}");
 }
 
 /// A request of another job waits for two accounts, of which a recovered request still holds one. Its job stops. What
@@ -145,8 +145,8 @@ fn an_account_stays_held_by_a_recovered_request_when_a_request_that_waits_for_it
     let _ = handle(Event::Replied { request: first, result, generation: 0 });
     let actions = handle(Event::Changed(Changed::Recorded { request: first, follow_ups: Vec::new() }));
     let waiting = RequestId::new(4);
-    assert!(actions.contains(&Action::Load { job: 1, request: waiting }), "{actions:?}");
-    let _ = handle(Event::Loaded { job: 1, request: link(4, busy, held) });
+    assert!(actions.contains(&Action::ReadParked { job: 1, request: waiting }), "{actions:?}");
+    let _ = handle(Event::ParkedRead { job: 1, request: link(4, busy, held) });
     // A fatal code about the operation stops only the job of this request.
     let fatal = RequestId::new(3);
     let _ = handle(Event::Changed(Changed::Intended(vec![fatal])));

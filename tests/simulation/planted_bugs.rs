@@ -13,7 +13,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Action, End, Event, PreparedCall, Schedule, ScheduleTime, ScheduledJob, StopReason};
+use imbulk::domain::schedule::{Action, CallToSend, End, Event, Schedule, ScheduleTime, ScheduledJob, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -93,7 +93,7 @@ fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) ->
 
 fn send(request: RequestId) -> Action {
     let (kind, body) = (CallKind::Change, Vec::new());
-    Action::Send(PreparedCall { job: 0, request, items: 1, number: 1, kind, body, not_after: None })
+    Action::Send(CallToSend { job: 0, request, items: 1, number: 1, kind, body, not_after: None })
 }
 
 impl BuggyScheduler {
@@ -217,11 +217,11 @@ impl BuggyScheduler {
                 vec![Action::Commit { change: Change::Record { run, settlement }, urgent }]
             }
             (PlantedBug::NeverHoldsBack, Action::HoldBack(_))
-            | (PlantedBug::LosesAParkedRequest, Action::Load { .. }) => vec![],
-            (PlantedBug::SendsLate, Action::Send(call)) => vec![Action::Send(PreparedCall { not_after: None, ..call })],
+            | (PlantedBug::LosesAParkedRequest, Action::ReadParked { .. }) => vec![],
+            (PlantedBug::SendsLate, Action::Send(call)) => vec![Action::Send(CallToSend { not_after: None, ..call })],
             (PlantedBug::ForgetsPauses, Action::Send(call)) => {
                 let not_after = call.not_after.map(|end| end + self.paused);
-                vec![Action::Send(PreparedCall { not_after, ..call })]
+                vec![Action::Send(CallToSend { not_after, ..call })]
             }
             (PlantedBug::FetchesEverything, Action::Fetch { job, after, .. }) => {
                 vec![Action::Fetch { job, after, limit: u32::MAX }]

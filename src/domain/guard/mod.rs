@@ -2,7 +2,7 @@
 
 mod disk_space;
 mod protected;
-mod reading;
+mod value;
 
 use super::job::Stop;
 use super::response::outcome::{Count, Outcome};
@@ -10,7 +10,7 @@ use super::response::tally::Tally;
 
 pub use disk_space::{Bytes, DiskSpace};
 pub use protected::{Protected, ProtectedError};
-pub use reading::{Facts, GuardReading};
+pub use value::{Facts, GuardValue};
 
 /// The number of earlier runs that `max_change` compares with: a week of nightly runs.
 pub const LAST_RUNS: usize = 7;

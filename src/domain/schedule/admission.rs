@@ -73,11 +73,11 @@ impl Schedule {
 
     /// A parked request is in memory. It joins the queues of its accounts even if others of them are crowded.
     /// Otherwise a request of many busy accounts would be overtaken as long as there are any others.
-    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Action>) {
-        let account = self.parking.loaded(request.id);
+    pub(super) fn parked_read(&mut self, job: JobNo, request: Request, out: &mut Vec<Action>) {
+        let account = self.parking.read_ended(request.id);
         if self.jobs[job].stop().is_some() {
             self.jobs[job].moved(Stage::Parked, Stage::Stored, 0, false);
-            return self.parking.load_for(account, self.leases.queue_length(account), out);
+            return self.parking.read_for(account, self.leases.queue_length(account), out);
         }
         let keys = self.keys_of(job, &request);
         self.request_lease((job, request, keys), Stage::Parked, None);
@@ -140,7 +140,7 @@ impl Schedule {
         }
         if self.parking.has_parked() {
             for key in released.keys.as_slice() {
-                self.parking.load_for(*key, self.leases.queue_length(*key), out);
+                self.parking.read_for(*key, self.leases.queue_length(*key), out);
             }
         }
     }

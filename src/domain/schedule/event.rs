@@ -33,8 +33,8 @@ pub enum Event {
         /// Pending requests in ascending order. If there are fewer than asked for, these are the last.
         requests: Vec<Request>,
     },
-    /// The answer to [`Action::Load`].
-    Loaded {
+    /// The answer to [`Action::ReadParked`].
+    ParkedRead {
         /// The job.
         job: JobNo,
         /// The request.
@@ -101,7 +101,7 @@ pub enum Action {
         limit: u32,
     },
     /// Read one request.
-    Load {
+    ReadParked {
         /// The job.
         job: JobNo,
         /// The request.
@@ -116,7 +116,7 @@ pub enum Action {
         urgent: bool,
     },
     /// Make a call as soon as there is a slot.
-    Send(PreparedCall),
+    Send(CallToSend),
     /// Lower the rate, because a call of this job was throttled.
     Slow {
         /// The job.
@@ -145,7 +145,7 @@ pub enum Action {
 
 /// A call for a request whose intent is on disk.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PreparedCall {
+pub struct CallToSend {
     /// The job.
     pub job: JobNo,
     /// The request.

@@ -9,7 +9,7 @@ use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{CHANGE_AFTER_BACKUP, CHANGE_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use super::timers::Timer;
-use super::{Action, JobNo, PreparedCall, Schedule};
+use super::{Action, CallToSend, JobNo, Schedule};
 use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_failure;
 use crate::domain::ids::RequestId;
@@ -37,7 +37,7 @@ impl Schedule {
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
         let RequestState { request, not_after, .. } = &self.requests[&id];
-        out.push(Action::Send(PreparedCall {
+        out.push(Action::Send(CallToSend {
             job,
             request: id,
             items: request.items.len(),

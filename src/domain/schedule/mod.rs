@@ -15,7 +15,7 @@
 //! | --- | --- |
 //! | `Parked` | [`Event::Page`] brings a request of which an account is crowded, or written by a recovered request |
 //! | `Recovered` | [`Event::Recovered`] brings it |
-//! | `AwaitingLease` | [`Event::Page`], [`Event::Loaded`], `Changed::Reopened`, or the end of its delay |
+//! | `AwaitingLease` | [`Event::Page`], [`Event::ParkedRead`], `Changed::Reopened`, or the end of its delay |
 //! | `Ready` | all its accounts are free, perhaps at once; or, with its lease, a call is withdrawn or repeated |
 //! | `Intending` | it has its turn; `Change::Intend` follows |
 //! | `AwaitingSlot` | `Changed::Intended`; [`Action::Send`] follows |
@@ -66,7 +66,7 @@ use super::response::tally::Tally;
 pub use app::AppNo;
 use app::AppState;
 pub use backoff::delay;
-pub use event::{Action, Event, PreparedCall};
+pub use event::{Action, CallToSend, Event};
 use job::JobState;
 use leases::{LeaseId, Leases};
 use parking::Parking;
@@ -130,7 +130,7 @@ impl Schedule {
         match event {
             Event::Recovered { job, request, keys } => self.recovered(now, job, request, &keys),
             Event::Page { job, requests } => self.page(job, requests),
-            Event::Loaded { job, request } => self.loaded(job, request, &mut out),
+            Event::ParkedRead { job, request } => self.parked_read(job, request, &mut out),
             Event::Sent(request) => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::AwaitingSlot, &mut out),
             Event::Replied { request, result, generation } => {

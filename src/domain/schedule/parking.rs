@@ -19,7 +19,7 @@ pub(super) struct Parking {
     /// By the account for which they were parked, in their order.
     parked: Numbered<AccountKey, VecDeque<(JobNo, RequestId)>>,
     /// Those that are being loaded, with the account for which they were parked.
-    loading: Numbered<RequestId, AccountKey>,
+    reading: Numbered<RequestId, AccountKey>,
 }
 
 impl Parking {
@@ -32,13 +32,13 @@ impl Parking {
     }
 
     /// Loads requests that were parked for an account, as many as may queue for it. `queued`: how many do.
-    pub(super) fn load_for(&mut self, account: AccountKey, queued: usize, out: &mut Vec<Action>) {
+    pub(super) fn read_for(&mut self, account: AccountKey, queued: usize, out: &mut Vec<Action>) {
         let Some(parked) = self.parked.get_mut(&account) else { return };
-        let loading = self.loading.values().filter(|parked_for| **parked_for == account).count();
-        for _ in queued + loading..MAX_QUEUED_PER_ACCOUNT {
+        let reading = self.reading.values().filter(|parked_for| **parked_for == account).count();
+        for _ in queued + reading..MAX_QUEUED_PER_ACCOUNT {
             let Some((job, request)) = parked.pop_front() else { break };
-            self.loading.insert(request, account);
-            out.push(Action::Load { job, request });
+            self.reading.insert(request, account);
+            out.push(Action::ReadParked { job, request });
         }
         if parked.is_empty() {
             self.parked.remove(&account);
@@ -49,8 +49,8 @@ impl Parking {
     ///
     /// # Panics
     /// If it was not being loaded.
-    pub(super) fn loaded(&mut self, request: RequestId) -> AccountKey {
-        self.loading.remove(&request).expect("only a parked request is loaded")
+    pub(super) fn read_ended(&mut self, request: RequestId) -> AccountKey {
+        self.reading.remove(&request).expect("only a parked request is read")
     }
 
     /// Drops the requests of a job that are not being loaded, and returns their number.

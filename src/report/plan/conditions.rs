@@ -12,7 +12,7 @@ use super::super::json::{self, DateTime};
 use super::super::text::{Text, between, count, counted, minute, moment_ahead, visible};
 use super::estimate::Estimate;
 use crate::domain::control::ControlState;
-use crate::domain::guard::GuardReading;
+use crate::domain::guard::GuardValue;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::target::SANDBOX;
 use crate::domain::timestamp::rfc3339;
@@ -43,7 +43,7 @@ pub struct Conditions {
     /// Each guard with what it sees.
     #[serde(serialize_with = "guards_as_json")]
     #[schemars(with = "Vec<GuardFigures>")]
-    pub guards: Vec<GuardReading>,
+    pub guards: Vec<GuardValue>,
     /// The window of the job, if it has one.
     pub window: Option<WindowView>,
     /// The calls that `limits.calls_per_day` allows, if the job has that limit.
@@ -366,7 +366,7 @@ fn share_of(allowed: u64, calls: u64) -> f64 {
     share.min(1.0)
 }
 
-fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
+fn guards_as_json<S: Serializer>(guards: &[GuardValue], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(guards.iter().map(GuardFigures::new))
 }
 
@@ -437,8 +437,8 @@ mod tests {
             },
             protected: ProtectedView { file: Some("never\u{1b}.txt".to_owned()), ids: 1_203, patterns: 1 },
             guards: vec![
-                GuardReading::MaxItems { items: 5, max: 3 },
-                GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1, tolerated: 1 },
+                GuardValue::MaxItems { items: 5, max: 3 },
+                GuardValue::MaxRejected { rejected: 1, rows: 100, max: 0.1, tolerated: 1 },
             ],
             window: Some(WindowView {
                 hours: "04:00-06:00".to_owned(),

@@ -11,7 +11,7 @@ use imbulk::domain::response::lookup;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, FollowUp, Settlement};
 use imbulk::domain::response::verdict::ItemResult;
-use imbulk::domain::schedule::{Action, Event, PreparedCall};
+use imbulk::domain::schedule::{Action, CallToSend, Event};
 
 use super::{Session, World, WorldEvent};
 use crate::budget::Probes;
@@ -91,7 +91,7 @@ impl World<'_> {
                     }
                 }
             }
-            Event::Loaded { request, .. } => {
+            Event::ParkedRead { request, .. } => {
                 session.loaded(request);
                 let job = self.queue.requests[&request.id].job;
                 session.overtaking.loaded(request.id, self.keys(job, request));
@@ -187,7 +187,7 @@ impl World<'_> {
     fn carry_out(&mut self, session: &mut Session<'_>, action: Action) {
         match action {
             Action::Fetch { .. } => self.read_soon(session, action),
-            Action::Load { request, .. } => {
+            Action::ReadParked { request, .. } => {
                 session.overtaking.was_parked(request);
                 session.parked(request);
                 session.progress.waits_for(request, self.scenario.faults.read + self.scenario.faults.lag + MS);
@@ -240,7 +240,7 @@ impl World<'_> {
         }
     }
 
-    fn send(&mut self, session: &mut Session<'_>, call: PreparedCall) {
+    fn send(&mut self, session: &mut Session<'_>, call: CallToSend) {
         let request = call.request;
         if session.paused[call.job] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {request} of a paused job is to be sent"));
@@ -255,7 +255,7 @@ impl World<'_> {
         self.request_slot(session, job);
     }
 
-    fn check_intent(&mut self, job: usize, call: &PreparedCall) {
+    fn check_intent(&mut self, job: usize, call: &CallToSend) {
         let (definition, request) = (&self.scenario.jobs[job], call.request);
         match self.queue.requests.get(&request) {
             None => self.fail(Invariant::IntentBeforeBytes, format!("there is no request {request}")),
@@ -443,7 +443,7 @@ impl World<'_> {
 }
 
 /// Whether a call is the one that the queue stores. Of a preparation it stores only that it reads.
-fn is_stored(job: &Job, stored: &StoredRequest, call: &PreparedCall) -> bool {
+fn is_stored(job: &Job, stored: &StoredRequest, call: &CallToSend) -> bool {
     let is_same = match call.kind {
         CallKind::Preparation(_) => stored.request.purpose == Purpose::Change,
         CallKind::Change | CallKind::Lookup => {

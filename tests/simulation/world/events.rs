@@ -16,8 +16,8 @@ impl World<'_> {
                 let requests = self.queue.page(session.jobs[job], after, session.last, limit);
                 Event::Page { job, requests }
             }
-            Action::Load { job, request } => {
-                Event::Loaded { job, request: self.queue.requests[&request].request.clone() }
+            Action::ReadParked { job, request } => {
+                Event::ParkedRead { job, request: self.queue.requests[&request].request.clone() }
             }
             _ => unreachable!("only these read"),
         };

@@ -8,7 +8,7 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::PreparedCall;
+use imbulk::domain::schedule::CallToSend;
 
 use crate::budget::RetryBudgetModel;
 use crate::canary::Canary;
@@ -56,7 +56,7 @@ pub(super) struct Session<'b> {
 
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
-    pub(super) waiting: VecDeque<PreparedCall>,
+    pub(super) waiting: VecDeque<CallToSend>,
     pub(super) next_slot: Duration,
     pub(super) slot_requested: bool,
 }

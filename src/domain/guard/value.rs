@@ -1,4 +1,4 @@
-//! The guards that are checked before anything is sent: each reading has a value and its limit.
+//! The guards that are checked before anything is sent: the value of each, and its limit.
 
 use super::{as_f64, median};
 use crate::domain::job::Guard;
@@ -21,7 +21,7 @@ pub struct Facts<'a> {
 
 /// The value and the limit of one guard.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum GuardReading {
+pub enum GuardValue {
     /// `guard.min_items`
     MinItems {
         /// Items of the input.
@@ -58,7 +58,7 @@ pub enum GuardReading {
     },
 }
 
-impl GuardReading {
+impl GuardValue {
     /// The key in the job file.
     pub const fn key(&self) -> &'static str {
         match self {
@@ -98,16 +98,16 @@ impl Guard {
     }
 
     /// Reads every guard that the job sets, in the order in which they are shown. The run is sent if all allow it.
-    pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardReading> {
+    pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardValue> {
         let Facts { items, items_of_input, rows, rejected, last_runs } = *facts;
-        let fewest = self.min_items.map(|min| GuardReading::MinItems { items: items_of_input, min: min.get() });
-        let most = self.max_items.map(|max| GuardReading::MaxItems { items, max: max.get() });
+        let fewest = self.min_items.map(|min| GuardValue::MinItems { items: items_of_input, min: min.get() });
+        let most = self.max_items.map(|max| GuardValue::MaxItems { items, max: max.get() });
         let change = self.max_change.map(|max_change| {
             let median = median(last_runs);
-            GuardReading::MaxChange { items: items_of_input, median, max_change }
+            GuardValue::MaxChange { items: items_of_input, median, max_change }
         });
         let (max, tolerated) = self.max_rejected.map_or((MAX_REJECTED, TOLERATED), |max| (max, 0));
-        let rejected = GuardReading::MaxRejected { rejected, rows, max, tolerated };
+        let rejected = GuardValue::MaxRejected { rejected, rows, max, tolerated };
         [fewest, most, change, Some(rejected)].into_iter().flatten().collect()
     }
 }
@@ -125,12 +125,12 @@ mod tests {
 
     /// The keys of the guards that refuse.
     fn refusals(guard: &Guard, facts: &Facts<'_>) -> Vec<&'static str> {
-        guard.read(facts).iter().filter(|reading| !reading.allows()).map(GuardReading::key).collect()
+        guard.read(facts).iter().filter(|value| !value.allows()).map(GuardValue::key).collect()
     }
 
     #[test]
     fn every_guard_that_is_set_is_read_and_no_other() {
-        let keys = |guard: &Guard| guard.read(&facts(1, &[])).iter().map(GuardReading::key).collect::<Vec<_>>();
+        let keys = |guard: &Guard| guard.read(&facts(1, &[])).iter().map(GuardValue::key).collect::<Vec<_>>();
         assert_eq!(keys(&guard()), ["guard.max_rejected"]);
         let all =
             Guard { min_items: 1.try_into().ok(), max_items: 1.try_into().ok(), max_change: Some(1.0), ..guard() };
