@@ -81,8 +81,8 @@ pub struct Run {
     pub(super) fields: Vec<String>,
     pub(super) largest_accounts: Vec<LargeAccount>,
     pub(super) state: RunState,
-    /// Digest of the job's limits, retries, guards, stops, rejects and backup, and of endpoint and admin, as of the last
-    /// session.
+    /// Digest of the job's limits, retries, guards, stops, rejects and backup, and of endpoint and admin, as of the
+    /// last session.
     pub settings_digest: Option<String>,
     /// How the last session called the API; none before the first one, and for sessions of earlier versions.
     pub call_settings: Option<CallSettings>,
