@@ -244,6 +244,42 @@ fn rows_carried_into_a_run_that_is_given_up_are_carried_into_the_next_one() {
 }
 
 #[test]
+fn an_item_limit_counts_carried_rows_after_those_of_the_input() {
+    let (workspace, job, failed) = failed_night(3);
+    let new = named("new", 30);
+    next_input(&workspace, &new);
+    let calls = workspace.journal().len();
+    let mut sent = BTreeMap::new();
+    for (limit, code, all) in [("70", 5, 70), ("50", 5, 120), ("50", 0, 130)] {
+        workspace.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]).expect(code);
+        sent = received_since(&workspace, calls);
+        assert_eq!((sent.len(), sent.values().max()), (all, Some(&1)), "--limit {limit}");
+        let ids = |rows: &[InputRow]| rows.iter().map(|row| row.account.clone()).collect::<BTreeSet<String>>();
+        assert!(ids(&new).iter().all(|id| sent.contains_key(id)), "the items of the input go first");
+    }
+    assert!(failed.iter().all(|id| sent.contains_key(id)));
+    assert_eq!(tally(&workspace.results("job")), [("succeeded", 130)].into());
+}
+
+#[test]
+fn carried_rows_are_verified_in_the_run_that_has_sent_them_last() {
+    let (workspace, job, failed) = failed_night(3);
+    let first_run = runs_of(&workspace)[0].clone();
+    next_input(&workspace, &named("new", 30));
+    workspace.run(&job).expect(0);
+    let report = json_of(&workspace.imbulk(&["verify", "job", "--json"]).expect(0));
+    assert_eq!(report["verified"], json!({"confirmed": 130, "contradicted": 0, "unknown": 0}));
+    let results = workspace.results("job");
+    assert!(results.iter().all(|row| row.verified == "confirmed"), "{results:?}");
+    assert!(results.iter().filter(|row| failed.contains(&row.account)).count() == 100);
+    // In their first run they are failed, so only their own outcome selects them there.
+    let report = json_of(&workspace.imbulk(&["verify", &first_run, "--json"]).expect(0));
+    assert_eq!(report["verified"]["confirmed"], 50);
+    let report = json_of(&workspace.imbulk(&["verify", &first_run, "--outcome", "failed", "--json"]).expect(0));
+    assert_eq!(report["verified"], json!({"confirmed": 100, "contradicted": 0, "unknown": 0}), "the next run did it");
+}
+
+#[test]
 fn an_id_that_is_protected_since_is_not_sent_again() {
     let (workspace, _, failed) = failed_night(3);
     let protected: Vec<&str> = failed.iter().take(40).map(String::as_str).collect();

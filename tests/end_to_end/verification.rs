@@ -236,6 +236,26 @@ fn a_killed_verification_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn while_a_verification_runs_no_other_command_reads_a_backup_or_changes_anything() {
+    let workspace = sent(Command::FriendDelete, false, 300);
+    let rows = plain(Command::FriendDelete, 5);
+    let other = JobFile::new("other", Command::FriendDelete).rows(&rows).with("backup", "path", "\"backups\"");
+    let other = other.write(&workspace);
+    workspace.faults(&["friend_check:silence:1"]);
+    let before = workspace.report().calls;
+    let mut verification = workspace.start(&["verify", "job"], b"");
+    workspace.until_calls(before + 1, &mut verification);
+    workspace.run(&other).expect(6);
+    assert!(verification.is_alive() && !workspace.path("backups").exists());
+    assert_eq!(workspace.report().commands[&Command::FriendGet].calls, 0);
+    verification.kill();
+    workspace.faults(&[]);
+    let output = workspace.run(&other);
+    assert!(matches!(output.code, 0 | 3) && workspace.path("backups").exists(), "{output:?}");
+    verify(&workspace, &[], 0);
+}
+
+#[test]
 fn a_seed_chooses_the_same_sample_again() {
     let workspace = sent(Command::AccountDelete, false, 1000);
     let chosen = |workspace: &Workspace| -> Vec<u64> {
