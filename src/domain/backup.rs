@@ -59,6 +59,9 @@ pub enum BackupLine {
         to: String,
         /// The fields of the friend.
         fields: ShownFields,
+        /// Whether no earlier call of the run can have changed them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unchanged: bool,
     },
     /// The account exists.
     Profile {
@@ -66,6 +69,9 @@ pub enum BackupLine {
         account: String,
         /// The fields of its profile.
         fields: ShownFields,
+        /// Whether no earlier call of the run can have changed them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unchanged: bool,
     },
 }
 

@@ -23,7 +23,7 @@ pub use summary::RestoreSummary;
 
 use backup_set::BackupSet;
 use folder::RestoreFolder;
-use rows::{RestoredRows, Seen};
+use rows::{ChosenLines, RestoredRows};
 
 /// What `imbulk restore` is asked for.
 #[derive(Debug, Clone)]
@@ -55,10 +55,17 @@ pub fn restore(request: &RestoreRequest, known: Option<&KnownParts>) -> Result<R
     check_job_name(&set.header.job).map_err(RestoreError::Usage)?;
     let path = request.output.clone().unwrap_or_else(|| format!("{}-restore", set.header.job).into());
     let mut folder = RestoreFolder::create(&path)?;
+    let mut chosen = ChosenLines::default();
+    set.read(request.incomplete, &mut |line| {
+        chosen.add(&line);
+        Ok(())
+    })?;
     let mut rows = RestoredRows::of(operation);
-    let mut seen = Seen::default();
+    let mut numbers = 0_u64..;
+    let mut chosen = chosen.into_numbers().into_iter().peekable();
     let files = set.read(request.incomplete, &mut |line| {
-        if seen.is_new(&line) { folder.push(&rows.row(line)) } else { Ok(()) }
+        let is_chosen = numbers.next().is_some_and(|number| chosen.next_if_eq(&number).is_some());
+        if is_chosen { folder.push(&rows.row(line)) } else { Ok(()) }
     })?;
     let losses = rows.into_losses();
     let summary = RestoreSummary { operation, header: set.header, files, jobs: folder.jobs(), losses };

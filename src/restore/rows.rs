@@ -1,6 +1,6 @@
 //! Turns the lines of a backup into rows of jobs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -108,13 +108,13 @@ impl RestoredRows {
     /// The row that restores a line.
     pub(super) fn row(&mut self, line: BackupLine) -> RestoredRow {
         match line {
-            BackupLine::Friend { from, to, fields } => {
+            BackupLine::Friend { from, to, fields, .. } => {
                 let mut object = Map::from_iter([("From_Account".to_owned(), from.into())]);
                 object.insert("To_Account".to_owned(), to.into());
                 self.add_fields(&mut object, self.friends, OF_FRIENDS, fields);
                 RestoredRow { job: RestoreJob::Friends, object }
             }
-            BackupLine::Profile { account, fields } => {
+            BackupLine::Profile { account, fields, .. } => {
                 let mut object = Map::from_iter([("UserID".to_owned(), account.into())]);
                 self.add_fields(&mut object, self.accounts, OF_PROFILES, fields);
                 RestoredRow { job: RestoreJob::Accounts, object }
@@ -175,24 +175,39 @@ fn clear_if_missing(object: &mut Map<String, Value>, field: &Field) {
     }
 }
 
-/// The friends and accounts that were read. Of several lines for one of them, the first one counts: a later one may
-/// show what an earlier change has left. If a backup was read again after a wait, without a change in between, the
-/// first line is older than the change.
+/// Which line of each friend and account is restored. Of the lines that no earlier call of the run can have changed, it
+/// is the last one, because a backup that is read again after a wait shows what users have changed in between. If there
+/// is none, it is the first line.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashSet<[u8; 16]>);
+pub(super) struct ChosenLines {
+    /// The number of the line that is chosen so far.
+    chosen: HashMap<[u8; 16], u64>,
+    read: u64,
+}
 
-impl Seen {
-    /// Whether this is the first line for its friend or account.
-    pub(super) fn is_new(&mut self, line: &BackupLine) -> bool {
-        let (from, to) = match line {
-            BackupLine::Friend { from, to, .. } => (from.as_str(), to.as_str()),
-            BackupLine::Profile { account, .. } => ("", account.as_str()),
+impl ChosenLines {
+    /// Takes the next line.
+    pub(super) fn add(&mut self, line: &BackupLine) {
+        let (from, to, unchanged) = match line {
+            BackupLine::Friend { from, to, unchanged, .. } => (from.as_str(), to.as_str(), *unchanged),
+            BackupLine::Profile { account, unchanged, .. } => ("", account.as_str(), *unchanged),
         };
         let mut hasher = blake3::Hasher::new();
         hasher.update(&from.len().to_le_bytes()).update(from.as_bytes()).update(to.as_bytes());
         let mut key = [0; 16];
         hasher.finalize_xof().fill(&mut key);
-        self.0.insert(key)
+        let chosen = self.chosen.entry(key).or_insert(self.read);
+        if unchanged {
+            *chosen = self.read;
+        }
+        self.read += 1;
+    }
+
+    /// The numbers of the chosen lines, from 0, in ascending order.
+    pub(super) fn into_numbers(self) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.chosen.into_values().collect();
+        numbers.sort_unstable();
+        numbers
     }
 }
 
@@ -206,12 +221,13 @@ mod tests {
 
     fn friend(fields: Value) -> BackupLine {
         let Value::Object(fields) = fields else { panic!("an object") };
-        BackupLine::Friend { from: "a".to_owned(), to: "b".to_owned(), fields: fields.into_iter().collect() }
+        let fields = fields.into_iter().collect();
+        BackupLine::Friend { from: "a".to_owned(), to: "b".to_owned(), fields, unchanged: false }
     }
 
     fn profile(fields: Value) -> BackupLine {
         let Value::Object(fields) = fields else { panic!("an object") };
-        BackupLine::Profile { account: "a".to_owned(), fields: fields.into_iter().collect() }
+        BackupLine::Profile { account: "a".to_owned(), fields: fields.into_iter().collect(), unchanged: false }
     }
 
     #[test]
@@ -271,17 +287,31 @@ mod tests {
         assert_eq!(Value::Object(row.object), json!({"UserID": "a", "Nick": "", "FaceUrl": ""}));
     }
 
+    /// The numbers of the lines that are restored, of friends with these names and this mark.
+    fn chosen(lines: &[(&str, &str, bool)]) -> Vec<u64> {
+        let mut chosen = ChosenLines::default();
+        for (from, to, unchanged) in lines {
+            let (from, to, fields) = ((*from).to_owned(), (*to).to_owned(), ShownFields::new());
+            chosen.add(&BackupLine::Friend { from, to, fields, unchanged: *unchanged });
+        }
+        chosen.into_numbers()
+    }
+
     #[test]
-    fn of_several_lines_the_first_one_counts() {
-        let mut seen = Seen::default();
-        let friend = |from: &str, to: &str| BackupLine::Friend {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            fields: ShownFields::new(),
-        };
-        assert!(seen.is_new(&friend("a", "bc")));
-        assert!(!seen.is_new(&friend("a", "bc")));
-        assert!(seen.is_new(&friend("ab", "c")) && seen.is_new(&friend("bc", "a")));
-        assert!(seen.is_new(&profile(json!({}))));
+    fn every_friendship_is_restored_once() {
+        let lines = [("a", "bc", true), ("ab", "c", true), ("bc", "a", true), ("a", "bc", false)];
+        assert_eq!(chosen(&lines), [0, 1, 2]);
+        let mut both = ChosenLines::default();
+        both.add(&profile(json!({})));
+        both.add(&friend(json!({})));
+        assert_eq!(both.into_numbers(), [0, 1]);
+    }
+
+    #[test]
+    fn the_last_line_before_a_change_is_restored_or_the_first_one() {
+        let of = |marks: &[bool]| chosen(&marks.iter().map(|mark| ("a", "b", *mark)).collect::<Vec<_>>());
+        assert_eq!(of(&[true, true, true]), [2], "it was read again after a wait");
+        assert_eq!(of(&[true, true, false, false]), [1], "a change may have had an effect before the third one");
+        assert_eq!(of(&[false, false]), [0], "nothing is known of them");
     }
 }

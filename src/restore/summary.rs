@@ -71,6 +71,10 @@ impl RestoreSummary {
         if job.job == RestoreJob::Friends && self.losses.default_sources > 0 {
             let friends = counted(self.losses.default_sources, "friend", "friends");
             lines.push(format!("AddSource is {DEFAULT_SOURCE} for {friends} without one that can be imported."));
+            lines.push(
+                "If such a friend is still on its list, it stays as it is, and its row fails because AddSource differs."
+                    .to_owned(),
+            );
         }
         lines
     }

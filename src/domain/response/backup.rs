@@ -110,8 +110,13 @@ impl BackupCall<'_> {
         self.read_lists(accounts, ListOwner::Account)
     }
 
+    /// Whether an earlier change of the items may have had an effect.
+    fn may_be_done(&self) -> bool {
+        may_have_had_effect(&self.context.operation, self.request.doubt, &self.request.history)
+    }
+
     fn not_read(&self, code: Option<i64>, why: &str) -> Verdict {
-        let may_be_done = may_have_had_effect(&self.context.operation, self.request.doubt, &self.request.history);
+        let may_be_done = self.may_be_done();
         let reason = format!("backup.path: the backup could not be read, so the change was not sent: {why}");
         not_changed(may_be_done, Outcome::Failed, code, reason)
     }
@@ -131,7 +136,8 @@ impl BackupCall<'_> {
                 match profiles.get(id) {
                     Some(Some(ShownItem { code: 0, fields })) => {
                         let fields = fields.clone().unwrap_or_default();
-                        lines.push(BackupLine::Profile { account: id.to_owned(), fields });
+                        let (account, unchanged) = (id.to_owned(), !self.may_be_done());
+                        lines.push(BackupLine::Profile { account, fields, unchanged });
                         self.after_profiles()
                     }
                     Some(Some(_) | None) | None => {
@@ -204,6 +210,7 @@ impl ListCall<'_> {
             from: from.as_str().to_owned(),
             to: friend.id.clone(),
             fields: friend.fields().clone(),
+            unchanged: !self.call.may_be_done(),
         };
         let lines = found.iter().map(line).collect();
         let ids = ids_of(&found);
@@ -439,6 +446,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_read_after_a_change_that_may_have_had_an_effect_is_marked() {
+        let unchanged = |doubt: Doubt, codes: &[i64]| {
+            let mut backup = Backup::new("friend_update", false, Some("a"), &["x"]);
+            (backup.request.doubt, backup.request.history) = (doubt, codes.iter().copied().collect());
+            assert!(backup.answer(&page(&["x"], 1, None)));
+            matches!(backup.lines[0], BackupLine::Friend { unchanged, .. } if unchanged)
+        };
+        assert!(unchanged(Doubt::None, &[]) && unchanged(Doubt::None, &[60007]), "nothing was changed");
+        assert!(!unchanged(Doubt::EffectUnknown, &[]) && !unchanged(Doubt::None, &[70500]));
+    }
+
+    #[test]
     fn with_both_the_list_of_each_friend_is_read_until_the_account_is_found() {
         let mut backup = Backup::new("friend_delete", true, Some("a"), &["x", "y"]);
         assert!(backup.answer(&page(&["x", "y"], 2, None)) && !backup.is_read());
@@ -522,7 +541,7 @@ mod tests {
         ]});
         assert!(backup.answer(&answer) && backup.is_read());
         let fields = ShownFields::from([("Tag_Profile_IM_Nick".to_owned(), json!("n"))]);
-        assert_eq!(backup.lines, [BackupLine::Profile { account: "a".to_owned(), fields }]);
+        assert_eq!(backup.lines, [BackupLine::Profile { account: "a".to_owned(), fields, unchanged: true }]);
         assert_eq!(backup.ended.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["c"]);
         // The code of the whole request does not say that an account that the answer leaves out is missing.
         let mut backup = Backup::new("account_delete", false, None, &["a"]);
