@@ -72,21 +72,32 @@ pub struct Plan {
 pub struct PlannedLookups {
     /// The name of their command.
     pub command: &'static str,
+    /// The number of calls, without retries, if every item that is left is in doubt for the same reason as the others
+    /// of its request. Without a doubt there is none.
+    pub calls_if_all_in_doubt: u64,
     /// The maximum number of calls, without retries: each item that is left is looked up alone. Of a friendship that is
     /// deleted on both sides, the friend's own side is deleted alone, and looked up once more.
     pub calls_at_most: u64,
 }
 
 impl PlannedLookups {
-    fn new(operation: BoundOperation, lookup: LookupKind, items_left: u64) -> Self {
+    /// `batches`: the lookups of all items that are left, request by request.
+    fn new(operation: BoundOperation, lookup: LookupKind, batches: u64, items_left: u64) -> Self {
         let of_pairs = operation.shape.from.is_some();
         let calls_of_an_item = if of_pairs && operation.deletes_both_sides() { 3 } else { 1 };
-        Self { command: lookup.command().name, calls_at_most: items_left * calls_of_an_item }
+        let calls_at_most = items_left * calls_of_an_item;
+        Self { command: lookup.command().name, calls_if_all_in_doubt: batches, calls_at_most }
     }
 
     fn line(self) -> String {
-        let calls = counted(self.calls_at_most, "call", "calls");
-        format!("only for rows in doubt, with {}: from 0 to {calls}", self.command)
+        let Self { command, calls_if_all_in_doubt, calls_at_most } = self;
+        let all = counted(calls_if_all_in_doubt, "call", "calls");
+        let more = if calls_at_most > calls_if_all_in_doubt {
+            format!(", at most {} if each is alone", count(calls_at_most))
+        } else {
+            String::new()
+        };
+        format!("only for rows in doubt, with {command}: {all} if all are{more}")
     }
 }
 
@@ -95,24 +106,34 @@ impl PlannedLookups {
 pub struct PlannedPreparation {
     /// The name of their command.
     pub command: &'static str,
-    /// The number of calls, without retries.
+    /// The smallest number of calls, without retries.
     pub calls: u64,
-    /// Whether long friend lists, or the lists of friends who are not known yet, take more calls.
+    /// The largest number of calls, without retries.
+    pub calls_at_most: u64,
+    /// Whether `calls` is a minimum: long friend lists, or the lists of friends who are not known yet, take more calls.
     pub is_minimum: bool,
-    /// What takes more calls.
+    /// Why it is one.
     #[serde(skip)]
-    more: Option<&'static str>,
+    why: Option<&'static str>,
 }
 
 impl PlannedPreparation {
     fn new(calls: PreparationCalls) -> Self {
-        let PreparationCalls { preparation, calls, more } = calls;
-        Self { command: preparation.command().name, calls, is_minimum: more.is_some(), more }
+        let PreparationCalls { preparation, calls, at_most, why } = calls;
+        let command = preparation.command().name;
+        Self { command, calls, calls_at_most: at_most, is_minimum: why.is_some(), why }
     }
 
     fn line(self) -> String {
-        let more = self.more.map_or_else(String::new, |more| format!("; {more}"));
-        format!("{} with {}, without retries{more}", counted(self.calls, "call", "calls"), self.command)
+        let Self { command, calls, calls_at_most, why, .. } = self;
+        match why {
+            None => format!("exactly {} with {command}, without retries", counted(calls, "call", "calls")),
+            Some(why) => format!(
+                "at least {} with {command}, at most {}, without retries: {why}",
+                counted(calls, "call", "calls"),
+                count(calls_at_most)
+            ),
+        }
     }
 }
 
@@ -129,6 +150,8 @@ pub struct PlannedRun {
     pub preparations: Vec<PreparationCalls>,
     /// Requests of the run.
     pub requests: u64,
+    /// The lookups of all items that are left, if each request that is left is looked up as a whole.
+    pub lookups_of_requests: u64,
     /// The From_Accounts with the most items.
     pub largest_accounts: Vec<LargeAccount>,
     /// The requests that are left, and the shortest time that they take.
@@ -141,13 +164,16 @@ impl Plan {
     /// What a run would do under these conditions, if it started now.
     pub fn new(run: PlannedRun, conditions: Conditions) -> Self {
         let PlannedRun { figures, input, operation, requests, largest_accounts, estimate, first_request, .. } = run;
+        let lookups_of_requests = run.lookups_of_requests;
         let older = conditions.continues.iter().filter(|older| older.run != figures.run);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
         let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
         let items_per_request = operation.items_per_request as u64;
         let items_left = figures.items.min(figures.outcomes[Outcome::Pending]);
         Self {
-            lookups: operation.lookup.map(|lookup| PlannedLookups::new(operation, lookup, items_left)),
+            lookups: operation
+                .lookup
+                .map(|lookup| PlannedLookups::new(operation, lookup, lookups_of_requests, items_left)),
             plan_id: None,
             merged: merged(&figures),
             requests,
@@ -368,6 +394,7 @@ mod tests {
             operation: by_name("friend_update").unwrap().bind(&BTreeMap::new()).unwrap(),
             preparations: Vec::new(),
             requests: 3,
+            lookups_of_requests: 3,
             largest_accounts: vec![large("big", 5, 2), large("small", 1, 1)],
             estimate: estimate_of(3, 2),
             first_request: Some(first_request()),
@@ -446,7 +473,7 @@ mod tests {
         halts          at 50 % failed, from 1,000 items on
         items          6, with 1 row merged into others that update the same friend
         requests       3, 0.2 % full (up to 1000 items each)
-        lookups        only for rows in doubt, with friend_get_list: from 0 to 6 calls
+        lookups        only for rows in doubt, with friend_get_list: 3 calls if all are, at most 6 if each is alone
         largest From_Accounts
           big                               5 items in 2 requests
           small                             1 item in 1 request

@@ -129,7 +129,12 @@ async fn planned_run(
     let items_left = figures.items.min(figures.outcomes[Outcome::Pending]);
     let preparations = preparations.calls(operation, requests_left.cast_unsigned(), items_left);
     let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
+    let lookups = match operation.lookup {
+        Some(lookup) => reader.batches_left(run.id, lookup.command().items_per_request).await?,
+        None => 0,
+    };
     Ok(PlannedRun {
+        lookups_of_requests: lookups,
         figures,
         input: Input(reader.input_files(run.id).await?),
         operation,

@@ -123,7 +123,7 @@ fn accounts() -> Vec<InputRow> {
 fn friends_are_in_a_backup_before_they_are_deleted_on_both_sides() {
     let played = Played::new(Command::FriendDelete, true, &some_pairs());
     let plan = played.workspace.imbulk(&["plan", &played.job]).expect(0);
-    plan.says("280 calls with friend_get, without retries; long friend lists take more");
+    plan.says("at least 280 calls with friend_get, at most 8,400, without retries: a list takes one call for each 100");
     played.workspace.run(&played.job).expect(0);
     played.nothing_is_lost();
     let lines = played.lines();
@@ -135,10 +135,10 @@ fn friends_are_in_a_backup_before_they_are_deleted_on_both_sides() {
     assert_eq!(played.workspace.report().commands[&Command::FriendGet].calls, 281);
 }
 
-/// The calls that a plan announces for the run, without retries and lookups.
-fn planned_calls(workspace: &Workspace, job: &str) -> u64 {
+/// The plan of a job.
+fn plan_of(workspace: &Workspace, job: &str) -> Value {
     let plan: Value = serde_json::from_str(&workspace.imbulk(&["plan", job, "--json"]).expect(0).stdout).expect("JSON");
-    plan[0]["calls_left"].as_u64().unwrap_or_else(|| panic!("{plan}"))
+    plan[0].clone()
 }
 
 #[test]
@@ -163,13 +163,54 @@ fn preparations_cost_the_calls_that_the_plan_announces() {
             let job = if deletes_accounts { job.with("guard", "unless_online", true) } else { job };
             if deletes_accounts { job.with("backup", "friends", true) } else { job }
         });
-        let announced = planned_calls(&played.workspace, &played.job);
+        let plan = plan_of(&played.workspace, &played.job);
+        let announced = plan["calls_left"].as_u64().unwrap_or_else(|| panic!("{plan}"));
         played.workspace.imbulk(&["run", &played.job, "--execute", "--yes"]);
         let report = played.workspace.report();
         // Friends that are there already are looked up.
         let lookups = report.commands[&Command::FriendGetList].calls;
         assert_eq!(report.calls - lookups, announced, "{operation:?} both {both}");
         assert!(lookups == 0 || operation == Command::FriendImport, "{operation:?}");
+    }
+}
+
+#[test]
+fn each_command_before_a_change_is_called_as_often_as_the_plan_announces() {
+    let updates: Vec<InputRow> =
+        some_pairs().into_iter().map(|row| row.field("Tag_SNS_IM_Remark", "new".into())).collect();
+    let no_backup = |job: JobFile| job.without("backup", "path");
+    let online = |job: JobFile| job.with("guard", "unless_online", true);
+    let friends = |job: JobFile| job.with("backup", "friends", true);
+    type More = Box<dyn Fn(JobFile) -> JobFile>;
+    let cases: Vec<(Command, bool, Vec<InputRow>, More)> = vec![
+        (Command::AccountDelete, false, accounts(), Box::new(move |job| online(no_backup(job)))),
+        (Command::AccountDelete, false, accounts(), Box::new(|job| job)),
+        (Command::AccountDelete, false, accounts(), Box::new(friends)),
+        (Command::AccountDelete, false, accounts(), Box::new(move |job| online(friends(job)))),
+        (Command::FriendDelete, false, some_pairs(), Box::new(|job| job)),
+        (Command::FriendDelete, true, some_pairs(), Box::new(|job| job)),
+        (Command::FriendDeleteAll, false, accounts(), Box::new(|job| job)),
+        (Command::FriendDeleteAll, true, accounts(), Box::new(|job| job)),
+        (Command::FriendUpdate, false, updates, Box::new(|job| job)),
+    ];
+    for (operation, both, rows, more) in cases {
+        let played = Played::with(operation, both, &rows, more);
+        let plan = plan_of(&played.workspace, &played.job);
+        let output = played.workspace.run(&played.job);
+        assert!(matches!(output.code, 0 | 3), "{output:?}");
+        let report = played.workspace.report();
+        let of = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{plan}"));
+        // One of the lists has two pages, so what is a minimum is exceeded.
+        for planned in plan["preparations"].as_array().expect("preparations") {
+            let command = *report.commands.keys().find(|known| planned["command"] == known.name()).expect("a command");
+            let sent = report.commands[&command].calls;
+            let (least, most) = (of(&planned["calls"]), of(&planned["calls_at_most"]));
+            assert!((least..=most).contains(&sent), "{operation:?} both {both}: {sent} of {planned}");
+            assert_eq!(least < most, planned["is_minimum"] == true, "{planned}");
+        }
+        let exact = plan["preparations"].as_array().expect("preparations").iter().all(|it| it["is_minimum"] == false);
+        let announced = of(&plan["calls_left"]);
+        assert!(if exact { report.calls == announced } else { report.calls > announced }, "{operation:?}: {plan}");
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use imbulk_sandbox::{Command, World};
+use serde_json::{Value, json};
 
 use imbulk_testkit::journal_check::Evidence;
-use imbulk_testkit::rows::{InputRow, ResultRow, plain, tally};
+use imbulk_testkit::rows::{InputRow, ItemKind, ResultRow, item_kind, operations, plain, tally};
 use imbulk_testkit::{JobFile, PATIENCE, Workspace, WorkspaceSetup};
 
 /// The command that looks up the items of an operation.
@@ -196,6 +197,36 @@ fn lookups_with_faults_of_their_own_claim_nothing_wrong() {
     for row in played.rows().iter().filter(|row| row.outcome != "in_doubt") {
         let gone = played.workspace.world(|world| played.is_there(world, row));
         assert_eq!(gone, row.outcome != "failed", "{row:?}");
+    }
+}
+
+#[test]
+fn if_every_row_is_in_doubt_the_lookups_are_those_that_the_plan_announces() {
+    for (operation, both) in operations().map(|operation| (operation, false)).chain([(Command::FriendDelete, true)]) {
+        let mut rows = plain(operation, 40);
+        // A request of 250 items, which friend_get_list needs three calls for.
+        if item_kind(operation) == ItemKind::Friend {
+            let remark = |row: InputRow| row.field("Tag_SNS_IM_Remark", json!("x"));
+            let source = |row: InputRow| row.field("AddSource", json!("AddSource_Type_Other"));
+            rows.extend((0..250).map(|n| match operation {
+                Command::FriendUpdate => remark(InputRow::pair("large", &format!("friend_{n}"))),
+                Command::FriendImport => source(InputRow::pair("large", &format!("friend_{n}"))),
+                _ => InputRow::pair("large", &format!("friend_{n}")),
+            }));
+        }
+        let job = JobFile::new("job", operation).rows(&rows).with("retry", "max_attempts", 1);
+        let job = job.with("stop", "failed_share", 1.0);
+        let setup = WorkspaceSetup { world: World::open, ..WorkspaceSetup::default() };
+        let (workspace, job) = if both { job.both() } else { job }.on(setup);
+        let plan = workspace.imbulk(&["plan", &job, "--json"]).expect(0).stdout;
+        let plan: Value = serde_json::from_str(&plan).expect("JSON");
+        workspace.faults(&[&format!("{}:reset-after:1", operation.name())]);
+        workspace.run(&job);
+        let report = workspace.report();
+        let (changes, lookups) = (report.commands[&operation].calls, report.commands[&lookup_of(operation)].calls);
+        assert_eq!(plan[0]["requests"], changes, "{operation:?} both {both}");
+        assert_eq!(plan[0]["lookups"]["calls_if_all_in_doubt"], lookups, "{operation:?} both {both}");
+        assert!(plan[0]["lookups"]["calls_at_most"].as_u64() >= Some(lookups), "{plan}");
     }
 }
 

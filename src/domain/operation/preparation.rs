@@ -45,16 +45,25 @@ pub struct Preparations {
 pub struct PreparationCalls {
     /// The kind.
     pub preparation: Preparation,
-    /// The number of calls, without retries.
+    /// The smallest number of calls, without retries.
     pub calls: u64,
-    /// What takes more calls than these, as a clause; none if nothing does.
-    pub more: Option<&'static str>,
+    /// The largest number of calls, without retries. It differs if the calls depend on what only the server knows.
+    pub at_most: u64,
+    /// Why the number is not known before, as a clause; none if it is exact.
+    pub why: Option<&'static str>,
 }
 
+/// The maximum number of friends of an account (page friend_import).
+const MAX_FRIENDS: u64 = 3_000;
+/// The friends on a page of friend_get. No current page of the API says it; the one of 2019 has 100 as the maximum.
+const FRIENDS_ON_A_PAGE: u64 = 100;
+/// The maximum number of calls that read one list.
+const MAX_PAGES: u64 = MAX_FRIENDS.div_ceil(FRIENDS_ON_A_PAGE);
+
 /// A list takes a call for each of its pages.
-const LONG_LISTS: &str = "long friend lists take more";
-/// A list that is emptied on both sides also takes a call for each of its friends, who are not known before.
-const LISTS_OF_FRIENDS: &str = "each friend on a list takes one more, and long friend lists take more";
+const LONG_LISTS: &str = "a list takes one call for each 100 of its friends, of whom it has at most 3000";
+/// A list that is emptied on both sides also takes calls for the list of each of its friends, who are not known before.
+const LISTS_OF_FRIENDS: &str = "a list and those of its friends take one call for each 100 friends, of at most 3000";
 
 impl Preparations {
     /// What follows the backup.
@@ -64,18 +73,22 @@ impl Preparations {
 
     /// The calls before the changes of requests with this number of items.
     pub fn calls(self, operation: BoundOperation, requests: u64, items: u64) -> Vec<PreparationCalls> {
-        let of = |preparation, calls, more| PreparationCalls { preparation, calls, more };
-        let lists = |calls, more| of(Preparation::ReadFriends, calls, Some(more));
+        let exact = |preparation, calls| PreparationCalls { preparation, calls, at_most: calls, why: None };
+        let lists = |calls: u64, lists_at_most: u64, why| {
+            let at_most = lists_at_most.saturating_mul(MAX_PAGES);
+            PreparationCalls { preparation: Preparation::ReadFriends, calls, at_most, why: Some(why) }
+        };
         let (both, pairs) = (operation.deletes_both_sides(), operation.shape.from.is_some());
+        let with_friends = requests.saturating_mul(1 + MAX_FRIENDS);
         let backup = match self.backup {
-            Some(BackupSource::Friends) if both && pairs => Some(lists(requests + items, LONG_LISTS)),
-            Some(BackupSource::Friends) if both => Some(lists(requests, LISTS_OF_FRIENDS)),
-            Some(BackupSource::Friends) => Some(lists(requests, LONG_LISTS)),
-            Some(BackupSource::Profiles) => Some(of(Preparation::ReadProfiles, requests, None)),
+            Some(BackupSource::Friends) if both && pairs => Some(lists(requests + items, requests + items, LONG_LISTS)),
+            Some(BackupSource::Friends) if both => Some(lists(requests, with_friends, LISTS_OF_FRIENDS)),
+            Some(BackupSource::Friends) => Some(lists(requests, requests, LONG_LISTS)),
+            Some(BackupSource::Profiles) => Some(exact(Preparation::ReadProfiles, requests)),
             None => None,
         };
-        let friends = self.reads_friends_of_accounts().then(|| lists(items, LONG_LISTS));
-        let check = self.after_backup().map(|preparation| of(preparation, requests, None));
+        let friends = self.reads_friends_of_accounts().then(|| lists(items, items, LONG_LISTS));
+        let check = self.after_backup().map(|preparation| exact(preparation, requests));
         backup.into_iter().chain(friends).chain(check).collect()
     }
 

@@ -220,6 +220,21 @@ impl Reader {
         Ok(counts)
     }
 
+    /// The calls for the items of a run's requests that are not settled, if a call has at most `size` of them and those
+    /// of different requests travel apart.
+    pub async fn batches_left(&self, run: RunId, size: usize) -> Result<u64, QueueError> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let batches: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum((item_count - 1) / ?2 + 1), 0) FROM request WHERE run = ?1 AND state <> 'settled'",
+        )
+        .bind(run)
+        .bind(size)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        Ok(batches.cast_unsigned())
+    }
+
     /// The last pending request of a run as it is now; requests with higher ids are split off from these later.
     pub async fn last_request(&self, run: RunId) -> Result<RequestId, QueueError> {
         let last: Option<RequestId> =
