@@ -174,6 +174,9 @@ fn preparations_cost_the_calls_that_the_plan_announces() {
     }
 }
 
+/// What a case adds to its job file.
+type JobChange = Box<dyn Fn(JobFile) -> JobFile>;
+
 #[test]
 fn each_command_before_a_change_is_called_as_often_as_the_plan_announces() {
     let updates: Vec<InputRow> =
@@ -181,8 +184,7 @@ fn each_command_before_a_change_is_called_as_often_as_the_plan_announces() {
     let no_backup = |job: JobFile| job.without("backup", "path");
     let online = |job: JobFile| job.with("guard", "unless_online", true);
     let friends = |job: JobFile| job.with("backup", "friends", true);
-    type More = Box<dyn Fn(JobFile) -> JobFile>;
-    let cases: Vec<(Command, bool, Vec<InputRow>, More)> = vec![
+    let cases: Vec<(Command, bool, Vec<InputRow>, JobChange)> = vec![
         (Command::AccountDelete, false, accounts(), Box::new(move |job| online(no_backup(job)))),
         (Command::AccountDelete, false, accounts(), Box::new(|job| job)),
         (Command::AccountDelete, false, accounts(), Box::new(friends)),
