@@ -1,4 +1,4 @@
-//! The `imbulk` command: only wires.
+//! The `imbulk` command: sets up memory, threads and panics, and runs what the command line asks for.
 
 use std::num::NonZeroUsize;
 use std::panic::PanicHookInfo;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     if let Err(error) = log::start(cli.log_options()) {
         return end(Err(error.into()));
     }
-    // Two at least: one may be blocked because nobody reads what is shown, and the calls under way must go on.
+    // At least two: one can be blocked by output that no program reads, and the calls in flight must go on.
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     // As a tokio task beside those that it starts: otherwise each message between them would wake another thread.
     let done = runtime.block_on(runtime.spawn(commands::dispatch(cli)));
-    // A thread that still reads input has nothing left to say.
+    // A thread may still read input whose rows are no longer needed.
     runtime.shutdown_background();
     // A panic has ended the process already.
     end(done.unwrap_or(Ok(Exit::Internal)))
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-    // Where the kernel refuses, the run is as good as without.
+    // If the kernel refuses, the run works as well.
     let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
@@ -51,7 +51,7 @@ fn keep_memory_private() {
 #[cfg(not(target_os = "linux"))]
 const fn keep_memory_private() {}
 
-/// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
+/// A broken invariant ends the process, as a kill would. The queue on disk is consistent, and the next run continues.
 fn end_after_panic(info: &PanicHookInfo<'_>) {
     let error = Error::Panic(info.to_string());
     let exit = error.exit();

@@ -7,7 +7,7 @@ use super::response::outcome::Outcome;
 use super::response::tally::Tally;
 use super::schedule::{End, StopReason};
 
-/// How a command ended, in ascending order of gravity: of several jobs, the gravest counts. Scripts depend on the
+/// How a command ended, in ascending order of severity: of several jobs, the most severe counts. Scripts depend on the
 /// numbers, which are a public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {

@@ -82,7 +82,7 @@ pub enum ControlStep {
         caps: Vec<NonZeroU32>,
     },
     /// Store the effect, as the answer to `imbulk ctl`.
-    Answer(AppliedInstruction),
+    StoreEffect(AppliedInstruction),
 }
 
 /// The control of all jobs of a session.
@@ -229,7 +229,7 @@ impl SessionControl {
 }
 
 fn answer(instruction: Instruction, effect: ControlEffect) -> ControlStep {
-    ControlStep::Answer(AppliedInstruction { instruction, effect })
+    ControlStep::StoreEffect(AppliedInstruction { instruction, effect })
 }
 
 #[cfg(test)]
@@ -273,11 +273,11 @@ mod tests {
 
     fn effects(steps: &[ControlStep]) -> Vec<(&str, ControlEffect)> {
         let effect = |step: &'_ ControlStep| match step {
-            ControlStep::Answer(AppliedInstruction { effect, .. }) => Some(effect.clone()),
+            ControlStep::StoreEffect(AppliedInstruction { effect, .. }) => Some(effect.clone()),
             _ => None,
         };
         let ids = steps.iter().filter_map(|step| match step {
-            ControlStep::Answer(applied) => Some(applied.instruction.id.as_str()),
+            ControlStep::StoreEffect(applied) => Some(applied.instruction.id.as_str()),
             _ => None,
         });
         ids.zip(steps.iter().filter_map(effect)).collect()

@@ -1,4 +1,4 @@
-//! What is looked for in the text as a whole, while it goes by.
+//! Checks of the whole text while it is read: its encoding, and holes in it.
 
 use std::io::{self, Read};
 

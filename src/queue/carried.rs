@@ -49,7 +49,7 @@ pub struct CarriedRow {
     /// The calls that were begun for it.
     pub(super) attempts: u32,
     /// What these calls left.
-    pub(super) past: EarlierCalls,
+    pub(super) earlier: EarlierCalls,
 }
 
 /// Some of the rows that are carried over.

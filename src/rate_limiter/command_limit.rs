@@ -16,7 +16,7 @@ use crate::domain::response::codes::{Pause, Scope};
 
 /// The maximum delay of a stalled network that later calls make up for while slots keep a limit below the cap. The time
 /// of a pause is never made up for.
-const MAX_CATCH_UP: Duration = Duration::from_millis(500);
+const MAX_MAKE_UP: Duration = Duration::from_millis(500);
 
 /// The limits of the app and of its commands, which share one ledger.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl CommandLimits {
         today: &Zoned,
         clock: impl Fn() -> Moment,
     ) -> Result<Result<TakenSlots, NoSlots>, LedgerError> {
-        self.catch_up(&clock)?;
+        self.write_delayed(&clock)?;
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
         // Other processes may have published a cut.
@@ -146,7 +146,7 @@ impl CommandLimits {
     }
 
     /// Writes what could not be written while another process held the lock.
-    fn catch_up(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
+    fn write_delayed(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
         self.write_all()?;
         while let Some((command, scope, sent)) = self.rejections.first().copied() {
             self.process_rejection(command, scope, sent, clock())?;
@@ -264,7 +264,7 @@ impl CommandLimit {
         if rate < f64::from(cap) {
             let excess = trips.usual_excess(now);
             self.section.set_slots(excess.map_or(cap, |excess| slots_for(rate, excess, cap)));
-            let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MAX_CATCH_UP));
+            let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MAX_MAKE_UP));
             self.section.set_pace(Duration::from_secs_f64(1.0 / rate), slack);
         } else {
             self.section.set_pace(Duration::ZERO, Duration::ZERO);

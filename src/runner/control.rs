@@ -68,7 +68,7 @@ impl Runner<'_> {
     }
 
     /// Answers pauses and drains whose number of calls in flight is final.
-    pub(super) fn send_due_answers(&mut self) {
+    pub(super) fn store_due_effects(&mut self) {
         if self.control.session.has_unanswered() {
             let steps = self.control.session.due_answers(&self.job_calls());
             steps.into_iter().for_each(|step| self.carry_out_control(step));
@@ -100,7 +100,7 @@ impl Runner<'_> {
             ControlStep::Drain { who } => self.handle(Event::Stop(StopReason::Drain { who })),
             ControlStep::SetRate { job, rate } => self.handle(Event::SetRate { job, calls_per_second: rate }),
             ControlStep::SetCaps { job, caps } => self.jobs[job].set_caps(&caps),
-            ControlStep::Answer(AppliedInstruction { instruction, effect }) => {
+            ControlStep::StoreEffect(AppliedInstruction { instruction, effect }) => {
                 let (name, in_flight) = (effect.name(), effect.in_flight());
                 let Instruction { run, kind, who, .. } = &instruction;
                 info!(

@@ -146,7 +146,7 @@ impl RunnerJob {
     /// Sets the calls per second of each of its commands.
     fn set_caps(&self, caps: &[NonZeroU32]) {
         for ((_, limiter), cap) in self.commands().zip(caps) {
-            limiter.set_cap(Cap::try_from(*cap).unwrap_or(Cap::HIGHEST));
+            limiter.set_cap(Cap::try_from(*cap).expect("the limits of a job are caps"));
         }
     }
 }
@@ -364,7 +364,7 @@ impl Runner<'_> {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.look_at_all_before_sending()?;
         while !self.schedule.is_over() {
-            self.send_due_answers();
+            self.store_due_effects();
             self.recorder.hand_over();
             let timer = self.schedule.wake_at().map(|due| self.instant_of(due));
             let stops = self.stops();

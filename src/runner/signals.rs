@@ -42,7 +42,7 @@ struct Reaction {
 impl Signals {
     /// From now on the signals no longer end the process by themselves. `leave` ends it after a second signal, or if
     /// there is no reaction to the first one. Its argument is the reason.
-    pub fn listen(leave: impl FnOnce(&str) + Send + 'static) -> std::io::Result<Self> {
+    pub fn listen(end_at_once: impl FnOnce(&str) + Send + 'static) -> std::io::Result<Self> {
         let (tell, first) = watch::channel(None);
         let reaction = Arc::new(Mutex::new(Reaction { taken: false, driving: false, since: Instant::now() }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -54,7 +54,7 @@ impl Signals {
         let thread = std::thread::Builder::new().name("signals".to_owned());
         thread.spawn(move || {
             let why = runtime.block_on(listener.run(&tell, &watched));
-            leave(&why);
+            end_at_once(&why);
         })?;
         Ok(Self { first, reaction })
     }

@@ -57,7 +57,7 @@ pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Cons
     let job = load_job(file, env)?;
     let jobs = std::slice::from_ref(&job);
     let mut target = if is_sandbox { Target::sandbox(jobs).await? } else { Target::of_job(&job, env)? };
-    let mut signals = Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?;
+    let mut signals = Signals::listen(end_at_once).map_err(SessionError::io("cannot listen for signals"))?;
     let accounts = TestAccounts::new(rand::random());
     if target.is_real() && consent == Consent::Ask {
         if !confirm::is_at_a_terminal() {
@@ -80,7 +80,7 @@ pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Cons
 }
 
 /// Ends the process at once.
-fn leave(why: &str) {
+fn end_at_once(why: &str) {
     tell(format!("{why}: ended at once; test accounts may be left, whose ids begin with the prefix above"));
     log::finish();
     std::process::exit(Exit::Stopped.code().into());

@@ -83,7 +83,7 @@ pub async fn run(
     let mut session = Session {
         inputs,
         targets,
-        signals: Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?,
+        signals: Signals::listen(end_at_once).map_err(SessionError::io("cannot listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
         not_shown: None,
@@ -108,7 +108,7 @@ pub async fn run(
 }
 
 /// Ends the process at once. Like after a kill, the queue on disk is consistent.
-pub(super) fn leave(why: &str) {
+pub(super) fn end_at_once(why: &str) {
     events::log_left(Exit::Stopped, why);
     tell(format!("{why}: ended without waiting for the calls in flight; the next `imbulk run` of the job continues"));
     log::finish();

@@ -194,7 +194,7 @@ impl Outlook {
 
     /// Takes the input to load it.
     pub(super) fn take_input(&mut self) -> Result<InputState, SessionError> {
-        self.input.take().unwrap_or_else(|| unreachable!("whatever loads the input has looked at it"))
+        self.input.take().unwrap_or_else(|| unreachable!("the input is inspected before it is loaded"))
     }
 
     /// Discards planned runs of another input or definition, of which nothing was sent. If the input cannot be read,

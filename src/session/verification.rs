@@ -71,7 +71,8 @@ pub async fn verify(
     let settings = call_settings(&run, env)?;
     let calls_per_day = calls_per_day(&run, &settings)?;
     let mut target = Target::of_app(&app_of(&run, &settings, env)?, env)?;
-    let mut signals = Signals::listen(super::drive::leave).map_err(SessionError::io("cannot listen for signals"))?;
+    let mut signals =
+        Signals::listen(super::drive::end_at_once).map_err(SessionError::io("cannot listen for signals"))?;
     let mut queue = or_signal(&mut signals, async { Ok(Queue::open(path).await?) }).await?;
     let begun = or_signal(&mut signals, begin(&mut queue, &run, options, lookup)).await?;
     let Some(verification) = begun else {

@@ -98,7 +98,7 @@ pub enum EnvError {
     /// No proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// Two secrets, and no telling which one is meant.
+    /// Two secrets: which one is meant is not known.
     #[error("{0} and {1} are both set")]
     TwoSecrets(String, String),
     /// The file with the key cannot be used.
@@ -217,7 +217,7 @@ impl Env {
         })
     }
 
-    /// `app` where the environment is silent; its words win where it is not.
+    /// The values of `app`, replaced by those that the environment sets.
     pub fn over(&self, app: App) -> App {
         App {
             sdkappid: self.sdkappid.or(app.sdkappid),

@@ -236,7 +236,7 @@ impl Service {
         line: JournalPosition,
     ) -> MockAnswer {
         if chosen.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
-            // The fault has the last word; nobody gets to see this verdict.
+            // The fault replaces the answer, so this one is never sent.
             return MockAnswer::Done;
         }
         let effect = |index: usize| match chosen.items.get(index) {

@@ -62,23 +62,23 @@ const CLOSE: f64 = 0.8;
 
 impl Stop {
     /// The fuse: whether the share of failed items halts the run.
-    pub fn is_blown(&self, counts: OutcomeCounts) -> bool {
+    pub fn trips_fuse(&self, counts: OutcomeCounts) -> bool {
         counts.ended >= self.after_items && reaches(counts.failed, counts.ended, self.failed_share)
     }
 
     /// Whether few more failed items would blow the fuse. Known from half of `after_items` on, so that a person can act
     /// before the run halts.
-    pub fn is_close(&self, counts: OutcomeCounts) -> bool {
+    pub fn is_near_fuse(&self, counts: OutcomeCounts) -> bool {
         counts.ended >= self.after_items.div_ceil(2) && reaches(counts.failed, counts.ended, self.failed_share * CLOSE)
     }
 
     /// Whether the share of items that were already done halts the run.
-    pub fn is_idle(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
+    pub fn trips_already_done(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
         counts.ended >= self.after_items && counts.already_done_reaches(max_already_done)
     }
 
     /// Whether the outcomes of the canary forbid to send the rest.
-    pub fn is_canary_dead(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
+    pub fn fails_canary(&self, counts: OutcomeCounts, max_already_done: Option<f64>) -> bool {
         reaches(counts.failed, counts.ended, self.failed_share) || counts.already_done_reaches(max_already_done)
     }
 }
@@ -137,46 +137,46 @@ mod tests {
             counts.count(outcome, items);
         }
         assert_eq!(counts, OutcomeCounts { ended: 50, failed: 40, already_done: 10 });
-        assert!(stop(0.5, 50).is_blown(counts), "40 of 50");
+        assert!(stop(0.5, 50).trips_fuse(counts), "40 of 50");
     }
 
     #[test]
     fn the_fuse_waits_for_enough_items_and_blows_at_its_share() {
         let stop = stop(0.05, 1000);
-        assert!(!stop.is_blown(counts(999, 999, 0)));
-        assert!(!stop.is_blown(counts(1000, 49, 0)));
-        assert!(stop.is_blown(counts(1000, 50, 0)));
+        assert!(!stop.trips_fuse(counts(999, 999, 0)));
+        assert!(!stop.trips_fuse(counts(1000, 49, 0)));
+        assert!(stop.trips_fuse(counts(1000, 50, 0)));
     }
 
     #[test]
     fn a_share_of_one_blows_only_when_everything_failed() {
         let stop = stop(1.0, 10);
-        assert!(!stop.is_blown(counts(10, 9, 0)));
-        assert!(stop.is_blown(counts(10, 10, 0)));
+        assert!(!stop.trips_fuse(counts(10, 9, 0)));
+        assert!(stop.trips_fuse(counts(10, 10, 0)));
     }
 
     #[test]
     fn without_a_failure_the_fuse_holds() {
-        assert!(!stop(0.01, 0).is_blown(OutcomeCounts::default()));
-        assert!(!stop(0.01, 0).is_blown(counts(1_000_000, 0, 1_000_000)));
+        assert!(!stop(0.01, 0).trips_fuse(OutcomeCounts::default()));
+        assert!(!stop(0.01, 0).trips_fuse(counts(1_000_000, 0, 1_000_000)));
     }
 
     #[test]
     fn already_done_items_halt_only_where_the_job_says_so_and_after_enough_items() {
         let stop = stop(0.5, 1000);
-        assert!(!stop.is_idle(counts(1000, 0, 1000), None));
-        assert!(!stop.is_idle(counts(999, 0, 999), Some(0.5)));
-        assert!(!stop.is_idle(counts(1000, 0, 499), Some(0.5)));
-        assert!(stop.is_idle(counts(1000, 0, 500), Some(0.5)));
+        assert!(!stop.trips_already_done(counts(1000, 0, 1000), None));
+        assert!(!stop.trips_already_done(counts(999, 0, 999), Some(0.5)));
+        assert!(!stop.trips_already_done(counts(1000, 0, 499), Some(0.5)));
+        assert!(stop.trips_already_done(counts(1000, 0, 500), Some(0.5)));
     }
 
     #[test]
     fn a_canary_is_checked_by_both_shares_however_few_its_items() {
         let stop = stop(0.5, 1000);
-        assert!(!stop.is_canary_dead(counts(10, 4, 6), None));
-        assert!(stop.is_canary_dead(counts(10, 5, 0), None));
-        assert!(stop.is_canary_dead(counts(10, 0, 3), Some(0.3)));
-        assert!(!stop.is_canary_dead(OutcomeCounts::default(), Some(0.3)));
+        assert!(!stop.fails_canary(counts(10, 4, 6), None));
+        assert!(stop.fails_canary(counts(10, 5, 0), None));
+        assert!(stop.fails_canary(counts(10, 0, 3), Some(0.3)));
+        assert!(!stop.fails_canary(OutcomeCounts::default(), Some(0.3)));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl JobState {
         // The canary passed if earlier sessions sent as many items to their end and were not halted by their outcomes.
         // Items that were left out have ended as well, but there are no more items than rows.
         let has_passed = scheduled.ended_items.min(earlier.ended) >= scheduled.canary
-            && !scheduled.stop.is_canary_dead(earlier, scheduled.max_already_done);
+            && !scheduled.stop.fails_canary(earlier, scheduled.max_already_done);
         let canary = Canary::new(if has_passed { 0 } else { scheduled.canary });
         let rate = scheduled.calls_per_second;
         Self {
@@ -242,7 +242,7 @@ impl JobState {
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
         self.scheduled.tally.finish(outcome, rows);
         self.outcomes.count(outcome, items);
-        if self.close_fuse.is_none() && self.scheduled.stop.is_close(self.outcomes) {
+        if self.close_fuse.is_none() && self.scheduled.stop.is_near_fuse(self.outcomes) {
             self.close_fuse = Some(self.outcomes);
         }
     }
@@ -256,14 +256,14 @@ impl JobState {
     pub(super) fn tripped_guard(&self, job: JobNo) -> Option<StopReason> {
         let ScheduledJob { stop, max_already_done, .. } = &self.scheduled;
         let OutcomeCounts { ended, failed, already_done } = self.outcomes;
-        if stop.is_blown(self.outcomes) {
+        if stop.trips_fuse(self.outcomes) {
             return Some(StopReason::Fuse { job, failed, ended });
         }
-        if self.canary_is_decided() && stop.is_canary_dead(self.outcomes, *max_already_done) {
+        if self.canary_is_decided() && stop.fails_canary(self.outcomes, *max_already_done) {
             return Some(StopReason::Canary { job, failed, already_done, ended });
         }
-        let idle = stop.is_idle(self.outcomes, *max_already_done);
-        idle.then_some(StopReason::AlreadyDone { job, already_done, ended })
+        let already_done_trips = stop.trips_already_done(self.outcomes, *max_already_done);
+        already_done_trips.then_some(StopReason::AlreadyDone { job, already_done, ended })
     }
 
     /// Whether every item of the canary has its outcome.

@@ -578,7 +578,11 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     let ledger = Ledger { file, path: path.to_owned(), call_timeout: Duration::ZERO };
     let mut mark = [0; MAGIC.len()];
     // A file that is no ledger is never removed.
-    let is_ours = ledger.refuse_other_files().is_ok() && matches!(ledger.read(0, &mut mark), Ok(0)) || mark == MAGIC;
+    if ledger.refuse_other_files().is_err() {
+        return None;
+    }
+    let is_empty = matches!(ledger.read(0, &mut mark), Ok(0));
+    let is_ours = is_empty || mark == MAGIC;
     if !is_ours || ledger.needs_counts(clock::now()).unwrap_or(true) {
         return None;
     }

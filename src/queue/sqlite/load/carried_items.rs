@@ -28,8 +28,8 @@ pub(in crate::queue) struct CarriedItems {
     /// The most items of a request.
     most: usize,
     /// What earlier calls left, each once: few of millions of rows differ.
-    pasts: Vec<EarlierCalls>,
-    /// For each row its place in `pasts`, and the calls that were begun for it.
+    histories: Vec<EarlierCalls>,
+    /// For each row its place in `histories`, and the calls that were begun for it.
     rows: Vec<(usize, u32)>,
     /// Rows that a row of the input repeats.
     repeated: HashSet<RowNo>,
@@ -37,7 +37,7 @@ pub(in crate::queue) struct CarriedItems {
     only_carried: u64,
     /// The `From_Account` of the requests that are being filled.
     from: Option<UserId>,
-    /// The requests that are being filled, by the place in `pasts`.
+    /// The requests that are being filled, by the place in `histories`.
     filling: BTreeMap<usize, Filling>,
 }
 
@@ -47,7 +47,7 @@ impl CarriedItems {
             run,
             next_request: RequestId::new(first_request.get() + GAP),
             most: usize::MAX,
-            pasts: Vec::new(),
+            histories: Vec::new(),
             rows: Vec::new(),
             repeated: HashSet::new(),
             only_carried: 0,
@@ -58,12 +58,12 @@ impl CarriedItems {
 
     /// Adds the next row.
     pub(in crate::queue) fn add(&mut self, row: &CarriedRow) {
-        let known = self.pasts.iter().position(|past| *past == row.past);
-        let past = known.unwrap_or_else(|| {
-            self.pasts.push(row.past.clone());
-            self.pasts.len() - 1
+        let known = self.histories.iter().position(|earlier| *earlier == row.earlier);
+        let earlier = known.unwrap_or_else(|| {
+            self.histories.push(row.earlier.clone());
+            self.histories.len() - 1
         });
-        self.rows.push((past, row.attempts));
+        self.rows.push((earlier, row.attempts));
     }
 
     /// Sets the most items of a request.
@@ -126,9 +126,9 @@ impl CarriedItems {
         let is_of_input = item.rows().any(|row| row >= self.row_count() || self.repeated.contains(&row));
         self.only_carried += u64::from(!is_of_input);
         let row = usize::try_from(item.row).ok().and_then(|row| self.rows.get(row));
-        let (past, attempts) = *row.expect("a carried row is known");
-        let shared = || SharedFields { from: self.from.clone(), calls: self.pasts[past].clone() };
-        let filling = self.filling.entry(past).or_insert_with(|| Filling::new(shared()));
+        let (earlier, attempts) = *row.expect("a carried row is known");
+        let shared = || SharedFields { from: self.from.clone(), calls: self.histories[earlier].clone() };
+        let filling = self.filling.entry(earlier).or_insert_with(|| Filling::new(shared()));
         let is_full = !filling.fits(&item, self.most);
         let full = if is_full { filling.take(self.run, &mut self.next_request) } else { None };
         filling.push(item, attempts);
@@ -160,7 +160,7 @@ mod tests {
         UserId::new(text).unwrap()
     }
 
-    fn past(kind: u8) -> EarlierCalls {
+    fn earlier(kind: u8) -> EarlierCalls {
         let doubt = if kind == 0 { Doubt::EffectUnknown } else { Doubt::None };
         EarlierCalls { doubt, history: CodeHistory::from_iter(vec![30_000 + i64::from(kind)]) }
     }
@@ -178,7 +178,7 @@ mod tests {
                 row,
                 nights: 1,
                 attempts: u32::from(*kind) + 1,
-                past: past(*kind),
+                earlier: earlier(*kind),
             });
         }
         carried
@@ -229,7 +229,7 @@ mod tests {
                 prop_assert!(items.len() <= MOST);
                 for item in items {
                     let kind = kinds[usize::try_from(item.row).unwrap()];
-                    prop_assert_eq!(&past(kind), &EarlierCalls { doubt: new.doubt, history: new.history.clone() });
+                    prop_assert_eq!(&earlier(kind), &EarlierCalls { doubt: new.doubt, history: new.history.clone() });
                     prop_assert_eq!(new.attempts, u32::from(kind) + 1);
                     found.push((item.row, owner(&new.encoded)));
                 }

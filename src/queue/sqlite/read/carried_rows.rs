@@ -151,7 +151,7 @@ impl Choice<'_> {
         for (nth, row) in rows.into_iter().enumerate() {
             let lost = || self.request.damaged("names a row that is not found");
             let known = facts.get(&row).ok_or_else(lost)?;
-            let Some(past) = self.past(row, known)? else { continue };
+            let Some(earlier) = self.earlier_calls(row, known)? else { continue };
             if known.nights >= self.nights {
                 page.left_behind += 1;
                 continue;
@@ -165,25 +165,25 @@ impl Choice<'_> {
                 row,
                 nights: known.nights + 1,
                 attempts: self.request.attempts,
-                past,
+                earlier,
             });
         }
         Ok(())
     }
 
     /// What the calls for a row left; none if it is not carried over.
-    fn past(&self, row: RowNo, known: &KnownRow) -> Result<Option<EarlierCalls>, QueueError> {
-        let past = EarlierCalls { doubt: self.request.doubt(), history: self.request.history()? };
+    fn earlier_calls(&self, row: RowNo, known: &KnownRow) -> Result<Option<EarlierCalls>, QueueError> {
+        let earlier = EarlierCalls { doubt: self.request.doubt(), history: self.request.history()? };
         match self.request.state {
             StoredState::Settled => {
                 let ended = known.outcome.filter(|(it, _)| matches!(it, Outcome::InDoubt | Outcome::Failed));
-                Ok(ended.map(|(outcome, code)| past.after(&self.operation, outcome, code)))
+                Ok(ended.map(|(outcome, code)| earlier.after(&self.operation, outcome, code)))
             }
             StoredState::Pending | StoredState::Sending => {
-                let past = EarlierCalls { doubt: self.request.doubt_if_not_sent_again()?, ..past };
+                let earlier = EarlierCalls { doubt: self.request.doubt_if_not_sent_again()?, ..earlier };
                 let joins =
-                    row < self.carried_before || may_have_had_effect(&self.operation, past.doubt, &past.history);
-                Ok(joins.then_some(past))
+                    row < self.carried_before || may_have_had_effect(&self.operation, earlier.doubt, &earlier.history);
+                Ok(joins.then_some(earlier))
             }
         }
     }
