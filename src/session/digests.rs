@@ -1,12 +1,18 @@
-//! The texts whose digests the queue stores with a run: of the job's definition and of its settings.
+//! The texts whose digests the queue stores with a run or a plan, such as those of the job's definition and of its
+//! settings.
 //!
 //! Each field is written here, so that renaming a type or a field changes no digest. The form is that of the first
 //! builds. With other digests, each unfinished run would look as if its job had changed.
 
+use std::num::NonZeroU32;
+
 use crate::domain::job::{
     Backup, Delimiter, Encoding, Guard, InputSettings, Job, Limits, RejectPolicy, Retry, Stop, UnusualIds,
 };
+use crate::domain::response::tally::Tally;
 use crate::domain::time_limit::{TimeLimits, TimeOfDay, TimeOfDayLimit};
+use crate::input::Stamp;
+use crate::queue::Run;
 
 /// The digest that the queue stores of a text.
 pub(super) fn digest(text: &str) -> String {
@@ -19,6 +25,19 @@ pub(super) fn definition(job: &Job) -> String {
     let Job { operation, input, .. } = job;
     let (format, ids) = (input_format(input), unusual_ids(input.unusual_ids));
     format!("{} {} {format} {ids}", operation.name, operation.options_json())
+}
+
+/// What decides which rows of the last run are carried over.
+pub(super) fn carried(Run { uuid, finished_at, ended_at, .. }: &Run, nights: NonZeroU32, tally: &Tally) -> String {
+    let rows: Vec<String> = tally.iter().map(|(outcome, rows)| format!("{outcome} {rows}")).collect();
+    format!("{uuid} {nights} {} {finished_at:?} {ended_at:?}", rows.join(" "))
+}
+
+/// What the file system says of the files of the input; equal texts mean unchanged files.
+pub(super) fn stamp(name: &str, Stamp { size, modified, changed, inode }: Stamp) -> String {
+    let [(modified, modified_ns), (changed, changed_ns)] = [modified, changed];
+    let (device, inode) = inode;
+    format!("{name:?} {size} {modified}.{modified_ns:09} {changed}.{changed_ns:09} {device}:{inode}")
 }
 
 /// The definition in the form of earlier versions: without `unusual_ids`, and with the value of `delete_type` in place

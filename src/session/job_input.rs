@@ -155,7 +155,7 @@ impl JobInput {
 /// Names, sizes and times of the sources; none if one of them has no stamp, such as standard input.
 fn stamps_of(sources: &[Source]) -> Option<String> {
     let stamps: Option<Vec<String>> =
-        sources.iter().map(|source| source.stamp().map(|stamp| format!("{:?} {stamp:?}", source.name()))).collect();
+        sources.iter().map(|source| source.stamp().map(|stamp| digests::stamp(source.name(), stamp))).collect();
     stamps.map(|stamps| stamps.join("\n"))
 }
 

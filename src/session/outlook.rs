@@ -85,8 +85,7 @@ impl JobInput {
         if run.operation()? != self.job.operation {
             return Ok(Carry::OtherOperation(run.uuid.clone()));
         }
-        let text = format!("{} {nights} {tally:?} {:?} {:?}", run.uuid, run.finished_at, run.ended_at);
-        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
+        let digest = digests::digest(&digests::carried(run, nights, &tally));
         Ok(Carry::From(Box::new(CarrySource { run: run.clone(), nights, digest })))
     }
 
