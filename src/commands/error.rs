@@ -135,6 +135,7 @@ impl Error {
             | SessionError::Usage(_)
             | SessionError::NeedsDecision { .. }
             | SessionError::OtherPlan { .. }
+            | SessionError::ChangedSinceConfirmed { .. }
             | SessionError::Hold { .. }
             | SessionError::Redefined { .. }
             | SessionError::NotMeasured(_)

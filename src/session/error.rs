@@ -71,6 +71,12 @@ pub enum SessionError {
         /// What is different.
         what: String,
     },
+    /// The rest of the plan that a person confirmed is not what would be sent.
+    #[error("nothing is sent: the plan that was confirmed has changed: {what}")]
+    ChangedSinceConfirmed {
+        /// What is different.
+        what: String,
+    },
     /// `guard.hold` has not passed.
     #[error("{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on")]
     Hold {
@@ -142,7 +148,9 @@ impl Hint for SessionError {
                 );
                 return Some(hint.into());
             }
-            Self::OtherPlan { .. } => "`imbulk plan` shows what would be sent, and its id",
+            Self::OtherPlan { .. } | Self::ChangedSinceConfirmed { .. } => {
+                "`imbulk plan` shows what would be sent, and its id"
+            }
             Self::Hold { .. } => "run it again then; the input must not change",
             Self::Redefined { .. } => {
                 "change the job back, or --resume finishes the run as it was loaded, or --again gives it up and sends \
@@ -208,6 +216,7 @@ impl SessionError {
             | Self::NeedsDecision { .. }
             | Self::Redefined { .. }
             | Self::OtherPlan { .. }
+            | Self::ChangedSinceConfirmed { .. }
             | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::InUse { .. }) => Exit::InUse,
             Self::Interrupted(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => Exit::Stopped,
@@ -255,6 +264,7 @@ impl SessionError {
             | Self::Usage(_)
             | Self::NeedsDecision { .. }
             | Self::OtherPlan { .. }
+            | Self::ChangedSinceConfirmed { .. }
             | Self::Hold { .. }
             | Self::Redefined { .. }
             | Self::NotMeasured(_)
@@ -286,6 +296,7 @@ impl SessionError {
             | Self::Usage(_)
             | Self::NotMeasured(_)
             | Self::OtherPlan { .. }
+            | Self::ChangedSinceConfirmed { .. }
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
             | Self::Runner(_)
@@ -311,6 +322,7 @@ impl SessionError {
             | Self::Usage(_)
             | Self::NeedsDecision { .. }
             | Self::OtherPlan { .. }
+            | Self::ChangedSinceConfirmed { .. }
             | Self::Hold { .. }
             | Self::Redefined { .. }
             | Self::NotMeasured(_)

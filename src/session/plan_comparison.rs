@@ -67,7 +67,7 @@ impl PlanComparison {
             }
             None => match self.differs_from_rest(&parts) {
                 Some(what) if self.is_confirmed => {
-                    return Err(SessionError::OtherPlan { asked: "as it was confirmed".to_owned(), what });
+                    return Err(SessionError::ChangedSinceConfirmed { what });
                 }
                 Some(what) => tell(format!("note: {what}")),
                 None => {}
