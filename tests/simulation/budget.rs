@@ -37,6 +37,8 @@ struct UnrecordedCall {
     items: usize,
     left: Duration,
     own: bool,
+    /// What it cost, and the preparations before it.
+    paid: u32,
     /// It was a preparation, and whether it was the probe.
     prepares: Option<bool>,
 }
@@ -49,6 +51,8 @@ pub(crate) struct RetryBudgetModel {
     /// Calls whose results are not on disk yet.
     unrecorded: HashMap<RequestId, UnrecordedCall>,
     paid: HashMap<RequestId, u32>,
+    /// What the preparations of a request cost, until its change is answered.
+    prepaid: HashMap<RequestId, u32>,
     left: HashMap<RequestId, Duration>,
     /// Requests without an answer in this session, with their jobs.
     unanswered: HashMap<RequestId, usize>,
@@ -100,6 +104,7 @@ impl RetryBudgetModel {
             previous_calls: HashMap::new(),
             unrecorded: HashMap::new(),
             paid: HashMap::new(),
+            prepaid: HashMap::new(),
             left: HashMap::new(),
             unanswered,
             quarantine,
@@ -233,7 +238,7 @@ impl RetryBudgetModel {
     ) {
         self.unanswered.remove(&id);
         let left = self.left.remove(&id).unwrap_or(now);
-        let paid = self.paid.remove(&id).unwrap_or(0);
+        let paid = self.paid.remove(&id).unwrap_or(0) + self.prepaid.remove(&id).unwrap_or(0);
         let was_probe = self.probe == Some(id);
         if was_probe {
             (self.probe, self.probe_over) = (None, now);
@@ -248,7 +253,7 @@ impl RetryBudgetModel {
             }
         }
         let prepares = prepares.then_some(was_probe);
-        self.unrecorded.insert(id, UnrecordedCall { health, items, left, own, prepares });
+        self.unrecorded.insert(id, UnrecordedCall { health, items, left, own, paid, prepares });
     }
 
     pub(crate) fn recorded(&mut self, id: RequestId, follow_ups: &[FollowUp]) {
@@ -258,6 +263,7 @@ impl RetryBudgetModel {
             let is_prepared = *wait == Wait::Leased;
             if is_prepared {
                 self.prepared.insert(request.id);
+                self.prepaid.insert(request.id, call.paid);
             }
             if is_prepared && call.prepares == Some(true) {
                 // What follows the preparation of a probe is the next probe, at once.

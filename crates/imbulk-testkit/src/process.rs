@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a test waits for anything before it fails.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The path of the imbulk binary that cargo built for the running test.
 #[expect(clippy::disallowed_methods, reason = "cargo names the binary in the environment of the test")]

@@ -115,6 +115,7 @@ impl Schedule {
             stage,
             previous,
             payment,
+            prepaid: RetryCost::FREE,
             not_after: None,
             follows_preparation: false,
             backed_up_at: None,

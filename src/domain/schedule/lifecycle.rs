@@ -79,7 +79,7 @@ impl Schedule {
     ) {
         let (job, lease) = self.advance(id, Stage::InFlight, Stage::Recording);
         let state = self.requests.remove(&id).expect("the request is in memory");
-        let RequestState { mut request, previous, payment, sent_at, backed_up_at, .. } = state;
+        let RequestState { mut request, previous, payment, prepaid, sent_at, backed_up_at, .. } = state;
         if !result.was_sent() {
             request.calls -= 1;
         }
@@ -99,10 +99,11 @@ impl Schedule {
         let settlement = Settlement { lines: assessment.lines, ..settlement };
         let ended = settlement.ended_by_outcome();
         let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(job, previous)));
+        let paid = payment.cost().and(prepaid);
         // The change that follows a preparation shows more than the preparation.
         let is_prepared = settlement.follow_ups.iter().any(|next| next.wait == Wait::Leased);
         if !is_prepared {
-            self.update_breaker(now, (job, id), &shown_of_changes(kind, &health), (sent_at, payment), out);
+            self.update_breaker(now, (job, id), &shown_of_changes(kind, &health), (sent_at, paid), out);
         }
         // `max_attempts` bounds a request that fails by itself, if its attempts count.
         let counts = charging != Charging::Off && settlement.follow_ups.iter().all(|next| next.wait != Wait::None);
@@ -110,7 +111,7 @@ impl Schedule {
             self.breaker_of(job).failed_unbounded(sent_at);
         }
         let urgent = self.is_urgent(job, lease, &settlement, &ended);
-        let record = PendingRecord { job, lease, items, sent_at, backed_up_at, health, blame, kind, ended };
+        let record = PendingRecord { job, lease, items, sent_at, backed_up_at, health, blame, paid, kind, ended };
         self.pending_records.insert(id, record);
         match assessment.activity {
             ServerActivity::Done => {
@@ -180,9 +181,10 @@ impl Schedule {
     }
 
     /// The preparation of a request allows the next call, which keeps the lease. The preparation is no attempt and
-    /// shows nothing about changes, so the cause of earlier failures stays as it was known.
+    /// shows nothing about changes, so the cause of earlier failures stays as it was known. What the repetition cost
+    /// comes back only if the change succeeds.
     fn go_on(&mut self, now: ScheduleTime, prepared: RequestId, record: &PendingRecord, request: Request) {
-        let PendingRecord { job, lease, sent_at, blame, kind, .. } = *record;
+        let PendingRecord { job, lease, sent_at, blame, paid, kind, .. } = *record;
         let is_online_check = kind == CallKind::Preparation(Preparation::OnlineCheck);
         // The calls of a backup follow each other: the last one before another kind of call completes it.
         let is_read = matches!(request.purpose, Purpose::Backup(_));
@@ -201,6 +203,7 @@ impl Schedule {
             stage: Stage::Ready,
             previous,
             payment,
+            prepaid: paid,
             not_after,
             follows_preparation: true,
             backed_up_at,

@@ -20,6 +20,8 @@ pub(super) struct RequestState {
     /// `None` until it has an answer in this session.
     pub(super) previous: Option<PreviousCall>,
     pub(super) payment: Payment,
+    /// What its preparations cost since it has its lease. If the change succeeds, it gets this back as well.
+    pub(super) prepaid: RetryCost,
     /// The moment by which the call must start, because its preparation is too old afterwards.
     pub(super) not_after: Option<ScheduleTime>,
     /// Whether a preparation of its change was answered since it has its lease.
@@ -53,6 +55,7 @@ impl RequestState {
             stage: Stage::Ready,
             previous: Some(previous),
             payment: Payment::Paid(RetryCost::FREE),
+            prepaid: RetryCost::FREE,
             not_after: None,
             follows_preparation: false,
             backed_up_at: record.backed_up_at,
@@ -124,6 +127,8 @@ pub(super) struct PendingRecord {
     pub(super) health: ServerHealth,
     /// The cause of a failure, as far as it was known before this call.
     pub(super) blame: Blame,
+    /// What the call cost, and the preparations before it.
+    pub(super) paid: RetryCost,
     /// What the call was for.
     pub(super) kind: CallKind,
     /// Items and rows that have their outcome, by outcome.

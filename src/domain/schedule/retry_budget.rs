@@ -21,6 +21,11 @@ impl RetryCost {
     /// No tokens.
     pub(super) const FREE: Self = Self(0);
 
+    /// The sum of two costs.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// The cost of sending `items` items again after a call of `of` items. If the server decided the others, it is a
     /// share of the full cost.
     pub(super) fn of(health: &ServerHealth, wait: Wait, items: usize, of: usize) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::app::AppNo;
 use super::leases::LeaseId;
-use super::request_state::Payment;
+use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::stop::StopReason;
 use super::time::{GRACE_AFTER_OUTAGE, ScheduleTime};
@@ -65,13 +65,13 @@ impl Schedule {
         now: ScheduleTime,
         (job, id): (JobNo, RequestId),
         health: &ServerHealth,
-        (sent_at, payment): (ScheduleTime, Payment),
+        (sent_at, paid): (ScheduleTime, RetryCost),
         out: &mut Vec<Action>,
     ) {
         let app = self.app_of(job);
         let (patience, breaker) = (self.patience(app), &mut self.apps[app].breaker);
         match health {
-            ServerHealth::Working => breaker.succeeded(sent_at, payment.cost()),
+            ServerHealth::Working => breaker.succeeded(sent_at, paid),
             ServerHealth::Unknown => breaker.probe_is_over(now, id),
             ServerHealth::Failing(trouble) => {
                 let outage = breaker.failed(now, id, trouble.clone());
