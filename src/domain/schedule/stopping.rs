@@ -151,8 +151,8 @@ impl Schedule {
         match fallback {
             RenewFallback::Transient => {}
             RenewFallback::Fatal => {
-                let reason = "the UserSig is refused, and there is no key to make another: replace it by a new UserSig \
-                              or by a key; `imbulk doctor` names its variable";
+                let reason = "the UserSig is refused, and there is no key to make another: set a new one in \
+                              IMBULK_USERSIG (or in IMBULK_USERSIG_N, if the app N has its own), or set a key";
                 self.stop_app(job, code, reason.to_owned(), out);
             }
         }
