@@ -1,5 +1,6 @@
 //! Preparations: a change leaves soon after its online check, under the same lease, or the check is made again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
@@ -30,9 +31,14 @@ impl Checked {
     }
 
     fn prepared_by(preparations: Preparations, requests: Vec<Request>) -> Self {
+        Self::in_flight(None, preparations, requests)
+    }
+
+    /// With at most this number of requests in flight.
+    fn in_flight(max_in_flight: Option<usize>, preparations: Preparations, requests: Vec<Request>) -> Self {
         let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
-        let job =
-            ScheduledJob { operation: bound("account_delete"), preparations, tally, ..scheduled_job("single", None) };
+        let operation = bound("account_delete");
+        let job = ScheduledJob { operation, preparations, tally, max_in_flight, ..scheduled_job("single", None) };
         let mut checked = Self { schedule: Schedule::new(vec![job], 1), now: ScheduleTime::START, calls: Vec::new() };
         checked.handle(Event::Page { job: 0, requests });
         checked
@@ -163,6 +169,35 @@ const READ: CallKind = CallKind::Preparation(Preparation::ReadProfiles);
 
 fn with_backup(unless_online: bool) -> Preparations {
     Preparations { unless_online, backup: Some(BackupSource::Profiles), ..Preparations::default() }
+}
+
+#[test]
+fn a_server_that_works_at_the_second_attempt_is_no_outage() {
+    // A full page of the queue, so that the schedule does not know whether more requests follow.
+    let requests: Vec<Request> =
+        (1..=256).map(|number| delete(number, &[u32::try_from(number).expect("few")])).collect();
+    let all = requests.len();
+    let mut checked =
+        Checked::in_flight(Some(1), Preparations { unless_online: true, ..Preparations::default() }, requests);
+    let (mut busy, mut deleted) = (HashSet::new(), 0);
+    while deleted < all {
+        let Some(&(request, kind, _)) = checked.calls.first() else {
+            checked.later(MS * 50);
+            continue;
+        };
+        let user = format!("u{request}");
+        let body = match kind {
+            CHECK => OFFLINE,
+            _ if request.get() % 4 == 0 && busy.insert(request) => BUSY,
+            _ => {
+                deleted += 1;
+                DELETED
+            }
+        };
+        checked.answer(&body.replace("u1", &user));
+        let outage = checked.schedule.outage(0, checked.now);
+        assert!(outage.is_none(), "after {deleted} deletions: {outage:?}");
+    }
 }
 
 #[test]
