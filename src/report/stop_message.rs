@@ -8,8 +8,8 @@ use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::{DeadlineKey, JobNo, StopReason};
 
 /// What to do after a guard has halted a run. Repeating the command is not harmless: it sends more of the same input.
-const IF_RIGHT: &str = "if the input is wrong, correct it and use --again; if it is right, run the command again: it \
-                        sends the next items";
+const IF_RIGHT: &str = "if the input is wrong, correct it and use --again; if it is right, run the job again without \
+                        --again: it sends the next items";
 
 /// Why the session stopped. A reason that concerns one of several jobs names it.
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
