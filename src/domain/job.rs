@@ -63,7 +63,7 @@ pub struct Backup {
 /// Who is notified of a session.
 #[derive(Debug, Clone, Default)]
 pub struct Notify {
-    /// The URL of a monitoring service, which is checked. It is secret: anyone who knows it can report a success.
+    /// The URL of a monitoring service, which is checked. It is secret: a person who knows it can report a success.
     pub ping: Option<SecretString>,
     /// A program and its arguments; empty: none.
     pub command: Vec<String>,

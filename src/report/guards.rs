@@ -11,8 +11,8 @@ use crate::domain::hint::Message;
 use crate::domain::job::Job;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
-pub(super) fn reading(reading: &GuardValue) -> String {
-    match *reading {
+pub(super) fn guard_text(guard: &GuardValue) -> String {
+    match *guard {
         GuardValue::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
         GuardValue::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
         GuardValue::MaxChange { items, median: None, max_change } => {
@@ -22,7 +22,7 @@ pub(super) fn reading(reading: &GuardValue) -> String {
             format!("{}, at most {max_change} times the median of the last runs ({median})", these(items))
         }
         GuardValue::MaxRejected { rejected, rows, max, .. }
-            if reading.allows() && as_f64(rejected) > max * as_f64(rows) =>
+            if guard.allows() && as_f64(rejected) > max * as_f64(rows) =>
         {
             format!("{} of rows rejected, at most {}; one rejected row is allowed", share(rejected, rows), percent(max))
         }
@@ -46,8 +46,8 @@ pub(super) struct GuardFigures {
 }
 
 impl GuardFigures {
-    pub(super) fn new(reading: &GuardValue) -> Self {
-        let (value, limit) = match *reading {
+    pub(super) fn new(guard: &GuardValue) -> Self {
+        let (value, limit) = match *guard {
             GuardValue::MinItems { items, min: limit } | GuardValue::MaxItems { items, max: limit } => {
                 (Some(items.into()), Some(limit.into()))
             }
@@ -59,7 +59,7 @@ impl GuardFigures {
                 (Number::from_f64(share), Number::from_f64(max))
             }
         };
-        Self { guard: reading.key(), allows: reading.allows(), value, limit }
+        Self { guard: guard.key(), allows: guard.allows(), value, limit }
     }
 }
 
@@ -114,14 +114,14 @@ impl WhileSending {
 }
 
 /// Why nothing is sent: one message for each guard that refuses. `file` is the job file.
-pub fn refusals(file: &str, readings: &[GuardValue], rejects: &Rejects) -> Vec<Message> {
-    let refusing = readings.iter().filter(|reading| !reading.allows());
-    refusing.map(|reading| refusal(file, reading, rejects)).collect()
+pub fn refusals(file: &str, guards: &[GuardValue], rejects: &Rejects) -> Vec<Message> {
+    let refusing = guards.iter().filter(|guard| !guard.allows());
+    refusing.map(|guard| refusal(file, guard, rejects)).collect()
 }
 
-fn refusal(file: &str, reading: &GuardValue, rejects: &Rejects) -> Message {
-    let place = format!("{}: {}", visible(file), reading.key());
-    match *reading {
+fn refusal(file: &str, guard: &GuardValue, rejects: &Rejects) -> Message {
+    let place = format!("{}: {}", visible(file), guard.key());
+    match *guard {
         GuardValue::MinItems { items, min } => {
             let text = format!("{place}: {} to send, fewer than {}: nothing is sent", these(items), count(min));
             Message::new(text).add_hint("check that the input is complete; lower `min_items` if it is")
@@ -180,9 +180,9 @@ mod tests {
         Rejects(vec![row(2), row(7)])
     }
 
-    fn refused(reading: GuardValue) -> String {
-        assert!(!reading.allows());
-        refusal("job.toml", &reading, &rejects()).with_hint()
+    fn refused(guard: GuardValue) -> String {
+        assert!(!guard.allows());
+        refusal("job.toml", &guard, &rejects()).with_hint()
     }
 
     #[test]
@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn every_guard_that_says_no_is_named_and_no_other() {
-        let readings = [
+        let guards = [
             GuardValue::MinItems { items: 5, min: 1 },
             GuardValue::MaxItems { items: 5, max: 4 },
             GuardValue::MaxRejected { rejected: 1, rows: 6, max: 0.125, tolerated: 0 },
         ];
-        let messages = refusals("a.toml", &readings, &Rejects(Vec::new()));
+        let messages = refusals("a.toml", &guards, &Rejects(Vec::new()));
         let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n");
         assert!(text.contains("guard.max_items") && text.contains("guard.max_rejected"), "{text}");
         assert!(text.contains("12.5 %") && !text.contains("min_items"), "{text}");
@@ -242,21 +242,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_shows_the_value_against_the_limit() {
-        let readings = [
+    fn a_guard_shows_the_value_against_the_limit() {
+        let guards = [
             GuardValue::MinItems { items: 5_000, min: 1 },
             GuardValue::MaxItems { items: 5_000, max: 20_000 },
             GuardValue::MaxChange { items: 5_000, median: None, max_change: 3.0 },
             GuardValue::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
             GuardValue::MaxRejected { rejected: 3, rows: 5_003, max: 0.1, tolerated: 1 },
         ];
-        let json = readings.map(|reading| serde_json::to_value(super::GuardFigures::new(&reading)).unwrap());
+        let json = guards.map(|guard| serde_json::to_value(super::GuardFigures::new(&guard)).unwrap());
         let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());
         assert_eq!(json[1]["guard"], "guard.max_items");
         assert_eq!((figures(1), figures(2)), ((5_000.into(), 20_000.into()), (serde_json::Value::Null, 3.0.into())));
         assert_eq!(figures(3), ((5_000.0 / 4_200.5).into(), 1.5.into()));
         assert_eq!(
-            readings.map(|reading| super::reading(&reading)),
+            guards.map(|guard| super::guard_text(&guard)),
             [
                 "5,000 items, at least 1",
                 "5,000 items, at most 20,000",

@@ -113,7 +113,7 @@ fn exists(path: &Path) -> RestoreError {
 mod tests {
     use super::*;
 
-    /// The temporary folder is gone, as after a full disk the message would name a file that nobody finds.
+    /// The temporary folder is gone, so a message that names a file in it would name nothing that exists.
     #[test]
     fn an_error_names_the_folder_that_the_user_gave() {
         let place = tempfile::tempdir().unwrap();

@@ -40,9 +40,9 @@ pub(super) fn log_left(exit: Exit, why: &str) {
 }
 
 /// What a guard that is checked before sending came to.
-pub(super) fn log_guard(run: &Run, reading: &GuardValue) {
-    let result = if reading.allows() { "passed" } else { "refused" };
-    info!(event = "guard", run = run.uuid, job = run.job, guard = reading.key(), result, "guard checked");
+pub(super) fn log_guard(run: &Run, value: &GuardValue) {
+    let result = if value.allows() { "passed" } else { "refused" };
+    info!(event = "guard", run = run.uuid, job = run.job, guard = value.key(), result, "guard checked");
 }
 
 /// A phase of the load of a run.

@@ -14,12 +14,12 @@ use crate::report::{refusals, second};
 impl JobInput {
     /// The refusals of the guards; none if the run may be sent.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
-        let readings = self.read_guards(queue, run).await?;
-        readings.iter().for_each(|reading| log_guard(run, reading));
+        let guards = self.read_guards(queue, run).await?;
+        guards.iter().for_each(|guard| log_guard(run, guard));
         let mut refused = Vec::new();
-        if !readings.iter().all(GuardValue::allows) {
+        if !guards.iter().all(GuardValue::allows) {
             let rejects = rejected_rows(&queue.reader().await?, run).await?;
-            let messages = refusals(&self.job.file.to_string_lossy(), &readings, &rejects);
+            let messages = refusals(&self.job.file.to_string_lossy(), &guards, &rejects);
             refused.extend(messages.into_iter().map(SessionError::Guard));
         }
         refused.extend(self.held(run));

@@ -51,8 +51,7 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
     let (file, operation) = (job.file.display(), operation.name);
     Err(SessionError::usage(
         format!("{file}: guard.protected: {operation} on a real app needs a protected list"),
-        "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if no id must \
-         stay",
+        "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if no id must stay",
     ))
 }
 

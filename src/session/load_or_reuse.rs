@@ -115,10 +115,10 @@ impl JobInput {
         };
         let temp_dir = folder_of(queue.path()).to_owned();
         let protected = Arc::clone(&self.protected);
-        let reading = LoadSpec { job: self.job.clone(), sources: input.sources, protected, temp_dir };
+        let spec = LoadSpec { job: self.job.clone(), sources: input.sources, protected, temp_dir };
         let begun = Instant::now();
         log_loading(&run.uuid, &run.job, &StateChange::PhaseBegun(Phase::Loading).into());
-        let id = load(queue, &run, reading, watch).await?;
+        let id = load(queue, &run, spec, watch).await?;
         let ended = StateChange::PhaseEnded { phase: Phase::Loading, took: begun.elapsed() }.into();
         log_loading(&run.uuid, &run.job, &ended);
         Ok(queue.run(id).await?)

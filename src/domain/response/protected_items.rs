@@ -65,7 +65,7 @@ mod tests {
     use crate::domain::request::account::UserId;
 
     #[rstest]
-    #[case::nobody(None, "x", &[], &["a", "b"])]
+    #[case::no_item(None, "x", &[], &["a", "b"])]
     #[case::one_of_two(None, "a", &[("a", "a")], &["b"])]
     #[case::another_list(Some("o"), "b", &[("b", "b")], &["a"])]
     #[case::the_list_of_a_protected_account(Some("o"), "o", &[("a", "o"), ("b", "o")], &[])]

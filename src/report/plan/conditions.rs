@@ -212,7 +212,7 @@ impl Conditions {
         text.figure("protected", &self.protected.line());
         for guard in &self.guards {
             let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
-            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
+            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::guard_text(guard)));
         }
         self.while_sending.block(text);
         if let Some(WindowView { hours, opens_at }) = &self.window {
