@@ -19,6 +19,10 @@ use crate::queue::error::QueueError;
 const REQUESTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How often proc(5) is asked for the owner. The kernel hands out its list of locks page by page, and a page can lack an
+/// entry if other processes took or released locks since the last one.
+const READS_OF_LOCKS: u32 = 20;
+
 /// How long a released descriptor stays open. SQLite needs far less time to close the file.
 const KEPT_OPEN: Duration = Duration::from_secs(3);
 
@@ -133,7 +137,8 @@ fn is_taken(file: &File) -> bool {
 
 /// The process that has locked a file, if proc(5) shows it.
 fn owner(file: &Metadata) -> Option<u32> {
-    owner_in(&std::fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino())
+    (0..READS_OF_LOCKS)
+        .find_map(|_| owner_in(&std::fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino()))
 }
 
 /// A line reads `7: FLOCK  ADVISORY  WRITE 4926 fe:00:10010677 0 EOF`. The pid of a process in another container is 0
@@ -152,6 +157,8 @@ fn owner_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[tokio::test]
@@ -199,6 +206,31 @@ mod tests {
         tokio::task::yield_now().await;
         drop(asking);
         take.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_owner_is_found_while_other_locks_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = folder.path().join("q.db");
+        let _first = Lock::take(&queue).await.unwrap();
+        let asking = File::open(&queue).unwrap().metadata().unwrap();
+        let asked = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (folder, asked) = (folder.path(), &asked);
+                scope.spawn(move || {
+                    let name = |file| folder.join(format!("{thread}-{file}"));
+                    let files: Vec<_> = (0..100).map(|file| File::create(name(file)).unwrap()).collect();
+                    while !asked.load(Ordering::Relaxed) {
+                        files.iter().for_each(|file| file.lock().unwrap());
+                        files.iter().for_each(|file| file.unlock().unwrap());
+                    }
+                });
+            }
+            let owners: Vec<_> = (0..300).map(|_| owner(&asking)).collect();
+            asked.store(true, Ordering::Relaxed);
+            assert_eq!(owners, [Some(std::process::id()); 300]);
+        });
     }
 
     #[test]
