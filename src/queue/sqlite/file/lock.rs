@@ -19,8 +19,8 @@ use crate::queue::error::QueueError;
 const REQUESTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How often proc(5) is asked for the owner. The kernel hands out its list of locks page by page, and a page can lack an
-/// entry if other processes took or released locks since the last one.
+/// How often proc(5) is asked for the owner. The kernel hands out its list of locks page by page, and a page can lack
+/// one if other processes took or released locks since the last page.
 const READS_OF_LOCKS: u32 = 20;
 
 /// How long a released descriptor stays open. SQLite needs far less time to close the file.
@@ -137,8 +137,7 @@ fn is_taken(file: &File) -> bool {
 
 /// The process that has locked a file, if proc(5) shows it.
 fn owner(file: &Metadata) -> Option<u32> {
-    (0..READS_OF_LOCKS)
-        .find_map(|_| owner_in(&std::fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino()))
+    (0..READS_OF_LOCKS).find_map(|_| owner_in(&std::fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino()))
 }
 
 /// A line reads `7: FLOCK  ADVISORY  WRITE 4926 fe:00:10010677 0 EOF`. The pid of a process in another container is 0
