@@ -13,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::domain::hint::Hint;
 use crate::domain::operation;
+use crate::domain::response::codes::ErrorClass;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
 use crate::log::{LogFormat, LogOptions};
@@ -128,7 +129,10 @@ pub enum CliCommand {
     /// dates, its numbers and a digest of its results remain. Without --execute, only shows what would be removed.
     #[command(after_long_help = manual::FORGET.help())]
     Forget(ForgetArgs),
-    /// Explain an error code: its class and what to do
+    /// Explain an error code, all codes, or the codes of a run
+    ///
+    /// Explains a code: its class and what to do. With --list, all codes that imbulk knows. With the name of a run, the
+    /// codes of its rows. A number is a code, unless --target is given.
     #[command(after_long_help = manual::EXPLAIN.help())]
     Explain(ExplainArgs),
     /// Start a mock server of the API on this machine
@@ -207,6 +211,8 @@ pub enum SchemaName {
     Verify,
     /// What `imbulk forget --run NAME --json` prints
     Forget,
+    /// What `imbulk explain CODE --json` prints
+    Explain,
     /// What the command of `notify.command` receives
     Notification,
 }
@@ -434,9 +440,18 @@ pub struct ForgetArgs {
 /// Arguments of `imbulk explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// Error code, such as 70107
-    #[arg(allow_negative_numbers = true)]
-    pub code: i64,
+    /// Error code, such as 70107, or a job name (its latest run), or the beginning of a run id
+    #[arg(value_name = "CODE|NAME", allow_negative_numbers = true, required_unless_present = "list")]
+    pub subject: Option<String>,
+    /// All codes that imbulk knows
+    #[arg(long, conflicts_with = "subject")]
+    pub list: bool,
+    /// Only codes that can have this class
+    #[arg(long, requires = "list", value_parser = PossibleValuesParser::new(ErrorClass::NAMES), value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
+    #[arg(long, requires = "subject", value_name = "TARGET")]
+    pub target: Option<String>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

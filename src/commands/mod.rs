@@ -54,7 +54,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,
         CliCommand::Forget(args) => forget::forget(&args, &queue).await,
-        CliCommand::Explain(args) => explain::explain(&args),
+        CliCommand::Explain(args) => explain::explain(&args, &queue).await,
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,
         CliCommand::Usersig(args) => usersig::usersig(&args, &env),
         CliCommand::Schema { name } => schema::schema(name),

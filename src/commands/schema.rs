@@ -3,6 +3,7 @@
 use super::error::Error;
 use crate::cli::SchemaName;
 use crate::domain::exit::Exit;
+use crate::report::explanation::Explanation;
 use crate::report::forget::ForgetOutput;
 use crate::report::json::schema_of;
 use crate::report::notification::Notification;
@@ -23,6 +24,7 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Notification => schema_of::<Notification>("What the command of `notify.command` receives"),
         SchemaName::Verify => schema_of::<VerifyReport>("What `imbulk verify NAME --json` prints"),
         SchemaName::Forget => schema_of::<ForgetOutput>("What `imbulk forget --run NAME --json` prints"),
+        SchemaName::Explain => schema_of::<Explanation>("What `imbulk explain CODE --json` prints"),
         SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
     };
     super::print_json(&schema)

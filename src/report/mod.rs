@@ -5,6 +5,7 @@
 
 mod bottleneck;
 pub mod control;
+pub mod explanation;
 mod figures;
 pub mod forget;
 mod guards;

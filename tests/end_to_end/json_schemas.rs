@@ -1,4 +1,5 @@
-//! The JSON of `plan`, `run`, `status` and `retry`: the schemas of `imbulk schema` accept it in every state of a run.
+//! The JSON of `plan`, `run`, `status`, `retry`, `explain` and others: the schemas of `imbulk schema` accept it in
+//! every state of a run.
 
 use std::collections::BTreeSet;
 
@@ -154,6 +155,26 @@ fn the_schemas_accept_carried_rows_and_what_forget_removes() {
     let forget = ["forget", "--older-than", "0s", "--execute", "--json"];
     let done = accepted(&workspace, "forget", &workspace.imbulk(&forget).expect(0));
     assert_eq!((&done["executed"], &done["removed"][0]["rows"]), (&true.into(), &20.into()));
+}
+
+#[test]
+fn the_schema_accepts_every_explanation() {
+    let workspace = workspace_of(&rows(30));
+    workspace.faults(&["any:code=70402:#1"]);
+    run(&workspace, &[], 3);
+    let explain = |args: &[&str]| {
+        let output = workspace.imbulk(&[&["explain", "--json"], args].concat()).expect(0);
+        accepted(&workspace, "explain", &output)
+    };
+    assert_eq!(explain(&["70107"])["known"], true);
+    assert_eq!(explain(&["12345"])["meaning"], Value::Null);
+    let all = explain(&["--list"])["codes"].as_array().map_or(0, Vec::len);
+    let fatal = explain(&["--list", "--class", "fatal"])["codes"].as_array().map_or(0, Vec::len);
+    assert!(0 < fatal && fatal < all, "{fatal} of {all}");
+    let of_run = explain(&["job"]);
+    let codes = of_run["codes"].as_array().expect("a list");
+    let invalid = codes.iter().find(|code| code["code"] == 70402).unwrap_or_else(|| panic!("{of_run:#}"));
+    assert_eq!((&invalid["class"], &invalid["outcomes"][0]["rows"]), (&"item_failed".into(), &invalid["rows"]));
 }
 
 #[test]

@@ -32,6 +32,21 @@ fn runs_on_several_targets_are_listed_and_one_must_be_chosen() {
 }
 
 #[test]
+fn a_number_is_a_code_and_with_a_target_it_is_a_name() {
+    let (workspace, job) = JobFile::new("70402", OPERATION).rows(&plain(OPERATION, 30)).in_a_workspace();
+    workspace.faults(&["account_delete:item=70402:#1"]);
+    workspace.run(&job).expect(3);
+    let code = workspace.imbulk(&["explain", "70402"]).expect(0);
+    assert!(code.stdout.starts_with("70402: ") && !code.stdout.contains("rows "), "{code:#?}");
+    let run = workspace.imbulk(&["explain", "70402", "--target", "loopback"]).expect(0).says("of job 70402 on");
+    let failed = tally(&workspace.results_with(&["results", "70402"]))["failed"];
+    assert!(run.stdout.contains(&format!("rows     {failed} failed\n")), "{run:#?}");
+    assert!(run.stdout.contains("treated  item_failed: "), "{run:#?}");
+    workspace.imbulk(&["explain", "60007"]).expect(0);
+    workspace.imbulk(&["explain", "60007", "--target", "loopback"]).expect(2).says("no run named `60007`");
+}
+
+#[test]
 fn the_selected_run_is_named_on_stderr_and_the_beginning_of_an_id_is_enough() {
     let (workspace, job) = rehearsed_later();
     let status = workspace.imbulk(&["status", "--json"]).expect(0);

@@ -39,12 +39,13 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         (_, "log_format") => "json",
         (_, "verbose" | "json" | "watch")
         | ("restore", "incomplete")
+        | ("explain", "list")
         | ("run", "execute" | "yes" | "sandbox" | "again" | "resume")
         | ("forget", "execute" | "yes") => "",
         ("forget", "older_than") => "90d",
         ("run", "plan") => "0123456789ab",
         ("run", "limit") | ("ctl", "calls_per_second") => "3",
-        ("status" | "results" | "retry" | "ctl", "target") => "sandbox",
+        ("status" | "results" | "retry" | "ctl" | "explain", "target") => "sandbox",
         ("run" | "plan", "jobs") | ("usersig", "job") => "job.toml",
         ("status" | "results" | "retry" | "ctl" | "schema", "name") | ("forget", "runs") => "job",
         ("ctl", "instruction") => "resume",
@@ -58,7 +59,8 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("results", "outcome") => "failed,in_doubt",
         ("results", "format") => "jsonl",
         ("results", "output") => "results.jsonl",
-        ("retry" | "explain", "code") => "70107",
+        ("retry", "code") | ("explain", "subject") => "70107",
+        ("explain", "class") => "fatal",
         ("retry", "outcome") => "in_doubt",
         ("retry", "verified") => "contradicted",
         ("completions", "shell") => "bash",

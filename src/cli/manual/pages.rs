@@ -323,11 +323,16 @@ pub const FORGET: Manual = Manual {
 /// `imbulk explain`
 pub const EXPLAIN: Manual = Manual {
     name: "explain",
-    examples: &[("imbulk explain 70107", "for a person"), ("imbulk explain 60008 --json", "for a program")],
+    examples: &[
+        ("imbulk explain 70107", "for a person"),
+        ("imbulk explain purge-trial-accounts", "the codes of the job's latest run"),
+        ("imbulk explain --list --class fatal", "all codes that halt a run"),
+        ("imbulk explain 60008 --json", "for a program"),
+    ],
     notes: &[],
-    files: &[],
-    environment: &[],
-    exits: &[(Exit::Done, "explained, also for an unknown number"), USAGE],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[(Exit::Done, "explained, also for an unknown number"), IO_ERROR, NOT_FOUND],
 };
 
 /// `imbulk sandbox`

@@ -12,6 +12,7 @@ mod relationship;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::outcome::Outcome;
 use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation, says_one_of};
 
 /// The part of an answer that holds a code.
@@ -92,17 +93,31 @@ pub enum Scope {
 }
 
 impl ErrorClass {
-    /// The name of the class, one or two words.
+    /// The names of all classes.
+    pub const NAMES: [&'static str; 10] = [
+        "done",
+        "already_done",
+        "transient",
+        "conflict",
+        "throttled",
+        "renew",
+        "split",
+        "item_failed",
+        "fatal",
+        "unknown",
+    ];
+
+    /// The name of the class.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::AlreadyDone => "already done",
+            Self::AlreadyDone => "already_done",
             Self::Transient(_) => "transient",
             Self::Conflict => "conflict",
             Self::Throttled(..) => "throttled",
             Self::Renew(_) => "renew",
             Self::Split => "split",
-            Self::ItemFailed => "item failed",
+            Self::ItemFailed => "item_failed",
             Self::Fatal(_) => "fatal",
             Self::Unknown => "unknown",
         }
@@ -273,7 +288,6 @@ const DONE: CodeInfo = CodeInfo {
 const FAMILIES: [&[CodeInfo]; 5] = [&[DONE], relationship::CODES, profile::CODES, common::CODES, account::CODES];
 
 /// All codes, in ascending order.
-#[cfg(test)]
 pub fn all_codes() -> impl Iterator<Item = &'static CodeInfo> {
     FAMILIES.into_iter().flatten()
 }
@@ -299,6 +313,18 @@ pub fn classify(operation: &Operation, level: CodeLevel, code: i64, info: &str) 
         return ErrorClass::AlreadyDone;
     }
     lookup(code).map_or(ErrorClass::Unknown, |known| known.rule.class(operation, level))
+}
+
+/// The class that `code` has for a row with this outcome. A code with two meanings is "already done" unless the row
+/// failed: then it had the other meaning.
+pub fn class_of_row(operation: &Operation, outcome: Outcome, code: i64) -> ErrorClass {
+    let known = operation.already_done.codes.iter().find(|known| known.code == code);
+    match known {
+        Some(known) if known.info.is_empty() || outcome != Outcome::Failed => ErrorClass::AlreadyDone,
+        Some(_) | None => {
+            lookup(code).map_or(ErrorClass::Unknown, |known| known.rule.class(operation, CodeLevel::Item))
+        }
+    }
 }
 
 impl Rule {

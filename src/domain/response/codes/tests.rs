@@ -225,3 +225,19 @@ fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
 fn a_wrong_delete_type_is_final_and_never_split() {
     assert_eq!(everywhere(31702), ErrorClass::ItemFailed);
 }
+
+#[test]
+fn the_class_of_a_row_is_that_of_its_operation_and_a_second_meaning_is_that_of_a_failed_row() {
+    let class = |operation, outcome, code| class_of_row(by_name(operation).unwrap(), outcome, code);
+    assert_eq!(class("account_delete", Outcome::AlreadyDone, 70107), ErrorClass::AlreadyDone);
+    assert_eq!(class("account_import", Outcome::Failed, 70107), ErrorClass::ItemFailed);
+    assert_eq!(class("friend_delete", Outcome::AlreadyDone, 30001), ErrorClass::AlreadyDone);
+    assert_eq!(class("friend_delete", Outcome::Failed, 30001), ErrorClass::ItemFailed);
+    assert_eq!(class("friend_delete", Outcome::Failed, 12345), ErrorClass::Unknown);
+    for code in all_codes().map(|info| *info.codes.start()) {
+        for operation in operation::ALL {
+            let class = class_of_row(operation, Outcome::Failed, code);
+            assert!(class != ErrorClass::Split && ErrorClass::NAMES.contains(&class.name()), "{code}");
+        }
+    }
+}
