@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::measurements::{Measurements, Place, significant};
+use crate::peers::{ASYNCIO, CURL};
 
 /// What is compared with a bar.
 pub(crate) enum Figure {
@@ -87,8 +88,8 @@ use Bar::{AtLeast, AtMost};
 
 const LOAD: &str = "load";
 const SQLITE: &str = "sqlite3 .import";
-const SCRIPT: &str = "asyncio";
-const CURL: &str = "parallel + curl";
+const DUCKDB: &str = "DuckDB";
+const DUCKDB_GROUPED: &str = "DuckDB, grouped";
 const BARE: &str = "bare reqwest";
 const WALL: (&str, &str) = ("wall_s", "s");
 const CPU: (&str, &str) = ("cpu_s", "s cpu");
@@ -105,6 +106,10 @@ pub(crate) const GOALS: &[Goal] = &[
     less("load 2 M friend rows: times the speed", (LOAD, "friends 2 M"), SQLITE, WALL, AtLeast(2.5)),
     less("load 10 M friend rows: times the speed", (LOAD, "friends 10 M"), SQLITE, WALL, AtLeast(2.5)),
     less("load 2 M account ids: times the speed", (LOAD, "accounts 2 M"), SQLITE, WALL, AtLeast(2.5)),
+    less("load 10 M friend rows: times the speed", (LOAD, "friends 10 M"), DUCKDB, WALL, Bar::None),
+    less("load 10 M friend rows: times the speed", (LOAD, "friends 10 M"), DUCKDB_GROUPED, WALL, Bar::None),
+    less("load 2 M account ids: times the speed", (LOAD, "accounts 2 M"), DUCKDB, WALL, Bar::None),
+    less("load 10 M friend rows: times less memory", (LOAD, "friends 10 M"), DUCKDB_GROUPED, PEAK, Bar::None),
     less("load 10 M friend rows: times less processor", (LOAD, "friends 10 M"), SQLITE, CPU, Bar::None),
     own("load 10 M friend rows: peak memory", (LOAD, "friends 10 M"), PEAK, SMALL_PEAK),
     growth("load: time of 10 M over that of 1 M", (LOAD, "friends 10 M", "friends 1 M"), WALL, AtMost(11.0)),
@@ -122,11 +127,16 @@ pub(crate) const GOALS: &[Goal] = &[
     own("cap: account_delete 200 calls/s x 100", ("cap", "account_delete"), SHARE, AtLeast(0.99)),
     own("cap: account_delete, fullest second", ("cap", "account_delete"), ("worst_second", "calls"), AtMost(200.0)),
     own("cap: account_delete, runner", ("cap", "account_delete"), CORE, AtMost(0.15)),
-    more("no cap: account_delete, times the items/s", ("uncapped", "accounts"), SCRIPT, RATE, AtLeast(4.0)),
-    less("no cap: account_delete, times less processor", ("uncapped", "accounts"), SCRIPT, CPU_ITEM, AtLeast(8.0)),
+    more("cap: account_delete, times the calls/s", ("cap", "account_delete"), ASYNCIO, SHARE, Bar::None),
+    less("cap: account_delete, times less processor", ("cap", "account_delete"), ASYNCIO, CORE, Bar::None),
+    less("cap: account_delete, times less memory", ("cap", "account_delete"), ASYNCIO, PEAK, Bar::None),
+    more("cap: account_delete, times the calls/s", ("cap", "account_delete"), CURL, SHARE, Bar::None),
+    less("cap: account_delete, times less processor", ("cap", "account_delete"), CURL, CORE, Bar::None),
+    more("no cap: account_delete, times the items/s", ("uncapped", "accounts"), ASYNCIO, RATE, AtLeast(4.0)),
+    less("no cap: account_delete, times less processor", ("uncapped", "accounts"), ASYNCIO, CPU_ITEM, AtLeast(8.0)),
     more("no cap: account_delete, processor over a bare client's", ("uncapped", "accounts"), BARE, CPU_ITEM, Bar::None),
-    less("no cap: whole job, load to results: times the speed", ("uncapped", "whole job"), SCRIPT, WALL, Bar::None),
-    less("no cap: times less memory", ("uncapped", "accounts"), SCRIPT, PEAK, Bar::None),
+    less("no cap: whole job, load to results: times the speed", ("uncapped", "whole job"), ASYNCIO, WALL, Bar::None),
+    less("no cap: times less memory", ("uncapped", "accounts"), ASYNCIO, PEAK, Bar::None),
     more("no cap: account_delete, times the items/s", ("uncapped", "accounts"), CURL, RATE, Bar::None),
     less("no cap: account_delete, times less processor", ("uncapped", "accounts"), CURL, CPU_ITEM, Bar::None),
     own("no cap: friend_delete by 1000", ("uncapped", "friends"), RATE, AtLeast(1_000_000.0)),

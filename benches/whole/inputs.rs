@@ -110,7 +110,7 @@ impl Job<'_> {
         let text = format!(
             "name = {name:?}\noperation = {operation:?}\n[input]\npath = {:?}\n{options}[app]\nsdkappid = 1400000001\n\
              identifier = \"administrator\"\nendpoint = {endpoint:?}\n[limits]\ncalls_per_second = {cap}\n\
-             app_calls_per_second = {cap}\n",
+             app_calls_per_second = {cap}\ncap_was_raised = true\n",
             input.display().to_string(),
         );
         let path = folder.join(format!("{name}.toml"));

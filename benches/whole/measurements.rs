@@ -107,7 +107,9 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 /// A number with three significant digits, and thousands where they help.
 pub(crate) fn significant(value: f64) -> String {
     let size = value.abs();
-    if size >= 1e6 {
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size >= 1e6 {
         format!("{:.2} M", value / 1e6)
     } else if size >= 1e4 {
         format!("{:.1} k", value / 1e3)
@@ -115,7 +117,7 @@ pub(crate) fn significant(value: f64) -> String {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.1}")
-    } else if size >= 1.0 || size == 0.0 {
+    } else if size >= 1.0 {
         format!("{value:.2}")
     } else {
         format!("{value:.3}")

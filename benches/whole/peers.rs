@@ -7,7 +7,20 @@ use std::process::Command;
 
 use crate::Fallible;
 
-/// Where a program is, if it is installed.
+/// What the figures call these two.
+pub(crate) const ASYNCIO: &str = "asyncio";
+pub(crate) const CURL: &str = "parallel + curl";
+
+/// Whether GNU parallel and curl can be measured.
+pub(crate) fn has_parallel_curl() -> bool {
+    let found = installed("parallel") && installed("curl");
+    if !found {
+        println!("  absent: GNU parallel or curl");
+    }
+    found
+}
+
+/// Whether a program is installed.
 pub(crate) fn installed(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
     found.is_ok_and(|found| found.status.success())
@@ -20,26 +33,37 @@ pub(crate) fn sqlite_import(input: &Path, database: &Path) -> Command {
     command
 }
 
-/// The asyncio script, and the Python that has what it needs.
-pub(crate) struct Script {
+/// The Python scripts, and the Python that has what they need.
+pub(crate) struct Scripts {
     python: PathBuf,
 }
 
-impl Script {
-    /// Makes the environment in the work folder where there is none.
+impl Scripts {
+    /// Creates the environment in the work folder, unless it has the packages of today's list.
     pub(crate) fn prepared(work: &Path) -> Fallible<Self> {
         let venv = work.join("venv");
         let python = venv.join("bin/python");
-        if !venv.join("complete").exists() {
-            must(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-            let requirements = in_peers("requirements.txt");
-            must(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))?;
-            File::create(venv.join("complete"))?;
+        let installed = venv.join("installed.txt");
+        let list = in_peers("requirements.txt");
+        let wanted = std::fs::read_to_string(&list)?;
+        if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+            return Ok(Self { python });
         }
+        must(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        must(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(list))?;
+        std::fs::write(installed, wanted)?;
         Ok(Self { python })
     }
 
-    pub(crate) fn command(&self, endpoint: &str, input: &Path, output: &Path) -> Command {
+    /// `DuckDB`: a CSV file into a table of a new database file.
+    pub(crate) fn duckdb_load(&self, input: &Path, database: &Path) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(in_peers("load.py")).arg(input).arg(database);
+        command
+    }
+
+    /// The asyncio script, which deletes accounts.
+    pub(crate) fn account_delete(&self, endpoint: &str, input: &Path, output: &Path) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(in_peers("account_delete.py")).arg(endpoint).arg(input).arg(output);
         command
@@ -55,7 +79,7 @@ fn must(command: &mut Command) -> Fallible<()> {
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
 }
 
-/// GNU parallel with curl, a body of 100 accounts a line: the bodies are made here, free of charge.
+/// GNU parallel with curl, a body of 100 accounts a line. The bodies are written here, and this is not measured.
 pub(crate) fn parallel_curl(endpoint: &str, input: &Path, calls: usize, folder: &Path) -> Fallible<Command> {
     let bodies = folder.join("bodies.txt");
     let mut out = BufWriter::new(File::create(&bodies)?);
@@ -66,7 +90,8 @@ pub(crate) fn parallel_curl(endpoint: &str, input: &Path, calls: usize, folder: 
         writeln!(out, r#"{{"DeleteItem":[{}]}}"#, items.join(","))?;
     }
     out.flush()?;
-    let url = format!("{endpoint}/v4/im_open_login_svc/account_delete?sdkappid=1400000001");
+    let credentials = format!("sdkappid=1400000001&identifier=administrator&usersig={}&random=1", "x".repeat(160));
+    let url = format!("{endpoint}/v4/im_open_login_svc/account_delete?{credentials}&contenttype=json");
     let mut command = Command::new("parallel");
     command.args(["--will-cite", "-j", "16", "-a"]).arg(bodies);
     command.args(["curl", "-sS", "--retry", "3", "-H", "Content-Type:application/json", "--data-binary", "{}", &url]);

@@ -1,4 +1,4 @@
-//! The picture of the figures: bars of ours and of the peers, as SVG.
+//! The picture of the figures, as SVG: a bar for each program.
 
 use std::fmt::Write as _;
 
@@ -10,6 +10,8 @@ use crate::measurements::{Measurements, Place, significant};
 enum Better {
     More,
     Less,
+    /// There is a limit, and a ratio says nothing. The words name it.
+    AtMost(&'static str),
 }
 
 struct Panel {
@@ -20,53 +22,65 @@ struct Panel {
     bars: &'static [(&'static str, Place<'static>)],
 }
 
-const PANELS: [Panel; 5] = [
+const PANELS: [Panel; 6] = [
     Panel {
-        title: "Load 10 M friend rows, durably",
-        unit: "s",
-        better: Better::Less,
+        title: "Fullest second at the server, where 200 calls/s are allowed",
+        unit: "calls",
+        better: Better::AtMost("at most 200 are allowed"),
         bars: &[
-            ("imbulk: + check, find equals, group", ("load", "friends 10 M", "imbulk", "wall_s")),
-            ("sqlite3 .import", ("load", "friends 10 M", "sqlite3 .import", "wall_s")),
+            ("imbulk", ("cap", "account_delete", "imbulk", "worst_second")),
+            ("asyncio, aiohttp, aiolimiter", ("cap", "account_delete", "asyncio", "worst_second")),
+            ("GNU parallel + curl", ("cap", "account_delete", "parallel + curl", "worst_second")),
         ],
     },
     Panel {
-        title: "Load 2 M account ids, durably",
-        unit: "s",
-        better: Better::Less,
+        title: "Calls that the server refused because of the limit, in a minute",
+        unit: "calls",
+        better: Better::AtMost("none is best"),
         bars: &[
-            ("imbulk", ("load", "accounts 2 M", "imbulk", "wall_s")),
-            ("sqlite3 .import", ("load", "accounts 2 M", "sqlite3 .import", "wall_s")),
+            ("imbulk", ("cap", "account_delete", "imbulk", "throttled")),
+            ("asyncio, aiohttp, aiolimiter", ("cap", "account_delete", "asyncio", "throttled")),
+            ("GNU parallel + curl", ("cap", "account_delete", "parallel + curl", "throttled")),
         ],
     },
     Panel {
-        title: "Delete accounts by 100, no cap",
+        title: "Share of a core at 200 calls/s, account_delete by 100",
+        unit: "of one core",
+        better: Better::Less,
+        bars: &[
+            ("imbulk, every outcome on disk", ("cap", "account_delete", "imbulk", "core")),
+            ("asyncio, aiohttp, aiolimiter", ("cap", "account_delete", "asyncio", "core")),
+            ("GNU parallel + curl", ("cap", "account_delete", "parallel + curl", "core")),
+        ],
+    },
+    Panel {
+        title: "Peak memory of the same",
+        unit: "MiB",
+        better: Better::Less,
+        bars: &[
+            ("imbulk, 1.3 M rows", ("cap", "account_delete", "imbulk", "peak_mib")),
+            ("asyncio, aiohttp, aiolimiter", ("cap", "account_delete", "asyncio", "peak_mib")),
+        ],
+    },
+    Panel {
+        title: "Load 10 M friend rows into a file",
+        unit: "s",
+        better: Better::Less,
+        bars: &[
+            ("imbulk: check, find equal rows, group", ("load", "friends 10 M", "imbulk", "wall_s")),
+            ("DuckDB: group by account", ("load", "friends 10 M", "DuckDB, grouped", "wall_s")),
+            ("DuckDB: load only", ("load", "friends 10 M", "DuckDB", "wall_s")),
+            ("sqlite3 .import: load only", ("load", "friends 10 M", "sqlite3 .import", "wall_s")),
+        ],
+    },
+    Panel {
+        title: "Delete accounts by 100 from a server without a limit",
         unit: "items/s",
         better: Better::More,
         bars: &[
             ("imbulk, every outcome on disk", ("uncapped", "accounts", "imbulk", "items_per_s")),
             ("asyncio, aiohttp, uvloop", ("uncapped", "accounts", "asyncio", "items_per_s")),
             ("GNU parallel + curl", ("uncapped", "accounts", "parallel + curl", "items_per_s")),
-        ],
-    },
-    Panel {
-        title: "Processor time of the same",
-        unit: "s a million",
-        better: Better::Less,
-        // Microseconds an item are seconds a million.
-        bars: &[
-            ("imbulk", ("uncapped", "accounts", "imbulk", "cpu_us_per_item")),
-            ("asyncio, aiohttp, uvloop", ("uncapped", "accounts", "asyncio", "cpu_us_per_item")),
-            ("GNU parallel + curl", ("uncapped", "accounts", "parallel + curl", "cpu_us_per_item")),
-        ],
-    },
-    Panel {
-        title: "A core's share at 200 calls/s",
-        unit: "of one core",
-        better: Better::Less,
-        bars: &[
-            ("friend_delete by 1000", ("cap", "friend_delete", "imbulk", "core")),
-            ("account_delete by 100", ("cap", "account_delete", "imbulk", "core")),
         ],
     },
 ];
@@ -79,7 +93,7 @@ const STEP: f64 = 28.0;
 const OURS: &str = "#2563eb";
 const THEIRS: &str = "#a8b3c4";
 
-/// Draws what there are figures of.
+/// Draws the panels for which there are figures.
 pub(crate) fn draw(measurements: &Measurements, lines: &[Line]) -> String {
     let mut body = String::new();
     let mut y = 58.0;
@@ -91,18 +105,18 @@ pub(crate) fn draw(measurements: &Measurements, lines: &[Line]) -> String {
     let busy = if unknown == 0 { String::new() } else { format!(" ({unknown} more unknown: the machine was busy)") };
     let height = y + 30.0;
     let foot = format!(
-        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; \
-         what is measured: docs/explanation/benchmarks.md.",
+        "Medians; the programs take turns on one machine, which also runs the server. Goals met: {met} of {}{busy}. \
+         Each run: figures.csv. What is measured: docs/explanation/benchmarks.md.",
         met + missed
     );
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" \
          font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif\" role=\"img\">\n\
-         <title>imbulk beside what one would otherwise use</title>\n\
+         <title>imbulk compared with what one would otherwise use</title>\n\
          <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\" fill=\"#ffffff\" stroke=\"#d7dde5\"/>\n\
          <text x=\"24\" y=\"36\" font-size=\"19\" font-weight=\"650\" fill=\"#1b2430\">\
-         imbulk beside what one would otherwise use</text>\n{body}\
+         imbulk compared with what one would otherwise use</text>\n{body}\
          <text x=\"24\" y=\"{}\" font-size=\"11.5\" fill=\"#697586\">{foot}</text>\n</svg>\n",
         WIDTH - 1.0,
         height - 1.0,
@@ -122,6 +136,7 @@ fn draw_panel(out: &mut String, measurements: &Measurements, panel: &Panel, top:
     let hint = match panel.better {
         Better::More => "longer is better",
         Better::Less => "shorter is better",
+        Better::AtMost(limit) => limit,
     };
     let Panel { title, .. } = panel;
     let _always = writeln!(
@@ -159,6 +174,7 @@ fn compared(measurements: &Measurements, better: Better, ours: Place<'_>, theirs
     let (above, below) = match better {
         Better::More => (ours, theirs),
         Better::Less => (theirs, ours),
+        Better::AtMost(_) => return String::new(),
     };
     let ratio = measurements.ratio(above, below);
     ratio.map_or_else(String::new, |ratio| format!("imbulk {} times better", significant(ratio)))

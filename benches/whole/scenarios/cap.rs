@@ -1,10 +1,12 @@
 //! At the cap, and on the way there over slow connections: the sandbox counts the calls and reports violations.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::{job, mib, plan, send};
 use crate::inputs::{self, Kind};
-use crate::measure::{self, share};
+use crate::measure::{self, Usage, share};
+use crate::peers::{self, ASYNCIO, CURL, Scripts};
 use crate::server::{Manner, Seen, Server};
 use crate::{Benchmark, Fallible};
 
@@ -16,11 +18,59 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     let calls = benchmark.rows(13_000);
     let friends = (Kind::FullFriends, calls * 1000);
     let accounts = (Kind::Accounts, calls * 100);
+    let scripts = Scripts::prepared(&benchmark.work)?;
+    let with_curl = peers::has_parallel_curl();
+    let input = inputs::csv(&benchmark.work, accounts.0, accounts.1)?;
     for round in 0..benchmark.rounds(2) {
         at_cap(benchmark, "friend_delete", friends, round)?;
         at_cap(benchmark, "account_delete", accounts, round)?;
+        let results = benchmark.path("asyncio.csv");
+        let script = |endpoint: &str| {
+            let mut command = scripts.account_delete(endpoint, &input, &results);
+            command.args(["--rate", &CAP.to_string()]);
+            Ok(command)
+        };
+        peer_at_cap(benchmark, ASYNCIO, script, round)?;
+        if with_curl {
+            let scratch = benchmark.scratch.clone();
+            let curl = |endpoint: &str| {
+                // It starts at most this many calls per second.
+                let mut command = peers::parallel_curl(endpoint, &input, usize::try_from(calls)?, &scratch)?;
+                command.args(["--delay", &(1.0 / f64::from(CAP)).to_string()]);
+                Ok(command)
+            };
+            peer_at_cap(benchmark, CURL, curl, round)?;
+        }
     }
     Ok(())
+}
+
+/// Another program, which is told to make as many calls per second as the cap allows.
+fn peer_at_cap(
+    benchmark: &mut Benchmark,
+    program: &str,
+    command: impl FnOnce(&str) -> Fallible<Command>,
+    round: u32,
+) -> Fallible<()> {
+    let mut server = Server::start(Manner::Sandbox { cap: CAP, latency: Duration::ZERO, slow: 0.0 })?;
+    let command = command(&server.endpoint)?;
+    // The exit code is not compared: curl's calls that got no answer make it 1 and more.
+    let used = measure::run(command, &benchmark.path("peer"), &(0..=255).collect::<Vec<_>>())?;
+    note(benchmark, ("account_delete", program), round, (used, &server.seen()?));
+    Ok(())
+}
+
+/// What users meet: the rate, the fullest second, what the server refused, and what the machine needs for it.
+fn note(benchmark: &mut Benchmark, (operation, program): (&str, &str), round: u32, (used, seen): (Usage, &Seen)) {
+    let place = |measure| ("cap", operation, program, measure);
+    let Benchmark { measurements, .. } = benchmark;
+    measurements.add(place("share_of_cap"), round, share_of_cap(seen));
+    measurements.add(place("worst_second"), round, count(seen.worst_second));
+    measurements.add(place("throttled"), round, super::number(seen.throttled));
+    measurements.add(place("overlaps"), round, super::number(seen.overlaps));
+    // The processor time of the whole process, its start and end included, over the time in which calls came.
+    measurements.add(place("core"), round, share(used.cpu, seen.span()));
+    measurements.add(place("peak_mib"), round, mib(used.peak));
 }
 
 fn at_cap(benchmark: &mut Benchmark, operation: &str, (kind, rows): (Kind, u64), round: u32) -> Fallible<()> {
@@ -48,13 +98,7 @@ fn at_cap(benchmark: &mut Benchmark, operation: &str, (kind, rows): (Kind, u64),
     let Benchmark { measurements, .. } = benchmark;
     let beside = server.cpu()?.saturating_sub(before);
     measurements.add(place("server_core"), round, share(beside, seen.span()));
-    measurements.add(place("share_of_cap"), round, share_of_cap(&seen));
-    measurements.add(place("worst_second"), round, count(seen.worst_second));
-    measurements.add(place("throttled"), round, super::number(seen.throttled));
-    measurements.add(place("overlaps"), round, super::number(seen.overlaps));
-    // All that the process took, its start and its last count included, over the time in which calls came.
-    measurements.add(place("core"), round, share(used.cpu, seen.span()));
-    measurements.add(place("peak_mib"), round, mib(used.peak));
+    note(benchmark, (operation, "imbulk"), round, (used, &seen));
     Ok(())
 }
 

@@ -1,14 +1,17 @@
-//! From a file to a durable queue: read, check, find equals, group by account, store; `sqlite3 .import`, of which it
-//! does the first and the last, beside it.
+//! From a file to a durable queue: read, check, find equal rows, group by account, store. `sqlite3 .import` and `DuckDB`
+//! read and store; `DuckDB` also groups by account, as a second measurement.
 
 use std::path::Path;
 
 use super::{NOWHERE, job, mib, number, plan};
 use crate::inputs::{self, Kind};
 use crate::measure::{self, Usage};
-use crate::{Benchmark, Fallible, peers};
+use crate::peers::{self, Scripts};
+use crate::{Benchmark, Fallible};
 
 const SQLITE: &str = "sqlite3 .import";
+const DUCKDB: &str = "DuckDB";
+const DUCKDB_GROUPED: &str = "DuckDB, grouped";
 
 pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     case(benchmark, "friends 1 M", Kind::Friends, 1_000_000, 5)?;
@@ -21,7 +24,8 @@ fn case(benchmark: &mut Benchmark, case: &str, kind: Kind, rows: u64, rounds: u3
     let input = inputs::csv(&benchmark.work, kind, benchmark.rows(rows))?;
     let operation = if kind == Kind::Accounts { "account_delete" } else { "friend_delete" };
     let job = job(benchmark, operation, &input, NOWHERE, 200)?;
-    // Both find the file in memory, in either order.
+    let scripts = Scripts::prepared(&benchmark.work)?;
+    // All of them find the file in memory, in any order.
     let size = std::io::copy(&mut std::fs::File::open(&input)?, &mut std::io::sink())?;
     for round in 0..benchmark.rounds(rounds) {
         let queue = benchmark.new_queue("load.db");
@@ -31,6 +35,13 @@ fn case(benchmark: &mut Benchmark, case: &str, kind: Kind, rows: u64, rounds: u3
         let import = peers::sqlite_import(&input, &database);
         let used = measure::run(import, &benchmark.path("import"), &[0])?;
         note(benchmark, (case, SQLITE), round, used, (&database, size))?;
+        for (program, options) in [(DUCKDB, &[][..]), (DUCKDB_GROUPED, &["--group"][..])] {
+            let database = benchmark.new_queue("duck.db");
+            let mut load = scripts.duckdb_load(&input, &database);
+            load.args(options);
+            let used = measure::run(load, &benchmark.path("duckdb"), &[0])?;
+            note(benchmark, (case, program), round, used, (&database, size))?;
+        }
     }
     Ok(())
 }

@@ -25,13 +25,13 @@ pub(crate) struct Scenario {
 }
 
 const ALL: [Scenario; 8] = [
-    scenario("load", "files to a queue on disk, beside sqlite3 .import", load::run),
+    scenario("load", "files to a queue on disk, beside sqlite3 .import and DuckDB", load::run),
     scenario("uncapped", "limits out of the way, beside an asyncio script and GNU parallel with curl", uncapped::run),
     scenario("results", "export of a finished run", results::run),
     scenario("scale", "the same calls from a small and from a large queue; starts, restarts, status", scale::run),
     scenario("start", "--help, and a small job", start::run),
     scenario("latency", "the share of the cap that is reached over slow ways", cap::latency),
-    scenario("cap", "a minute and more at 200 calls/s", cap::run),
+    scenario("cap", "a minute at 200 calls/s, beside an asyncio script and GNU parallel with curl", cap::run),
     Scenario {
         usual: false,
         ..scenario("build", "profiles: size, time to build, speed; takes many minutes", build::run)

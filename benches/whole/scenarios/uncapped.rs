@@ -8,11 +8,10 @@ use std::time::Duration;
 use super::{NO_CAP, job, mib, number, plan, send};
 use crate::inputs::{self, Kind};
 use crate::measure::{self, Usage, share};
-use crate::peers::{self, Script};
+use crate::peers::{self, ASYNCIO, CURL, Scripts};
 use crate::server::{Manner, Seen, Server};
 use crate::{Benchmark, Fallible};
 
-const CURL: &str = "parallel + curl";
 /// Too slow for all the rows; its figures are of each item.
 const CURL_CALLS: usize = 500;
 
@@ -20,16 +19,13 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     let mut server = Server::start(Manner::Fast)?;
     let accounts = inputs::csv(&benchmark.work, Kind::Accounts, benchmark.rows(2_000_000))?;
     let friends = inputs::csv(&benchmark.work, Kind::FullFriends, benchmark.rows(4_000_000))?;
-    let script = Script::prepared(&benchmark.work)?;
-    let with_curl = peers::installed("parallel") && peers::installed("curl");
-    if !with_curl {
-        println!("  absent: GNU parallel or curl");
-    }
+    let scripts = Scripts::prepared(&benchmark.work)?;
+    let with_curl = peers::has_parallel_curl();
     // It sends a row a call, not a hundred: it could only show that batches are better than none.
     println!("  {}: qsv fetchpost", if peers::installed("qsv") { "a row a call, so not measured" } else { "absent" });
     for round in 0..benchmark.rounds(5) {
         ours(benchmark, &mut server, ("accounts", "account_delete"), &accounts, round)?;
-        asyncio(benchmark, &mut server, &script, &accounts, round)?;
+        asyncio(benchmark, &mut server, &scripts, &accounts, round)?;
         bare(benchmark, &mut server, &accounts, round)?;
         ours(benchmark, &mut server, ("friends", "friend_delete"), &friends, round)?;
         if with_curl {
@@ -66,12 +62,18 @@ fn ours(
     Ok(())
 }
 
-fn asyncio(benchmark: &mut Benchmark, server: &mut Server, script: &Script, input: &Path, round: u32) -> Fallible<()> {
-    let command = script.command(&server.endpoint, input, &benchmark.path("asyncio.csv"));
-    let used = peer(benchmark, server, "asyncio", command, round)?;
+fn asyncio(
+    benchmark: &mut Benchmark,
+    server: &mut Server,
+    scripts: &Scripts,
+    input: &Path,
+    round: u32,
+) -> Fallible<()> {
+    let command = scripts.account_delete(&server.endpoint, input, &benchmark.path("asyncio.csv"));
+    let used = peer(benchmark, server, ASYNCIO, command, round)?;
     all_arrived(&server.seen()?, input)?;
     all_done(&benchmark.path("asyncio.csv"), input)?;
-    whole_job(benchmark, "asyncio", round, (used.wall, used.cpu));
+    whole_job(benchmark, ASYNCIO, round, (used.wall, used.cpu));
     Ok(())
 }
 

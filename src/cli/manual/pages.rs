@@ -258,6 +258,7 @@ pub const VERIFY: Manual = Manual {
         SECRET_KEY,
         SECRET_KEY_FILE,
         USER_SIG,
+        SECRET_OF_APP,
         ("IMBULK_IDENTIFIER", "admin account that signs the calls, if not that of the run"),
         ("IMBULK_ENDPOINT", "server, if not that of the run"),
         QUEUE,
@@ -377,7 +378,7 @@ pub const USERSIG: Manual = Manual {
     ],
     notes: &[Note { title: "Validity", text: "The UserSig is valid for 24 hours.", rows: &[] }],
     files: &[JOB_FILE],
-    environment: &[SECRET_KEY, SECRET_KEY_FILE, SDKAPPID, IDENTIFIER],
+    environment: &[SECRET_KEY, SECRET_KEY_FILE, USER_SIG, SECRET_OF_APP, SDKAPPID, IDENTIFIER],
     exits: &[(Exit::Done, "printed"), IO_ERROR, (Exit::Unusable, "the job file or the environment cannot be used")],
 };
 
