@@ -45,7 +45,7 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     Ok(())
 }
 
-/// Another program, which is told to make as many calls per second as the cap allows.
+/// Another program, which is to make as many calls per second as the cap allows.
 fn peer_at_cap(
     benchmark: &mut Benchmark,
     program: &str,

@@ -1,5 +1,5 @@
-//! From a file to a durable queue: read, check, find equal rows, group by account, store. `sqlite3 .import` and `DuckDB`
-//! read and store; `DuckDB` also groups by account, as a second measurement.
+//! From a file to a durable queue: read, check, find equal rows, group by account, store. `sqlite3 .import` and
+//! `DuckDB` read and store; `DuckDB` also groups by account, as a second measurement.
 
 use std::path::Path;
 
