@@ -16,7 +16,7 @@ use std::process::Command;
 
 use regex::Regex;
 
-use crate::pages::{Block, all, blocks};
+use crate::pages::{self, Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
@@ -150,6 +150,11 @@ fn transcripts(block: &Block) -> Vec<Transcript> {
     found
 }
 
+/// The pages with blocks to run.
+fn originals() -> Vec<String> {
+    all().into_iter().filter(|page| !pages::is_translation(page)).collect()
+}
+
 /// The script of a page. What the command of line N printed is between `@@begin N` and `@@end N`.
 fn script(blocks: &[Block]) -> String {
     let mut script = PRELUDE.to_owned();
@@ -266,7 +271,7 @@ fn normal(text: &str) -> String {
 
 #[test]
 fn every_command_of_the_documents_does_what_they_show() {
-    let pages = all();
+    let pages = originals();
     let problems: Vec<String> = std::thread::scope(|scope| {
         let ports = free_ports(pages.len());
         let threads: Vec<_> =
@@ -279,7 +284,7 @@ fn every_command_of_the_documents_does_what_they_show() {
 #[test]
 fn the_blocks_that_are_not_run_are_those_of_the_list() {
     let mut found = Vec::new();
-    for page in all() {
+    for page in originals() {
         for block in blocks(&page).iter().filter(|block| block.is_typed()) {
             if let Some(reason) = block.not_run() {
                 let command = block.text.lines().nth(1).unwrap_or_default();

@@ -8,6 +8,7 @@ mod manual;
 mod messages;
 mod pages;
 mod sandbox;
+mod translations;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

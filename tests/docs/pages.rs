@@ -7,12 +7,17 @@ use crate::{read, root};
 /// Every document, by its path from the root of the repository.
 pub(crate) fn all() -> Vec<String> {
     let mut files: Vec<PathBuf> =
-        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
+        ["README.md", "README.zh-CN.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
     files_below(Path::new("docs"), &mut files);
     files.retain(|file| file.extension().is_some_and(|end| end == "md"));
     let mut names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     names.sort();
     names
+}
+
+/// Whether a page is a translation. Its blocks are those of the English page, which the tests run.
+pub(crate) fn is_translation(page: &str) -> bool {
+    page.ends_with(".zh-CN.md")
 }
 
 /// Appends all files below a folder of the repository.
@@ -46,7 +51,11 @@ impl Block {
 
 /// The fenced blocks of a document, in their order.
 pub(crate) fn blocks(page: &str) -> Vec<Block> {
-    let text = read(page);
+    blocks_of(&read(page))
+}
+
+/// The fenced blocks of a text, in their order.
+pub(crate) fn blocks_of(text: &str) -> Vec<Block> {
     let mut lines = text.lines().enumerate();
     let mut found = Vec::new();
     while let Some((number, line)) = lines.next() {
