@@ -3,32 +3,22 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiCommand, Ask, Body, Check, MeasuredAnswer, Script, Signed, TOO_MANY, TestAccounts};
-use crate::domain::operation::ReadCommand;
+use super::{ApiCommand, Ask, Body, Check, MeasuredAnswer, Script, Signed, TestAccounts};
+use crate::domain::operation::{self, ReadCommand};
 
-const fn command(path: &'static str, calls_per_second: u32) -> ApiCommand {
-    ApiCommand { path, calls_per_second }
-}
-
-const fn read(command: ReadCommand) -> ApiCommand {
-    ApiCommand { path: command.path, calls_per_second: command.calls_per_second }
-}
-
-const ACCOUNT_DELETE: ApiCommand = command("v4/im_open_login_svc/account_delete", 100);
-const ACCOUNT_CHECK: ApiCommand = read(ReadCommand::ACCOUNT_CHECK);
-const ACCOUNT_IMPORT: ApiCommand = command("v4/im_open_login_svc/multiaccount_import", 100);
-const FRIEND_IMPORT: ApiCommand = command("v4/sns/friend_import", 200);
-const FRIEND_UPDATE: ApiCommand = command("v4/sns/friend_update", 200);
-const FRIEND_DELETE: ApiCommand = command("v4/sns/friend_delete", 200);
-const FRIEND_DELETE_ALL: ApiCommand = command("v4/sns/friend_delete_all", 200);
-const FRIEND_CHECK: ApiCommand = read(ReadCommand::FRIEND_CHECK);
-const FRIEND_GET: ApiCommand = read(ReadCommand::FRIEND_GET);
-const FRIEND_GET_LIST: ApiCommand = read(ReadCommand::FRIEND_GET_LIST);
-const PORTRAIT_GET: ApiCommand = read(ReadCommand::PORTRAIT_GET);
+const ACCOUNT_DELETE: ApiCommand = ApiCommand::Change(&operation::ACCOUNT_DELETE);
+const ACCOUNT_CHECK: ApiCommand = ApiCommand::Read(ReadCommand::ACCOUNT_CHECK);
+const ACCOUNT_IMPORT: ApiCommand = ApiCommand::Change(&operation::ACCOUNT_IMPORT);
+const FRIEND_IMPORT: ApiCommand = ApiCommand::Change(&operation::FRIEND_IMPORT);
+const FRIEND_UPDATE: ApiCommand = ApiCommand::Change(&operation::FRIEND_UPDATE);
+const FRIEND_DELETE: ApiCommand = ApiCommand::Change(&operation::FRIEND_DELETE);
+const FRIEND_DELETE_ALL: ApiCommand = ApiCommand::Change(&operation::FRIEND_DELETE_ALL);
+const FRIEND_CHECK: ApiCommand = ApiCommand::Read(ReadCommand::FRIEND_CHECK);
+const FRIEND_GET: ApiCommand = ApiCommand::Read(ReadCommand::FRIEND_GET);
+const FRIEND_GET_LIST: ApiCommand = ApiCommand::Read(ReadCommand::FRIEND_GET_LIST);
+const PORTRAIT_GET: ApiCommand = ApiCommand::Read(ReadCommand::PORTRAIT_GET);
 
 const MEBIBYTE: usize = 1024 * 1024;
-/// One more friend than a call may have.
-const TOO_MANY_FRIENDS: usize = 1001;
 const REMARK: &str = "Tag_SNS_IM_Remark";
 
 type NextAsk = fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>;
@@ -77,6 +67,16 @@ pub(super) fn check(ids: &[String]) -> Ask {
 
 fn users(ids: &[String]) -> Vec<Value> {
     ids.iter().map(|id| json!({ "UserID": id })).collect()
+}
+
+/// One account more than a call of the command may have.
+fn too_many(test: &TestAccounts, command: ApiCommand) -> Vec<String> {
+    test.numbered("n", command.too_many_items())
+}
+
+/// The accounts of a call that imports too many. A server may import them all the same.
+pub(super) fn too_many_imported(test: &TestAccounts) -> Vec<String> {
+    too_many(test, ACCOUNT_IMPORT)
 }
 
 fn names(test: &TestAccounts, shorts: &[&str]) -> Vec<String> {
@@ -165,7 +165,7 @@ pub const CHECKS: [Check; 52] = [
         once(a, delete(&names(t, &["x"])))
     }),
     code("account_delete.too_many_items", "account_delete of 101 accounts", "70206", |t, a| {
-        once(a, delete(&t.numbered("n", TOO_MANY)))
+        once(a, delete(&too_many(t, ACCOUNT_DELETE)))
     }),
     code("account_delete.no_items", "account_delete of no account", "70402", |_, a| once(a, delete(&[]))),
     code("account_delete.long_id", "account_delete of an id of 33 bytes", "70402", |t, a| {
@@ -234,13 +234,13 @@ pub const CHECKS: [Check; 52] = [
         |_, answers| answers.last()?.item_text("AccountStatus").map(str::to_owned),
     ),
     code("account_check.too_many_items", "account_check of 101 accounts", "70206", |t, a| {
-        once(a, check(&t.numbered("n", TOO_MANY)))
+        once(a, check(&too_many(t, ACCOUNT_CHECK)))
     }),
     code("account_import.existing_account", "multiaccount_import of an account that exists", "0", |t, a| {
         once(a, import(&names(t, &["a"])))
     }),
     code("account_import.too_many_items", "multiaccount_import of 101 accounts", "70206", |t, a| {
-        once(a, import(&t.numbered("n", TOO_MANY)))
+        once(a, import(&too_many(t, ACCOUNT_IMPORT)))
     }),
     code("account_import.no_items", "multiaccount_import of no account", "70402", |_, a| once(a, import(&[]))),
     code("friend_import.existing_friend", "friend_import of a friend", "30001", |t, a| {
@@ -277,7 +277,7 @@ pub const CHECKS: [Check; 52] = [
         once(a, befriend_one(t, "a", "a"))
     }),
     code("friend_import.too_many_items", "friend_import of 1001 friends", "30001", |t, a| {
-        once(a, befriend(t, "a", &t.numbered("n", TOO_MANY_FRIENDS)))
+        once(a, befriend(t, "a", &too_many(t, FRIEND_IMPORT)))
     }),
     code("friend_import.no_source", "friend_import without AddSource", "30001", |t, a| {
         let friend = json!({ "To_Account": t.name("g") });
@@ -297,7 +297,7 @@ pub const CHECKS: [Check; 52] = [
         once(a, update(t, "a", &names(t, &["h"]), &remark("r")))
     }),
     code("friend_update.too_many_items", "friend_update of 1001 friends", "30001", |t, a| {
-        once(a, update(t, "a", &t.numbered("n", TOO_MANY_FRIENDS), &remark("r")))
+        once(a, update(t, "a", &too_many(t, FRIEND_UPDATE), &remark("r")))
     }),
     code("friend_update.no_fields", "friend_update without a field", "30001", |t, a| {
         once(a, update(t, "a", &names(t, &["b"]), &json!([])))
@@ -313,7 +313,7 @@ pub const CHECKS: [Check; 52] = [
         once(a, unfriend(t, "a", &names(t, &["h"]), SINGLE))
     }),
     code("friend_delete.too_many_items", "friend_delete of 1001 friends", "31701", |t, a| {
-        once(a, unfriend(t, "b", &t.numbered("n", TOO_MANY_FRIENDS), SINGLE))
+        once(a, unfriend(t, "b", &too_many(t, FRIEND_DELETE), SINGLE))
     }),
     code("friend_delete.wrong_type", "friend_delete with an unknown DeleteType", "31702", |t, a| {
         once(a, unfriend(t, "b", &names(t, &["h"]), "Delete_Type_Other"))
@@ -377,7 +377,7 @@ pub const CHECKS: [Check; 52] = [
         |_, answers| relation_of(answers),
     ),
     code("friend_check.too_many_items", "friend_check of 1001 accounts", "30001", |t, a| {
-        once(a, relation(t, "a", &t.numbered("n", TOO_MANY_FRIENDS), CHECK_BOTH))
+        once(a, relation(t, "a", &too_many(t, FRIEND_CHECK), CHECK_BOTH))
     }),
     code("friend_check.wrong_type", "friend_check with an unknown CheckType", "30001", |t, a| {
         once(a, relation(t, "a", &names(t, &["b"]), "CheckResult_Type_Other"))

@@ -15,6 +15,8 @@ pub use second::{Probe, SECOND_CALLS, SECOND_RATE, SecondPhase, which_second};
 
 use serde_json::Value;
 
+use crate::domain::operation::{Operation, ReadCommand};
+
 /// A check: a situation, what imbulk expects in it, and how it is measured.
 #[derive(Debug)]
 pub struct Check {
@@ -54,11 +56,46 @@ pub struct Ask {
 
 /// A command of the API that checks use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ApiCommand {
-    /// The path of the URL.
-    pub path: &'static str,
-    /// Its published limit of calls per second.
-    pub calls_per_second: u32,
+pub enum ApiCommand {
+    /// A command that changes accounts or friends.
+    Change(&'static Operation),
+    /// A read-only command.
+    Read(ReadCommand),
+}
+
+impl ApiCommand {
+    /// The name under which all processes of the machine share the limit of the command.
+    pub fn limit_name(self) -> &'static str {
+        match self {
+            Self::Change(operation) => operation.name,
+            Self::Read(command) => command.name,
+        }
+    }
+
+    /// The path below the endpoint.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Change(operation) => operation.path,
+            Self::Read(command) => command.path,
+        }
+    }
+
+    /// The published limit of calls per second.
+    pub fn calls_per_second(self) -> u32 {
+        match self {
+            Self::Change(operation) => operation.calls_per_second,
+            Self::Read(command) => command.calls_per_second,
+        }
+    }
+
+    /// One item more than a call may have.
+    fn too_many_items(self) -> usize {
+        let allowed = match self {
+            Self::Change(operation) => operation.items_per_request,
+            Self::Read(command) => command.items_per_request,
+        };
+        allowed + 1
+    }
 }
 
 /// The body of a call.
@@ -112,8 +149,6 @@ const PRESENT: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const ABSENT: [&str; 4] = ["x", "y", "z", "A"];
 /// Accounts that exist, for a long friend list: more than one page of `friend_get` by the pages.
 pub(crate) const LISTED: usize = 105;
-/// One more account than a call of the account commands may have.
-const TOO_MANY: usize = ACCOUNTS_PER_CALL + 1;
 
 /// The most calls of an examination: those of the checks, of `rate.second`, and of the accounts.
 pub const MAX_CALLS: usize = 300;
@@ -121,8 +156,6 @@ pub const MAX_CALLS: usize = 300;
 pub const LOOKUPS_FOR_PHASE: usize = 15;
 /// How often an account is deleted at the end, until the server says that it is gone. Nothing else removes it.
 pub const MAX_DELETIONS: usize = 5;
-/// Accounts that one call of the account commands can have.
-pub const ACCOUNTS_PER_CALL: usize = 100;
 
 impl TestAccounts {
     /// Accounts for one examination. `number` should be random, so that no earlier examination had it.
@@ -172,7 +205,7 @@ impl TestAccounts {
     /// Every account that may exist after the last check, at any server.
     pub fn all(&self) -> Vec<String> {
         let absent = ABSENT.iter().map(|short| self.name(short));
-        self.present().into_iter().chain(absent).chain(self.listed()).chain(self.numbered("n", TOO_MANY)).collect()
+        self.present().into_iter().chain(absent).chain(self.listed()).chain(checks::too_many_imported(self)).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::*;
+use crate::domain::operation::{ACCOUNT_DELETE, ACCOUNT_IMPORT};
 
 #[test]
 fn each_check_has_its_own_key_and_asks_at_most_four_calls() {
@@ -26,9 +27,8 @@ fn each_check_has_its_own_key_and_asks_at_most_four_calls() {
         calls += answers.len();
     }
     // All accounts are deleted once before the checks and several times after them.
-    let in_calls = |accounts: usize| accounts.div_ceil(ACCOUNTS_PER_CALL);
-    let deletions = in_calls(test.all().len()) * (1 + MAX_DELETIONS);
-    let imports = in_calls(test.present().len() + test.listed().len());
+    let deletions = test.all().len().div_ceil(ACCOUNT_DELETE.items_per_request) * (1 + MAX_DELETIONS);
+    let imports = (test.present().len() + test.listed().len()).div_ceil(ACCOUNT_IMPORT.items_per_request);
     assert!(calls + deletions + imports + LOOKUPS_FOR_PHASE <= MAX_CALLS, "{calls}");
 }
 
@@ -43,7 +43,7 @@ fn a_check_calls_the_commands_that_its_name_and_its_situation_name() {
         let mut answers = Vec::new();
         let called = named.entry(check.key).or_default();
         while let Some(ask) = next(&test, &answers) {
-            called.insert(ask.command.path.rsplit('/').next().unwrap());
+            called.insert(ask.command.path().rsplit('/').next().unwrap());
             answers.push(MeasuredAnswer::read(Some(answer.as_bytes())));
         }
         all.extend(called.iter().copied());

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::domain::backup::BackupLine;
-use crate::domain::operation::{self, Field, FieldKind, FieldName, FieldsRequired, Operation, ShownFields};
+use crate::domain::operation::{
+    ACCOUNT_IMPORT, FRIEND_IMPORT, FRIEND_UPDATE, Field, FieldKind, FieldName, FieldsRequired, Operation, ShownFields,
+};
 use crate::domain::request::row::FieldValue;
 
 /// The API requires a source for each friend. A friend without one gets this one.
@@ -84,12 +86,11 @@ pub(super) fn remains_after(operation: &Operation) -> Remains {
 
 /// The operation that restores friends or accounts.
 pub(super) fn operation_of(job: RestoreJob, remains: Remains) -> &'static Operation {
-    let name = match (job, remains) {
-        (RestoreJob::Accounts, Remains::Nothing | Remains::Item) => "account_import",
-        (RestoreJob::Friends, Remains::Nothing) => "friend_import",
-        (RestoreJob::Friends, Remains::Item) => "friend_update",
-    };
-    operation::by_name(name).unwrap_or_else(|| unreachable!("{name} is an operation"))
+    match (job, remains) {
+        (RestoreJob::Accounts, Remains::Nothing | Remains::Item) => &ACCOUNT_IMPORT,
+        (RestoreJob::Friends, Remains::Nothing) => &FRIEND_IMPORT,
+        (RestoreJob::Friends, Remains::Item) => &FRIEND_UPDATE,
+    }
 }
 
 impl RestoredRows {
@@ -214,6 +215,7 @@ impl ChosenLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::operation;
 
     fn rows(operation: &str) -> RestoredRows {
         RestoredRows::of(operation::by_name(operation).unwrap())

@@ -15,12 +15,13 @@ use super::target::{Target, cap};
 use crate::api::{Call, Client, Credentials, sign};
 use crate::clock;
 use crate::conformance::{
-    ACCOUNTS_PER_CALL, AccountLeft, Ask, CHECKS, Check, LOOKUPS_FOR_PHASE, MAX_CALLS, MAX_DELETIONS, MeasuredAnswer,
-    Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed, TestAccounts, which_second,
+    AccountLeft, Ask, CHECKS, Check, LOOKUPS_FOR_PHASE, MAX_CALLS, MAX_DELETIONS, MeasuredAnswer, Probe, Profile,
+    SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed, TestAccounts, which_second,
 };
 use crate::domain::exit::Exit;
 use crate::domain::hint::Message;
 use crate::domain::job::Job;
+use crate::domain::operation::{ACCOUNT_DELETE, ACCOUNT_IMPORT};
 use crate::domain::request::account::UserId;
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes;
@@ -140,7 +141,7 @@ impl<'a> Caller<'a> {
         self.delete(accounts, 1).await?;
         let present = [accounts.present(), accounts.listed()].concat();
         self.may_leave_accounts = true;
-        for ids in present.chunks(ACCOUNTS_PER_CALL) {
+        for ids in present.chunks(ACCOUNT_IMPORT.items_per_request) {
             let answer = self.call(&TestAccounts::import(ids)).await?;
             if answer.error_code() != Some(0) {
                 return Err(refused(NOT_CREATED, answer.error_code()));
@@ -158,7 +159,7 @@ impl<'a> Caller<'a> {
     async fn delete(&mut self, accounts: &TestAccounts, most: usize) -> Result<(), SessionError> {
         let prefix = accounts.prefix();
         let mut left = Vec::new();
-        for ids in accounts.all().chunks(ACCOUNTS_PER_CALL) {
+        for ids in accounts.all().chunks(ACCOUNT_DELETE.items_per_request) {
             left.extend(self.accounts_left(ids, most).await.map_err(|error| match error {
                 SessionError::NotMeasured(Message { text, hint }) => {
                     let text = format!("the test accounts that begin with {prefix} cannot be deleted: {text}");
@@ -233,11 +234,10 @@ impl<'a> Caller<'a> {
     }
 
     async fn call_with(&mut self, client: &Client, ask: &Ask) -> Result<MeasuredAnswer, SessionError> {
-        let limit = NonZeroU32::new(ask.command.calls_per_second).unwrap_or(NonZeroU32::MIN);
-        let name = ask.command.path.rsplit('/').next().unwrap_or_default();
-        let permit = self.limiter.command(name, cap(limit)?)?.acquire().await?;
+        let limit = NonZeroU32::new(ask.command.calls_per_second()).unwrap_or(NonZeroU32::MIN);
+        let permit = self.limiter.command(ask.command.limit_name(), cap(limit)?)?.acquire().await?;
         let begun = clock::now();
-        let call = client.call(ask.command.path, ask.body.bytes()).await;
+        let call = client.call(ask.command.path(), ask.body.bytes()).await;
         self.calls += 1;
         self.learn(begun, &call);
         match call.result {
@@ -290,7 +290,7 @@ impl<'a> Caller<'a> {
             let permit = limiter.acquire().await?;
             let (client, ask, sent) = (Arc::clone(&self.usual), ask.clone(), begun.elapsed());
             calls.spawn(async move {
-                let call = client.call(ask.command.path, ask.body.bytes()).await;
+                let call = client.call(ask.command.path(), ask.body.bytes()).await;
                 let CallResult::Body(body) = &call.result else { return None };
                 permit.answered(call.round_trip);
                 let (code, date) = (MeasuredAnswer::read(Some(body)).error_code()?, call.server_time?);

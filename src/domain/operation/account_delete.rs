@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "account_delete",
     path: "v4/im_open_login_svc/account_delete",
     items_per_request: 100,

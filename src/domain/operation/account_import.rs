@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "account_import",
     path: "v4/im_open_login_svc/multiaccount_import",
     items_per_request: 100,

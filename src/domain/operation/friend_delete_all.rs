@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "friend_delete_all",
     path: "v4/sns/friend_delete_all",
     items_per_request: 1,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "friend_import",
     path: "v4/sns/friend_import",
     items_per_request: 1000,

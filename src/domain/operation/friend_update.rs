@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "friend_update",
     path: "v4/sns/friend_update",
     items_per_request: 1000,

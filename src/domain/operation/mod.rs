@@ -19,10 +19,16 @@ mod read_answer;
 pub mod read_command;
 mod state_seen;
 
+pub(crate) use account_delete::OPERATION as ACCOUNT_DELETE;
+pub(crate) use account_import::OPERATION as ACCOUNT_IMPORT;
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
+pub(crate) use friend_delete::OPERATION as FRIEND_DELETE;
+pub(crate) use friend_delete_all::OPERATION as FRIEND_DELETE_ALL;
+pub(crate) use friend_import::OPERATION as FRIEND_IMPORT;
+pub(crate) use friend_update::OPERATION as FRIEND_UPDATE;
 pub use lookup::LookupKind;
 pub use preparation::{BackupSource, OnlineStatus, Preparation, PreparationCalls, Preparations};
 pub use read_answer::{FriendPage, ListedFriend, ShownFields, ShownItem, shown_items};

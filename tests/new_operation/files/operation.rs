@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::request::AccountKeys;
 
-pub(super) static OPERATION: Operation = Operation {
+pub(crate) static OPERATION: Operation = Operation {
     name: "portrait_set",
     path: "v4/profile/portrait_set",
     items_per_request: 1,
