@@ -106,6 +106,12 @@ pub enum CliCommand {
     /// Exports one result row per input row, in input order. The file is valid input for the same job.
     #[command(after_long_help = manual::RESULTS.help())]
     Results(ResultsArgs),
+    /// Show what happened to one account, in all runs of the queue
+    ///
+    /// Shows every row that names the account, of all jobs and targets: run, role, outcome, code and reason. The id is
+    /// compared byte by byte. Searches the whole queue, also while a process sends from it.
+    #[command(after_long_help = manual::HISTORY.help())]
+    History(HistoryArgs),
     /// Make failed items pending again, so that the next run sends them
     #[command(after_long_help = manual::RETRY.help())]
     Retry(RetryArgs),
@@ -211,6 +217,8 @@ pub enum SchemaName {
     Verify,
     /// What `imbulk forget --run NAME --json` prints
     Forget,
+    /// What `imbulk history ID --json` prints
+    History,
     /// What `imbulk explain CODE --json` prints
     Explain,
     /// What the command of `notify.command` receives
@@ -344,6 +352,16 @@ pub enum ResultFormat {
     Csv,
     /// One JSON object per line
     Jsonl,
+}
+
+/// Arguments of `imbulk history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Id of the account; write `--` before an id that begins with `-`
+    pub id: String,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `imbulk retry`.

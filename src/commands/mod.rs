@@ -6,6 +6,7 @@ mod doctor;
 mod error;
 mod explain;
 mod forget;
+mod history;
 mod init;
 mod man;
 mod metrics;
@@ -50,6 +51,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Status(args) => status::status(&args, &queue).await,
         CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
+        CliCommand::History(args) => history::history(&args, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,

@@ -5,6 +5,7 @@ use crate::cli::SchemaName;
 use crate::domain::exit::Exit;
 use crate::report::explanation::Explanation;
 use crate::report::forget::ForgetOutput;
+use crate::report::history::History;
 use crate::report::json::schema_of;
 use crate::report::notification::Notification;
 use crate::report::plan::Plan;
@@ -25,6 +26,7 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Verify => schema_of::<VerifyReport>("What `imbulk verify NAME --json` prints"),
         SchemaName::Forget => schema_of::<ForgetOutput>("What `imbulk forget --run NAME --json` prints"),
         SchemaName::Explain => schema_of::<Explanation>("What `imbulk explain CODE --json` prints"),
+        SchemaName::History => schema_of::<History>("What `imbulk history ID --json` prints"),
         SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
     };
     super::print_json(&schema)

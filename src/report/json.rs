@@ -111,6 +111,18 @@ pub(super) fn moment<S: Serializer>(moment: &Zoned, serializer: S) -> Result<S::
     serializer.serialize_str(&rfc3339(moment.timestamp().as_millisecond()))
 }
 
+/// Milliseconds since 1970 as RFC 3339 in UTC.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
+pub(super) fn milliseconds<S: Serializer>(at: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, or null.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(super) fn milliseconds_if_any<S: Serializer>(at: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
+}
+
 /// RFC 3339 in UTC, or null.
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub(super) fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::Ok, S::Error> {

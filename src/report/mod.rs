@@ -9,6 +9,7 @@ pub mod explanation;
 mod figures;
 pub mod forget;
 mod guards;
+pub mod history;
 pub mod input;
 pub mod job_result;
 pub mod json;

@@ -14,6 +14,7 @@ mod faults;
 mod forget;
 mod guards;
 mod halts;
+mod history;
 mod holding;
 mod inputs;
 mod json_schemas;

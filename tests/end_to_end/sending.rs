@@ -52,6 +52,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("init", "name") => "new",
         ("init", "operation") => "account_delete",
         ("init", "from") => "job.csv",
+        ("history", "id") => "user_00001",
         ("man", "subcommand") => "run",
         ("man", "output") => "pages",
         ("restore", "backup") => "backup.jsonl.zst",

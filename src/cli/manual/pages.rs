@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 18] = [
+pub const ALL: [&Manual; 19] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -13,6 +13,7 @@ pub const ALL: [&Manual; 18] = [
     &STATUS,
     &CTL,
     &RESULTS,
+    &HISTORY,
     &RETRY,
     &VERIFY,
     &RESTORE,
@@ -219,6 +220,24 @@ pub const RESULTS: Manual = Manual {
         (Exit::Done, "exported"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, or the queue or the output file cannot be used"),
+    ],
+};
+
+/// `imbulk history`
+pub const HISTORY: Manual = Manual {
+    name: "history",
+    examples: &[
+        ("imbulk history trial_0001", "for a person"),
+        ("imbulk history trial_0001 --json", "for a program"),
+        ("imbulk history -- -5", "an id that looks like an option"),
+    ],
+    notes: &[],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "shown, also if no row names the account"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, or the queue cannot be used"),
     ],
 };
 

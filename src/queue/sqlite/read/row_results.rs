@@ -139,7 +139,18 @@ impl Snapshot {
     }
 }
 
+impl From<RequestRow> for RequestResult {
+    fn from(request: RequestRow) -> Self {
+        Self(request)
+    }
+}
+
 impl RequestResult {
+    /// Its run.
+    pub fn run(&self) -> RunId {
+        self.0.run
+    }
+
     /// Its id.
     pub fn id(&self) -> RequestId {
         self.0.id
