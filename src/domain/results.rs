@@ -16,6 +16,8 @@ pub const PLACE: [&str; 2] = ["source", "line"];
 pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finished_at"];
 /// The columns after them: what the last `imbulk verify` showed, and when. Files of earlier versions lack them.
 pub const VERIFIED: [&str; 2] = ["verified", "verified_at"];
+/// The last column: the error class of the code under the operation of the run. Files of earlier versions lack it.
+pub const CLASS: &str = "class";
 /// What a cell with JSON starts with.
 const JSON: &str = "json:";
 
@@ -23,7 +25,7 @@ const JSON: &str = "json:";
 pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &InputShape) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
     let expected = || PLACE.into_iter().chain(shape.columns()).chain(OUTCOME);
-    let is_other = |name: &str| shape.fields.field(name).is_some() || VERIFIED.contains(&name);
+    let is_other = |name: &str| shape.fields.field(name).is_some() || VERIFIED.contains(&name) || name == CLASS;
     let are_known = names.iter().all(|name| expected().any(|known| known == *name) || is_other(name));
     are_known && expected().all(|known| names.contains(&known))
 }
@@ -88,6 +90,8 @@ mod tests {
         assert!(is(deleted, "account_delete"));
         assert!(!is(deleted, "friend_delete_all"));
         assert!(is(&format!("{deleted},verified,verified_at"), "account_delete"));
+        assert!(is(&format!("{deleted},verified,verified_at,class"), "account_delete"));
+        assert!(!is(&format!("{deleted},verified,verified_at,category"), "account_delete"));
         assert!(is("UserID,outcome,code,line,source,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,line,UserID,note,outcome,code,reason,attempts,finished_at", "account_delete"));

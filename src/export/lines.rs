@@ -6,8 +6,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::ExportError;
 use super::Format;
-use crate::domain::operation::InputShape;
+use crate::domain::operation::BoundOperation;
 use crate::domain::request::row::FieldValues;
+use crate::domain::response::codes::class_of_row;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
 use crate::domain::results;
@@ -32,7 +33,7 @@ pub(super) struct ResultRow<'a> {
 /// The columns of the results, and which rows they contain.
 pub(super) struct Layout {
     format: Format,
-    shape: InputShape,
+    operation: BoundOperation,
     /// The columns of fields; empty for operations without fields.
     fields: Vec<String>,
     /// The names of the input files.
@@ -64,20 +65,21 @@ struct TimeCache {
 impl Layout {
     pub(super) fn new(
         format: Format,
-        shape: InputShape,
+        operation: BoundOperation,
         fields: Vec<String>,
         sources: Vec<String>,
         only: Option<&[Outcome]>,
     ) -> Self {
-        Self { format, shape, fields, sources, only: only.map(<[_]>::to_vec) }
+        Self { format, operation, fields, sources, only: only.map(<[_]>::to_vec) }
     }
 
     /// The header of CSV; empty for JSONL.
     pub(super) fn head(&self) -> Result<Vec<u8>, ExportError> {
         let mut lines = RowWriter::new(self, 0);
         if let Buffer::Csv(cells) = &mut lines.out {
-            let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
-            columns.extend(self.fields.iter().map(String::as_str).chain(results::OUTCOME).chain(results::VERIFIED));
+            let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.operation.shape.columns()).collect();
+            let of_row = results::OUTCOME.into_iter().chain(results::VERIFIED).chain([results::CLASS]);
+            columns.extend(self.fields.iter().map(String::as_str).chain(of_row));
             cells.csv.write_record(columns).map_err(fail)?;
         }
         lines.into_bytes()
@@ -96,13 +98,14 @@ impl<'a> RowWriter<'a> {
     }
 
     pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
-        let Layout { shape, fields, .. } = self.layout;
+        let class = line.code.map(|code| class_of_row(&self.layout.operation, line.outcome, code).name());
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         let verified = line.verified.map(|(verified, at)| (verified.name(), self.verified.text(at)));
+        let texts = LineTexts { finished_at, verified, class };
         match &mut self.out {
-            Buffer::Csv(cells) => cells.write(shape, fields, line, (finished_at, verified)).map_err(fail),
+            Buffer::Csv(cells) => cells.write(self.layout, line, &texts).map_err(fail),
             Buffer::Jsonl(out) => {
-                let object = ResultObject { shape, line, finished_at, verified };
+                let object = ResultObject { layout: self.layout, line, texts };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
                 out.push(b'\n');
                 Ok(())
@@ -132,6 +135,14 @@ impl TimeCache {
     }
 }
 
+/// Texts of a result row that are made for it.
+struct LineTexts<'a> {
+    finished_at: &'a str,
+    /// What the last verification showed, and when.
+    verified: Option<(&'a str, &'a str)>,
+    class: Option<&'a str>,
+}
+
 struct CsvCells {
     csv: csv::Writer<Vec<u8>>,
     /// The number that is written next.
@@ -139,20 +150,15 @@ struct CsvCells {
 }
 
 impl CsvCells {
-    fn write(
-        &mut self,
-        shape: &InputShape,
-        fields: &[String],
-        line: &ResultRow<'_>,
-        (finished_at, verified): (&str, Option<(&str, &str)>),
-    ) -> Result<(), csv::Error> {
+    fn write(&mut self, layout: &Layout, line: &ResultRow<'_>, texts: &LineTexts<'_>) -> Result<(), csv::Error> {
+        let shape = &layout.operation.shape;
         self.csv.write_field(line.source)?;
         self.number(line.number)?;
         if shape.from.is_some() {
             self.csv.write_field(line.from.unwrap_or_default())?;
         }
         self.csv.write_field(line.account.unwrap_or_default())?;
-        for field in fields {
+        for field in &layout.fields {
             let cell = line.fields.get(field.as_str()).map(|value| results::cell(&shape.fields, field, value));
             self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
         }
@@ -163,10 +169,11 @@ impl CsvCells {
         }
         self.csv.write_field(line.reason.as_bytes())?;
         self.number(line.attempts)?;
-        self.csv.write_field(finished_at)?;
-        let (verified, verified_at) = verified.unwrap_or_default();
+        self.csv.write_field(texts.finished_at)?;
+        let (verified, verified_at) = texts.verified.unwrap_or_default();
         self.csv.write_field(verified)?;
         self.csv.write_field(verified_at)?;
+        self.csv.write_field(texts.class.unwrap_or_default())?;
         self.csv.write_record(None::<&[u8]>)
     }
 
@@ -179,15 +186,15 @@ impl CsvCells {
 }
 
 struct ResultObject<'a> {
-    shape: &'a InputShape,
+    layout: &'a Layout,
     line: &'a ResultRow<'a>,
-    finished_at: &'a str,
-    verified: Option<(&'a str, &'a str)>,
+    texts: LineTexts<'a>,
 }
 
 impl Serialize for ResultObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { shape, line, finished_at, verified } = self;
+        let Self { layout, line, texts } = self;
+        let shape = &layout.operation.shape;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("source", line.source)?;
         object.serialize_entry("line", &line.number)?;
@@ -202,10 +209,11 @@ impl Serialize for ResultObject<'_> {
         object.serialize_entry("code", &line.code)?;
         object.serialize_entry("reason", &line.reason)?;
         object.serialize_entry("attempts", &line.attempts)?;
-        object.serialize_entry("finished_at", &line.finished_at.map(|_| finished_at))?;
-        let (verified, verified_at) = verified.unzip();
+        object.serialize_entry("finished_at", &line.finished_at.map(|_| texts.finished_at))?;
+        let (verified, verified_at) = texts.verified.unzip();
         object.serialize_entry("verified", &verified)?;
         object.serialize_entry("verified_at", &verified_at)?;
+        object.serialize_entry(results::CLASS, &texts.class)?;
         object.end()
     }
 }

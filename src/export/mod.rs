@@ -95,7 +95,7 @@ async fn write_ranges(
     let mut spill = Spill::new(folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout = Arc::new(Layout::new(format, run.operation()?.shape, run.fields().to_vec(), sources, only));
+    let layout = Arc::new(Layout::new(format, run.operation()?, run.fields().to_vec(), sources, only));
     out.write_all(&layout.head()?).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
     let mut formatting = VecDeque::new();

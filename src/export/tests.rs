@@ -84,12 +84,12 @@ async fn updates() -> TestQueue {
 async fn csv_is_byte_exact_and_each_row_shows_its_own_fields() {
     let (csv, tally) = export(&updates().await, 2, Format::Csv, None).await;
     let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
-                    outcome,code,reason,attempts,finished_at,verified,verified_at\n\
-                    x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,\n\
-                    x.csv,5,-a,\"c,用\",,,json:7,succeeded,,,1,2023-11-14T22:13:20.042Z,,\n\
-                    x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,\n\
-                    y.csv,2,-a,\"c,用\",,,json:7,duplicate,,duplicate of x.csv:5,0,,,\n\
-                    y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,,,\n";
+                    outcome,code,reason,attempts,finished_at,verified,verified_at,class\n\
+                    x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,,item_failed\n\
+                    x.csv,5,-a,\"c,用\",,,json:7,succeeded,,,1,2023-11-14T22:13:20.042Z,,,\n\
+                    x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,,item_failed\n\
+                    y.csv,2,-a,\"c,用\",,,json:7,duplicate,,duplicate of x.csv:5,0,,,,\n\
+                    y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,,,,\n";
     assert_eq!(csv, expected);
     assert_eq!((tally.total(), tally[Outcome::Failed]), (5, 2));
 }
@@ -101,15 +101,15 @@ async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
     let expected = concat!(
         r#"{"source":"x.csv","line":2,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Remark":"=1+1, \"x\"\n","#,
         r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"#,
-        r#""finished_at":"2023-11-14T22:13:20.042Z","verified":null,"verified_at":null}"#,
+        r#""finished_at":"2023-11-14T22:13:20.042Z","verified":null,"verified_at":null,"class":"item_failed"}"#,
         "\n",
         r#"{"source":"x.csv","line":7,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Group":["work","gym"],"#,
         r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"#,
-        r#""finished_at":"2023-11-14T22:13:20.042Z","verified":null,"verified_at":null}"#,
+        r#""finished_at":"2023-11-14T22:13:20.042Z","verified":null,"verified_at":null,"class":"item_failed"}"#,
         "\n",
         r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"#,
         r#""outcome":"duplicate","code":null,"reason":"duplicate of x.csv:5","attempts":0,"finished_at":null,"#,
-        r#""verified":null,"verified_at":null}"#,
+        r#""verified":null,"verified_at":null,"class":null}"#,
         "\n"
     );
     assert_eq!(jsonl, expected);
@@ -119,7 +119,7 @@ async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
 async fn a_run_without_rows_is_a_header() {
     let test_queue = TestQueue::new("account_delete", Load::default()).await;
     let (csv, tally) = export(&test_queue, 4, Format::Csv, None).await;
-    assert_eq!(csv, "source,line,UserID,outcome,code,reason,attempts,finished_at,verified,verified_at\n");
+    assert_eq!(csv, "source,line,UserID,outcome,code,reason,attempts,finished_at,verified,verified_at,class\n");
     assert_eq!(tally.total(), 0);
 }
 

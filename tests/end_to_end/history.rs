@@ -115,5 +115,5 @@ fn forgotten_runs_are_named_since_they_may_have_named_the_account() {
     assert_eq!((rows(&forgotten).len(), &forgotten["forgotten_runs"][0]["job"]), (0, &"job".into()));
     let text = workspace.imbulk(&["history", "user_00003"]).expect(0).stdout;
     assert!(text.contains("1 run was forgotten, and may have named the account:\n"), "{text}");
-    assert!(text.contains(" of job job on 1400000001 on loopback: forgotten on "), "{text}");
+    assert!(text.contains(" of job job on app 1400000001 on loopback: forgotten on "), "{text}");
 }
