@@ -25,7 +25,7 @@ use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
 use imbulk::domain::schedule::{Action, CallToSend, Event, Schedule, ScheduleTime, ScheduledJob};
-use imbulk::export::{self, ExportOptions, Format};
+use imbulk::export::{self, Division, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
 use imbulk::queue::{Loader, NewRun, Queue};
@@ -195,9 +195,14 @@ fn storing(c: &mut Criterion) {
             runtime.block_on(async {
                 let reader = queue.reader().await.expect("a queue");
                 let run = queue.run(run).await.expect("it is there");
-                let options =
-                    ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder: folder.path() };
-                let written = export::write(&reader, &run, options, &mut std::io::sink()).await;
+                let options = ExportOptions {
+                    format: Format::Csv,
+                    only: None,
+                    division: Division::None,
+                    rows: &AtomicU64::new(0),
+                    folder: folder.path(),
+                };
+                let written = export::write(&reader, &run, options, &mut [std::io::sink()]).await;
                 assert_eq!(written.expect("the rows are there").total(), ROWS);
             });
         });

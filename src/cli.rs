@@ -219,6 +219,8 @@ pub enum SchemaName {
     Forget,
     /// What `imbulk history ID --json` prints
     History,
+    /// The file `sums.json` of `imbulk results NAME --split DIR`
+    Split,
     /// What `imbulk explain CODE --json` prints
     Explain,
     /// What the command of `notify.command` receives
@@ -343,6 +345,12 @@ pub struct ResultsArgs {
     /// Write to this file, readable only by its owner [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write a folder with one file per outcome, and their sums in sums.json
+    ///
+    /// Write a folder with one file per outcome, such as failed.csv, and sums.json with their numbers of rows. The
+    /// folder appears as a whole. If it exists, it must be empty or of an earlier --split, which it replaces.
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    pub split: Option<PathBuf>,
 }
 
 /// Format of exported results.

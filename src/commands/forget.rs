@@ -10,7 +10,7 @@ use crate::clock;
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::Phase;
-use crate::export::{self, ExportOptions, Format};
+use crate::export::{self, Division, ExportOptions, Format};
 use crate::queue::{Queue, Reader, Run, folder_of};
 use crate::report::forget::ForgetOutput;
 use crate::session::{ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget};
@@ -67,8 +67,9 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
 /// The BLAKE3 digest of the results as CSV, so that an exported file can be compared with it later.
 async fn digest_of_results(reader: &Reader, run: &Run, folder: &Path) -> Result<String, Error> {
     let mut hasher = ResultsHasher(blake3::Hasher::new());
-    let options = ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder };
-    export::write(reader, run, options, &mut hasher).await?;
+    let options =
+        ExportOptions { format: Format::Csv, only: None, division: Division::None, rows: &AtomicU64::new(0), folder };
+    export::write(reader, run, options, std::slice::from_mut(&mut hasher)).await?;
     Ok(hasher.0.finalize().to_hex().to_string())
 }
 

@@ -9,8 +9,12 @@ use super::error::Error;
 use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
 use crate::domain::progress::{Phase, ProgressSnapshot};
-use crate::export::{self, ExportError, ExportOptions, Format, Outlet, PRIVATE, atomic_file, refuse_used_file};
-use crate::queue::{Reader, folder_of};
+use crate::export::{
+    self, Division, ExportError, ExportOptions, Format, Outlet, PRIVATE, SplitFolder, atomic_file, earlier_files,
+    refuse_used_file, split_file,
+};
+use crate::queue::{Reader, Run, folder_of};
+use crate::report::split_sums::{SplitFile, SplitSums};
 use crate::session::{StepDisplay, find, refuse_forgotten};
 use crate::settings::Env;
 
@@ -25,7 +29,8 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
     };
     let folder = folder_of(path);
     let rows = Arc::new(AtomicU64::new(0));
-    let options = ExportOptions { format, only: args.outcome.as_deref(), rows: &rows, folder };
+    let division = if args.split.is_some() { Division::ByOutcome } else { Division::None };
+    let options = ExportOptions { format, only: args.outcome.as_deref(), division, rows: &rows, folder };
     let shown = || {
         let (rows, rows_total) = (Arc::clone(&rows), Some(run.row_count.cast_unsigned()));
         StepDisplay::new(Phase::Export, move |elapsed| {
@@ -33,18 +38,26 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
             ProgressSnapshot { elapsed, rows_done, rows_total, units: rows_done, ..ProgressSnapshot::default() }
         })
     };
+    if let Some(folder) = &args.split {
+        for file in earlier_files(folder)? {
+            refuse_used_file(&file, &reader, env.secret_key_files()).await?;
+        }
+        let _shown = shown();
+        split(folder, &reader, &run, options).await?;
+        return Ok(Exit::Done);
+    }
     match &args.output {
         Some(file) => {
             refuse_used_file(file, &reader, env.secret_key_files()).await?;
             let _shown = shown();
-            let fill = async |out: &mut _| export::write(&reader, &run, options, out).await;
+            let fill = async |out: &mut _| export::write(&reader, &run, options, std::slice::from_mut(out)).await;
             atomic_file(file, PRIVATE, fill).await?;
         }
         None => {
             // On a terminal the rows themselves show the progress.
             let shown = (!std::io::stdout().is_terminal()).then(shown);
             let mut out = Outlet::to(std::io::stdout(), folder);
-            let written = export::write(&reader, &run, options, &mut out).await;
+            let written = export::write(&reader, &run, options, std::slice::from_mut(&mut out)).await;
             // Closed before the reader of the results has taken everything: an open transaction lets the WAL grow.
             drop(reader);
             // The rows before an error are shown as well.
@@ -55,6 +68,18 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
         }
     }
     Ok(Exit::Done)
+}
+
+/// Writes a folder with one file per outcome, and their sums.
+async fn split(folder: &Path, reader: &Reader, run: &Run, options: ExportOptions<'_>) -> Result<(), Error> {
+    let outcomes = options.outcomes();
+    let mut files = SplitFolder::create(folder, options.format, &outcomes)?;
+    let written = export::write(reader, run, options, files.files()).await;
+    let written = written.map_err(|error| files.name(error))?;
+    let file = |outcome| SplitFile { outcome, file: split_file(outcome, options.format), rows: written[outcome] };
+    let sums = SplitSums::new(run, outcomes.into_iter().map(file).collect());
+    let sums = serde_json::to_string_pretty(&sums).expect("texts and numbers are JSON");
+    Ok(files.finish(format!("{sums}\n").as_bytes())?)
 }
 
 /// A reader that closes the pipe (`| head`) is no error.

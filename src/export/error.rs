@@ -37,6 +37,14 @@ pub enum ExportError {
     /// The path is a device, a pipe or a folder.
     #[error("cannot write {0}: it exists and is not a regular file")]
     NotAFile(PathBuf),
+    /// A folder that is to have only results has another file.
+    #[error("{folder}: has the file {file}, which is not of an earlier `imbulk results NAME --split DIR`")]
+    OtherFiles {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of the file.
+        file: PathBuf,
+    },
     /// The program itself uses the file.
     #[error("{path}: this is {what}")]
     UsedFile {
@@ -84,6 +92,7 @@ impl ExportError {
             Self::Output(_)
             | Self::NotAFile(_)
             | Self::UsedFile { .. }
+            | Self::OtherFiles { .. }
             | Self::Missing { .. }
             | Self::Doubled { .. }
             | Self::Stray { .. } => None,
@@ -97,7 +106,8 @@ impl Hint for ExportError {
             Self::Queue(error) => return error.hint(),
             Self::Temporary { .. } => "free disk space in that folder: the results pass through it once",
             Self::File { .. } => "the folder must exist and be writable, and its disk must have free space",
-            Self::UsedFile { .. } => "name another file with --output",
+            Self::UsedFile { .. } => "name another file with --output, or another folder with --split",
+            Self::OtherFiles { .. } => "name a new folder with --split: results are not mixed with other files",
             Self::NotAFile(_) => "name another file, or leave out --output to write to standard output",
             Self::Output(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => return None,
         };

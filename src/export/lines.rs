@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::ExportError;
-use super::Format;
+use super::{Division, ExportOptions, Format};
 use crate::domain::operation::BoundOperation;
 use crate::domain::request::row::FieldValues;
 use crate::domain::response::codes::class_of_row;
@@ -38,8 +38,9 @@ pub(super) struct Layout {
     fields: Vec<String>,
     /// The names of the input files.
     pub(super) sources: Vec<String>,
-    /// Only rows with these outcomes; none: all rows.
-    pub(super) only: Option<Vec<Outcome>>,
+    /// The outcomes whose rows are exported.
+    outcomes: Vec<Outcome>,
+    division: Division,
 }
 
 /// Formats result rows into memory.
@@ -64,13 +65,30 @@ struct TimeCache {
 
 impl Layout {
     pub(super) fn new(
-        format: Format,
+        options: &ExportOptions<'_>,
         operation: BoundOperation,
         fields: Vec<String>,
         sources: Vec<String>,
-        only: Option<&[Outcome]>,
     ) -> Self {
-        Self { format, operation, fields, sources, only: only.map(<[_]>::to_vec) }
+        let (format, division, outcomes) = (options.format, options.division, options.outcomes());
+        Self { format, operation, fields, sources, outcomes, division }
+    }
+
+    /// The number of outputs.
+    pub(super) fn parts(&self) -> usize {
+        match self.division {
+            Division::None => 1,
+            Division::ByOutcome => self.outcomes.len(),
+        }
+    }
+
+    /// The output of a row with this outcome; none if it is not exported.
+    pub(super) fn part_of(&self, outcome: Outcome) -> Option<usize> {
+        let part = self.outcomes.iter().position(|exported| *exported == outcome)?;
+        match self.division {
+            Division::None => Some(0),
+            Division::ByOutcome => Some(part),
+        }
     }
 
     /// The header of CSV; empty for JSONL.

@@ -11,6 +11,7 @@ mod lines;
 mod outlet;
 mod range;
 mod spill;
+mod split_folder;
 #[cfg(test)]
 mod tests;
 mod used_files;
@@ -34,6 +35,7 @@ pub use error::ExportError;
 use lines::Layout;
 pub use outlet::Outlet;
 use spill::{SentRow, Spill};
+pub use split_folder::{SplitFolder, earlier_files, split_file};
 pub use used_files::refuse_used_file;
 
 /// The format of results.
@@ -52,6 +54,15 @@ const MAX_RANGES: u64 = 1 << 11;
 /// Ranges that are formatted at the same time, each by its own thread.
 const PARALLEL_RANGES: usize = 2;
 
+/// How rows are divided into outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// All rows are in one output.
+    None,
+    /// The rows of each outcome have an output of their own.
+    ByOutcome,
+}
+
 /// What is exported, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct ExportOptions<'a> {
@@ -59,13 +70,24 @@ pub struct ExportOptions<'a> {
     pub format: Format,
     /// Only rows with these outcomes; none: all rows.
     pub only: Option<&'a [Outcome]>,
+    /// How the rows are divided.
+    pub division: Division,
     /// Counts the rows that are written, for the progress.
     pub rows: &'a AtomicU64,
     /// The folder for temporary data: about 60 bytes per row in an unlinked file, if the run is large.
     pub folder: &'a Path,
 }
 
-/// Writes the results of a run. Returns the rows written, by outcome.
+impl ExportOptions<'_> {
+    /// The outcomes whose rows are exported, each once and in their usual sequence.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let is_chosen = |outcome: &Outcome| self.only.is_none_or(|only| only.contains(outcome));
+        Outcome::ALL.into_iter().filter(is_chosen).collect()
+    }
+}
+
+/// Writes the results of a run to one output, or to one for each of [`ExportOptions::outcomes`], as the division says.
+/// Returns the rows written, by outcome.
 ///
 /// # Errors
 /// Where reading or writing fails, and where a row does not have exactly one outcome.
@@ -73,10 +95,10 @@ pub async fn write(
     reader: &Reader,
     run: &Run,
     options: ExportOptions<'_>,
-    out: &mut impl Write,
+    outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
     let range_rows = run.row_count.cast_unsigned().div_ceil(MAX_RANGES).max(MIN_RANGE_ROWS);
-    write_ranges(range_rows, reader, run, options, out).await
+    write_ranges(range_rows, reader, run, options, outputs).await
 }
 
 /// Does the same in ranges of `range_rows` rows.
@@ -84,19 +106,20 @@ async fn write_ranges(
     range_rows: u64,
     reader: &Reader,
     run: &Run,
-    ExportOptions { format, only, rows: done, folder }: ExportOptions<'_>,
-    out: &mut impl Write,
+    options: ExportOptions<'_>,
+    outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
     let rows = run.row_count.cast_unsigned();
     let mut snapshot = reader.snapshot().await?;
     // Checked before the first row is written: a row whose exception is lost would be shown as succeeded.
     let tally = snapshot.check_sums(run).await?;
     let sources = snapshot.input_files(run.id).await?.into_iter().map(|file| file.name).collect();
-    let mut spill = Spill::new(folder, rows, range_rows);
+    let mut spill = Spill::new(options.folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout = Arc::new(Layout::new(format, run.operation()?, run.fields().to_vec(), sources, only));
-    out.write_all(&layout.head()?).map_err(ExportError::Output)?;
+    let layout = Arc::new(Layout::new(&options, run.operation()?, run.fields().to_vec(), sources));
+    let head = layout.head()?;
+    outputs.iter_mut().try_for_each(|out| out.write_all(&head)).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
     let mut formatting = VecDeque::new();
     let mut first: RowNo = 0;
@@ -110,8 +133,9 @@ async fn write_ranges(
             first = end;
         } else if let Some(next) = formatting.pop_front() {
             let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
-            out.write_all(&range.lines).map_err(ExportError::Output)?;
-            done.fetch_add(range.found.total(), Ordering::Relaxed);
+            let mut parts = outputs.iter_mut().zip(&range.parts);
+            parts.try_for_each(|(out, lines)| out.write_all(lines)).map_err(ExportError::Output)?;
+            options.rows.fetch_add(range.found.total(), Ordering::Relaxed);
             written += range.tally;
             found += range.found;
         } else {

@@ -26,7 +26,8 @@ pub(super) struct RowRange {
 
 /// The formatted rows of a range.
 pub(super) struct FormattedRange {
-    pub(super) lines: Vec<u8>,
+    /// The lines of each output.
+    pub(super) parts: Vec<Vec<u8>>,
     /// The formatted rows by outcome.
     pub(super) tally: Tally,
     /// All rows of the range by outcome.
@@ -54,7 +55,9 @@ impl RowRange {
     /// Formats the rows that the layout asks for, and counts all rows. Every row must have exactly one outcome.
     pub(super) fn format(&self, layout: &Layout) -> Result<FormattedRange, ExportError> {
         let sources = &layout.sources;
-        let mut lines = RowWriter::new(layout, 2 * self.sent_rows.len());
+        // Most rows have the same outcome, so the first part is usually the only one that is large.
+        let bytes = |part| if part == 0 { 2 * self.sent_rows.len() } else { 0 };
+        let mut parts: Vec<_> = (0..layout.parts()).map(|part| RowWriter::new(layout, bytes(part))).collect();
         let (mut tally, mut found) = (Tally::default(), Tally::default());
         let found_rows = self.found_rows()?;
         let mut exceptions = self.exceptions.iter().peekable();
@@ -79,12 +82,13 @@ impl RowRange {
             };
             line.verified = verified.map(|verified| (verified.verified, verified.at));
             found[outcome] += 1;
-            if layout.only.as_ref().is_none_or(|only| only.contains(&outcome)) {
+            if let Some(part) = layout.part_of(outcome) {
                 tally[outcome] += 1;
-                lines.write(&line)?;
+                parts[part].write(&line)?;
             }
         }
-        Ok(FormattedRange { lines: lines.into_bytes()?, tally, found })
+        let parts = parts.into_iter().map(RowWriter::into_bytes).collect::<Result<_, _>>()?;
+        Ok(FormattedRange { parts, tally, found })
     }
 
     fn found_rows(&self) -> Result<Vec<FoundRow<'_>>, ExportError> {

@@ -15,8 +15,10 @@ use crate::testing::{Load, TestQueue, id};
 async fn export(test_queue: &TestQueue, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
     let folder = test_queue.folder.path();
-    let options = ExportOptions { format, only, rows: &AtomicU64::new(0), folder };
-    let tally = write_ranges(range, &test_queue.reader, &test_queue.run, options, &mut out).await.unwrap();
+    let options = ExportOptions { format, only, division: Division::None, rows: &AtomicU64::new(0), folder };
+    let tally = write_ranges(range, &test_queue.reader, &test_queue.run, options, std::slice::from_mut(&mut out))
+        .await
+        .unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
 
@@ -85,7 +87,8 @@ async fn csv_is_byte_exact_and_each_row_shows_its_own_fields() {
     let (csv, tally) = export(&updates().await, 2, Format::Csv, None).await;
     let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
                     outcome,code,reason,attempts,finished_at,verified,verified_at,class\n\
-                    x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,,item_failed\n\
+                    x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,\
+                    failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,,item_failed\n\
                     x.csv,5,-a,\"c,用\",,,json:7,succeeded,,,1,2023-11-14T22:13:20.042Z,,,\n\
                     x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z,,,item_failed\n\
                     y.csv,2,-a,\"c,用\",,,json:7,duplicate,,duplicate of x.csv:5,0,,,,\n\
@@ -137,8 +140,9 @@ async fn broken(rows: &[u64], skipped_row: Option<u64>) -> ExportError {
     let test_queue = TestQueue::new("account_delete", load).await;
     let folder = test_queue.folder.path();
     let mut out = Vec::new();
-    let options = ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder };
-    let written = write_ranges(2, &test_queue.reader, &test_queue.run, options, &mut out).await;
+    let options =
+        ExportOptions { format: Format::Csv, only: None, division: Division::None, rows: &AtomicU64::new(0), folder };
+    let written = write_ranges(2, &test_queue.reader, &test_queue.run, options, std::slice::from_mut(&mut out)).await;
     written.unwrap_err()
 }
 
@@ -164,13 +168,18 @@ async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
     let mut other = SqliteConnection::connect(test_queue.reader.path().to_str().unwrap()).await.unwrap();
     sqlx::query("UPDATE skipped SET account = 'e'").execute(&mut other).await.unwrap();
     let mut out = Vec::new();
-    let options =
-        ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder: test_queue.folder.path() };
-    let written = write_ranges(1, &test_queue.reader, &test_queue.run, options, &mut out).await;
+    let options = ExportOptions {
+        format: Format::Csv,
+        only: None,
+        division: Division::None,
+        rows: &AtomicU64::new(0),
+        folder: test_queue.folder.path(),
+    };
+    let written = write_ranges(1, &test_queue.reader, &test_queue.run, options, std::slice::from_mut(&mut out)).await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");
     let lines = String::from_utf8(out).unwrap();
-    assert!(lines.ends_with("x.csv,4,c,pending,,,0,,,\n"), "{lines}");
+    assert!(lines.ends_with("x.csv,4,c,pending,,,0,,,,\n"), "{lines}");
 }
 
 #[tokio::test]
@@ -227,7 +236,7 @@ async fn an_export_shows_one_moment_while_the_run_is_sent() {
     drop(snapshot);
     let (csv, _) = export(&test_queue, 2, Format::Csv, None).await;
     assert!(
-        csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z,,\nx.csv,3,b,pending,,,1,,,\n"),
+        csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z,,,transient\nx.csv,3,b,pending,,,1,,,,\n"),
         "{csv}"
     );
 }

@@ -28,7 +28,7 @@ pub async fn history(reader: &Reader, id: &str) -> Result<History, QueueError> {
 }
 
 /// A row that names the account, with its place.
-type FoundRow = (RunId, RowNo, AccountRow);
+type PlacedRow = (RunId, RowNo, AccountRow);
 
 /// The search in one state of the queue.
 struct RowSearch<'a> {
@@ -39,7 +39,7 @@ struct RowSearch<'a> {
 }
 
 /// What a request or a skipped row says of a row.
-struct KnownRow<'t> {
+struct RowState<'t> {
     from: Option<&'t str>,
     account: Option<&'t str>,
     outcome: Outcome,
@@ -55,7 +55,7 @@ impl<'a> RowSearch<'a> {
         Ok(Self { id, runs, files: HashMap::new(), snapshot: reader.snapshot().await? })
     }
 
-    async fn rows(mut self) -> Result<Vec<FoundRow>, QueueError> {
+    async fn rows(mut self) -> Result<Vec<PlacedRow>, QueueError> {
         let mut found = Vec::new();
         for request in self.snapshot.requests_naming(self.id).await? {
             // Runs that are loading, and verifications, have requests as well.
@@ -73,7 +73,7 @@ impl<'a> RowSearch<'a> {
         &mut self,
         run: &Run,
         request: &RequestResult,
-        found: &mut Vec<FoundRow>,
+        found: &mut Vec<PlacedRow>,
     ) -> Result<(), QueueError> {
         let items = request.items()?;
         let reason = request.earlier_codes()?;
@@ -82,7 +82,7 @@ impl<'a> RowSearch<'a> {
         for item in items.iter().filter(|item| is_from || item.account.as_str() == id) {
             for row in item.rows() {
                 let exception = self.snapshot.exceptions(run.id, row..row + 1).await?.pop();
-                let known = KnownRow {
+                let known = RowState {
                     from: request.from(),
                     account: Some(item.account.as_str()),
                     outcome: exception.as_ref().map_or(request.outcome(), |exception| exception.outcome),
@@ -107,7 +107,7 @@ impl<'a> RowSearch<'a> {
             }
             None => skipped.reason.unwrap_or_default(),
         };
-        let known = KnownRow {
+        let known = RowState {
             from: skipped.from.as_deref(),
             account: skipped.account.as_deref(),
             outcome: skipped.outcome,
@@ -119,7 +119,7 @@ impl<'a> RowSearch<'a> {
         self.row(run, row, known).await
     }
 
-    async fn row(&mut self, run: &Run, row: RowNo, known: KnownRow<'_>) -> Result<AccountRow, QueueError> {
+    async fn row(&mut self, run: &Run, row: RowNo, known: RowState<'_>) -> Result<AccountRow, QueueError> {
         let operation = run.operation()?;
         let (source, line) = self.place(run, row).await?;
         let verified = self.snapshot.verified(run.id, row..row + 1).await?.pop();
@@ -149,7 +149,7 @@ impl<'a> RowSearch<'a> {
     }
 
     /// The columns in which the row names the account.
-    fn roles(&self, operation: BoundOperation, known: &KnownRow<'_>) -> Vec<&'static str> {
+    fn roles(&self, operation: BoundOperation, known: &RowState<'_>) -> Vec<&'static str> {
         let from = operation.shape.from.filter(|_| known.from == Some(self.id));
         let account = Some(operation.shape.account).filter(|_| known.account == Some(self.id));
         from.into_iter().chain(account).collect()

@@ -2,7 +2,7 @@
 
 use imbulk_sandbox::Command;
 
-use imbulk_testkit::rows::{csv, plain, tally};
+use imbulk_testkit::rows::{csv, mixed, plain, tally};
 use imbulk_testkit::{JobFile, Workspace};
 
 /// A workspace with jobs that are good, that are wrong, and whose input is wrong.
@@ -130,4 +130,76 @@ fn the_quickstart_shows_every_row_of_its_file() {
     for (outcome, rows) in tally(&rows) {
         assert_eq!(outcomes[outcome].as_u64(), Some(rows as u64), "{outcome}");
     }
+}
+
+/// The rows of `imbulk results`, without the header.
+fn lines_of(csv: &str) -> Vec<&str> {
+    csv.lines().skip(1).collect()
+}
+
+#[test]
+fn split_results_have_every_row_in_the_file_of_its_outcome_and_the_sums_of_all_files() {
+    let operation = Command::FriendDelete;
+    let job = JobFile::new("job", operation).with("stop", "failed_share", 1.0);
+    let (workspace, job) = job.rows(&mixed(operation, 400)).in_a_workspace();
+    workspace.faults(&["any:item=30006:0.2", "any:item=30011:0.1"]);
+    workspace.run(&job);
+    let whole = workspace.imbulk(&["results", "job"]).expect(0).stdout;
+    let split = workspace.imbulk(&["results", "job", "--split", "out"]).expect(0);
+    assert_eq!(split.stdout, "");
+    let read = |file: &str| std::fs::read_to_string(workspace.path("out").join(file)).expect("a file");
+    let sums: serde_json::Value = serde_json::from_str(&read("sums.json")).expect("JSON");
+    let schema = workspace.imbulk(&["schema", "split"]).expect(0).stdout;
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).expect("JSON")).expect("a schema");
+    assert!(schema.is_valid(&sums), "{sums:#}");
+    let mut total = 0;
+    for file in sums["files"].as_array().expect("a list") {
+        let (name, outcome) = (file["file"].as_str().expect("a name"), file["outcome"].as_str().expect("a name"));
+        let text = read(name);
+        assert_eq!(text.lines().next(), whole.lines().next(), "each file has the header, also without a row");
+        let mut expected = lines_of(&whole);
+        expected.retain(|line| line.split(',').nth(4) == Some(outcome));
+        assert_eq!(lines_of(&text), expected, "{name} is in input order");
+        assert_eq!(file["rows"], expected.len(), "{name}");
+        total += expected.len();
+    }
+    assert_eq!((&sums["rows"], &sums["exported_rows"]), (&total.into(), &total.into()));
+    assert_eq!(total, lines_of(&whole).len());
+    assert!(lines_of(&read("failed.csv")).len() > 5 && lines_of(&read("pending.csv")).is_empty(), "{sums:#}");
+}
+
+#[test]
+fn a_split_replaces_an_earlier_one_and_refuses_every_other_folder() {
+    let operation = Command::AccountDelete;
+    let (workspace, job) = JobFile::new("job", operation).rows(&plain(operation, 20)).in_a_workspace();
+    workspace.run(&job).expect(0);
+    let names = || {
+        let files = std::fs::read_dir(workspace.path("out")).expect("a folder");
+        let mut names: Vec<_> =
+            files.map(|file| file.expect("a file").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    };
+    workspace.imbulk(&["results", "job", "--split", "out"]).expect(0);
+    assert_eq!(names().len(), 9);
+    let only = ["results", "job", "--split", "out", "--outcome", "succeeded,failed", "--format", "jsonl"];
+    workspace.imbulk(&only).expect(0);
+    assert_eq!(names(), ["failed.jsonl", "succeeded.jsonl", "sums.json"]);
+    let rows = std::fs::read_to_string(workspace.path("out/succeeded.jsonl")).expect("a file");
+    assert_eq!(rows.lines().count(), tally(&workspace.results("job"))["succeeded"]);
+    workspace.write("out/notes.txt", "mine");
+    let refused = workspace.imbulk(&["results", "job", "--split", "out"]).expect(2);
+    assert!(refused.stderr.contains("out: has the file notes.txt"), "{refused:#?}");
+    assert_eq!(names(), ["failed.jsonl", "notes.txt", "succeeded.jsonl", "sums.json"]);
+    std::fs::remove_file(workspace.path("out/notes.txt")).expect("it is there");
+    let input = JobFile::new("next", operation).rows(&plain(operation, 3)).write(&workspace);
+    let text = std::fs::read_to_string(workspace.path(&input)).expect("a job");
+    workspace.write(&input, text.replace("next.csv", "out/failed.csv"));
+    workspace.imbulk(&["results", "job", "--split", "out"]).expect(0);
+    workspace.write("out/failed.csv", "UserID\nu1\n");
+    workspace.imbulk(&["plan", &input]).expect(0);
+    workspace.imbulk(&["results", "job", "--split", "out"]).expect(2).says("an input of the job `next`");
+    assert_eq!(std::fs::read(workspace.path("out/failed.csv")).expect("it is there"), b"UserID\nu1\n");
+    workspace.imbulk(&["results", "job", "--split", "out", "--output", "r.csv"]).expect(2);
+    workspace.imbulk(&["results", "job", "--split", "job.csv"]).expect(1);
 }

@@ -59,6 +59,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("restore", "output") => "restored",
         ("results", "outcome") => "failed,in_doubt",
         ("results", "format") => "jsonl",
+        ("results", "split") => "split",
         ("results", "output") => "results.jsonl",
         ("retry", "code") | ("explain", "subject") => "70107",
         ("explain", "class") => "fatal",
