@@ -202,7 +202,7 @@ fn storing(c: &mut Criterion) {
                     rows: &AtomicU64::new(0),
                     folder: folder.path(),
                 };
-                let written = export::write(&reader, &run, options, &mut [std::io::sink()]).await;
+                let written = export::write(&reader, &run, options, None, &mut [std::io::sink()]).await;
                 assert_eq!(written.expect("the rows are there").total(), ROWS);
             });
         });

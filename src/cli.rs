@@ -345,6 +345,12 @@ pub struct ResultsArgs {
     /// Write to this file, readable only by its owner [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write the columns of the input, under their own names, and after them those of imbulk
+    ///
+    /// Write the columns of the input, under their own names and in their own sequence, and after them those of imbulk,
+    /// such as imbulk_outcome. The input must be as it was when the run was loaded.
+    #[arg(long)]
+    pub with_input: bool,
     /// Write a folder with one file per outcome, and their sums in sums.json
     ///
     /// Write a folder with one file per outcome, such as failed.csv, and sums.json with their numbers of rows. The

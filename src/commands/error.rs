@@ -171,7 +171,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Session(error) => error.exit(),
-            Self::Export(ExportError::UsedFile { .. } | ExportError::OtherFiles { .. })
+            Self::Export(ExportError::UsedFile { .. } | ExportError::OtherFiles { .. } | ExportError::Input(_))
             | Self::LogFile(_)
             | Self::Restore(RestoreError::Backup { .. } | RestoreError::Usage(_)) => Exit::Unusable,
             Self::Export(

@@ -69,7 +69,7 @@ async fn digest_of_results(reader: &Reader, run: &Run, folder: &Path) -> Result<
     let mut hasher = ResultsHasher(blake3::Hasher::new());
     let options =
         ExportOptions { format: Format::Csv, only: None, division: Division::None, rows: &AtomicU64::new(0), folder };
-    export::write(reader, run, options, std::slice::from_mut(&mut hasher)).await?;
+    export::write(reader, run, options, None, std::slice::from_mut(&mut hasher)).await?;
     Ok(hasher.0.finalize().to_hex().to_string())
 }
 

@@ -10,12 +10,12 @@ use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::export::{
-    self, Division, ExportError, ExportOptions, Format, Outlet, PRIVATE, SplitFolder, atomic_file, earlier_files,
-    refuse_used_file, split_file,
+    self, Division, ExportError, ExportOptions, Format, Outlet, OwnRows, PRIVATE, SplitFolder, atomic_file,
+    earlier_files, refuse_used_file, split_file,
 };
 use crate::queue::{Reader, Run, folder_of};
 use crate::report::split_sums::{SplitFile, SplitSums};
-use crate::session::{StepDisplay, find, refuse_forgotten};
+use crate::session::{OwnInput, SessionError, StepDisplay, find, own_input, refuse_forgotten};
 use crate::settings::Env;
 
 /// Exports one result row per input row.
@@ -28,6 +28,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
         ResultFormat::Jsonl => Format::Jsonl,
     };
     let folder = folder_of(path);
+    let own = if args.with_input { Some(own_rows(&run, format, env, folder).await?) } else { None };
     let rows = Arc::new(AtomicU64::new(0));
     let division = if args.split.is_some() { Division::ByOutcome } else { Division::None };
     let options = ExportOptions { format, only: args.outcome.as_deref(), division, rows: &rows, folder };
@@ -43,21 +44,21 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
             refuse_used_file(&file, &reader, env.secret_key_files()).await?;
         }
         let _shown = shown();
-        split(folder, &reader, &run, options).await?;
+        split(folder, &reader, &run, (options, own)).await?;
         return Ok(Exit::Done);
     }
     match &args.output {
         Some(file) => {
             refuse_used_file(file, &reader, env.secret_key_files()).await?;
             let _shown = shown();
-            let fill = async |out: &mut _| export::write(&reader, &run, options, std::slice::from_mut(out)).await;
+            let fill = async |out: &mut _| export::write(&reader, &run, options, own, std::slice::from_mut(out)).await;
             atomic_file(file, PRIVATE, fill).await?;
         }
         None => {
             // On a terminal the rows themselves show the progress.
             let shown = (!std::io::stdout().is_terminal()).then(shown);
             let mut out = Outlet::to(std::io::stdout(), folder);
-            let written = export::write(&reader, &run, options, std::slice::from_mut(&mut out)).await;
+            let written = export::write(&reader, &run, options, own, std::slice::from_mut(&mut out)).await;
             // Closed before the reader of the results has taken everything: an open transaction lets the WAL grow.
             drop(reader);
             // The rows before an error are shown as well.
@@ -70,11 +71,28 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
     Ok(Exit::Done)
 }
 
+/// Begins to read the user's own columns.
+async fn own_rows(run: &Run, format: Format, env: &Env, folder: &Path) -> Result<OwnRows, SessionError> {
+    let OwnInput { columns, ids, delimiter, rows, jsonl } = own_input(run, env, folder).await?;
+    match (format, jsonl) {
+        (Format::Csv, Some(file)) => {
+            let text = format!("{file}: is JSONL, whose keys differ from row to row");
+            Err(SessionError::usage(text, "add --format jsonl"))
+        }
+        (Format::Csv | Format::Jsonl, _) => Ok(OwnRows { columns, ids, delimiter, rows }),
+    }
+}
+
 /// Writes a folder with one file per outcome, and their sums.
-async fn split(folder: &Path, reader: &Reader, run: &Run, options: ExportOptions<'_>) -> Result<(), Error> {
+async fn split(
+    folder: &Path,
+    reader: &Reader,
+    run: &Run,
+    (options, own): (ExportOptions<'_>, Option<OwnRows>),
+) -> Result<(), Error> {
     let outcomes = options.outcomes();
     let mut files = SplitFolder::create(folder, options.format, &outcomes)?;
-    let written = export::write(reader, run, options, files.files()).await;
+    let written = export::write(reader, run, options, own, files.files()).await;
     let written = written.map_err(|error| files.name(error))?;
     let file = |outcome| SplitFile { outcome, file: split_file(outcome, options.format), rows: written[outcome] };
     let sums = SplitSums::new(run, outcomes.into_iter().map(file).collect());

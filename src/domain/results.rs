@@ -18,6 +18,22 @@ pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finish
 pub const VERIFIED: [&str; 2] = ["verified", "verified_at"];
 /// The last column: the error class of the code under the operation of the run. Files of earlier versions lack it.
 pub const CLASS: &str = "class";
+/// All of these, in the sequence of the file.
+pub const ALL: [&str; 10] =
+    ["source", "line", "outcome", "code", "reason", "attempts", "finished_at", "verified", "verified_at", "class"];
+/// The columns that imbulk adds to the user's own columns. No results have them, so that such a file is ordinary input.
+pub const ADDED: [&str; 10] = [
+    "imbulk_source",
+    "imbulk_line",
+    "imbulk_outcome",
+    "imbulk_code",
+    "imbulk_reason",
+    "imbulk_attempts",
+    "imbulk_finished_at",
+    "imbulk_verified",
+    "imbulk_verified_at",
+    "imbulk_class",
+];
 /// What a cell with JSON starts with.
 const JSON: &str = "json:";
 
@@ -30,10 +46,17 @@ pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &InputShap
     are_known && expected().all(|known| names.contains(&known))
 }
 
-/// Whether these are the columns of the results of some operation, in any order and maybe with others.
+/// Whether an earlier export with the user's own columns added this column.
+pub fn is_added(name: &str) -> bool {
+    ADDED.contains(&name)
+}
+
+/// Whether these are the columns of the results of some operation, in any order and maybe with others, or of an export
+/// with the user's own columns.
 pub fn is_header_of_any<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
-    PLACE.into_iter().chain(OUTCOME).all(|known| names.contains(&known))
+    ADDED.iter().all(|added| names.contains(added))
+        || PLACE.into_iter().chain(OUTCOME).all(|known| names.contains(&known))
 }
 
 /// The CSV cell for what a row sets.
@@ -125,6 +148,14 @@ mod tests {
         for wrong in ["json:", "json:1.5", "json:{}", "json:true", "json:[1]"] {
             assert_eq!(from_cell(&shape("friend_update").fields, "Tag_SNS_Custom_A", wrong), Err(NotAValue), "{wrong}");
         }
+    }
+
+    #[test]
+    fn added_columns_are_those_of_the_results_with_a_prefix() {
+        let names = PLACE.into_iter().chain(OUTCOME).chain(VERIFIED).chain([CLASS]);
+        assert!(names.eq(ALL));
+        assert!(ALL.map(|name| format!("imbulk_{name}")) == ADDED);
+        assert!(is_header_of_any(["UserID"].into_iter().chain(ADDED)) && !is_header_of_any(["imbulk_source"]));
     }
 
     fn any_value() -> impl Strategy<Value = FieldValue> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Hint, Message};
 use crate::domain::request::row::RowNo;
 use crate::queue::QueueError;
 
@@ -37,6 +37,9 @@ pub enum ExportError {
     /// The path is a device, a pipe or a folder.
     #[error("cannot write {0}: it exists and is not a regular file")]
     NotAFile(PathBuf),
+    /// The user's own columns cannot be read.
+    #[error(transparent)]
+    Input(Message),
     /// A folder that is to have only results has another file.
     #[error("{folder}: has the file {file}, which is not of an earlier `imbulk results NAME --split DIR`")]
     OtherFiles {
@@ -93,6 +96,7 @@ impl ExportError {
             | Self::NotAFile(_)
             | Self::UsedFile { .. }
             | Self::OtherFiles { .. }
+            | Self::Input(_)
             | Self::Missing { .. }
             | Self::Doubled { .. }
             | Self::Stray { .. } => None,
@@ -104,6 +108,7 @@ impl Hint for ExportError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Queue(error) => return error.hint(),
+            Self::Input(error) => return error.hint(),
             Self::Temporary { .. } => "free disk space in that folder: the results pass through it once",
             Self::File { .. } => "the folder must exist and be writable, and its disk must have free space",
             Self::UsedFile { .. } => "name another file with --output, or another folder with --split",

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
+use csv::QuoteStyle;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::ExportError;
+use super::own_rows::OwnLayout;
 use super::{Division, ExportOptions, Format};
 use crate::domain::operation::BoundOperation;
+use crate::domain::request::own_row::{OwnCell, OwnRow, OwnValues};
 use crate::domain::request::row::FieldValues;
 use crate::domain::response::codes::class_of_row;
 use crate::domain::response::outcome::Outcome;
@@ -28,6 +31,20 @@ pub(super) struct ResultRow<'a> {
     pub(super) finished_at: Option<i64>,
     /// What the last verification showed, and when.
     pub(super) verified: Option<(Verified, i64)>,
+    /// The user's own columns; none if they are not exported, and for rows that were carried over.
+    pub(super) own: Option<&'a OwnRow>,
+}
+
+impl<'a> ResultRow<'a> {
+    /// The operation's ids in their sequence.
+    fn ids(&self, operation: &BoundOperation) -> impl Iterator<Item = Option<&'a str>> {
+        operation.shape.from.map(|_| self.from).into_iter().chain([self.account])
+    }
+
+    /// What the input has for the row.
+    fn own_values(&self) -> Option<&'a OwnValues> {
+        self.own.map(|own| &own.values)
+    }
 }
 
 /// The columns of the results, and which rows they contain.
@@ -41,6 +58,8 @@ pub(super) struct Layout {
     /// The outcomes whose rows are exported.
     outcomes: Vec<Outcome>,
     division: Division,
+    /// The user's own columns, in place of the operation's.
+    own: Option<OwnLayout>,
 }
 
 /// Formats result rows into memory.
@@ -69,9 +88,10 @@ impl Layout {
         operation: BoundOperation,
         fields: Vec<String>,
         sources: Vec<String>,
+        own: Option<OwnLayout>,
     ) -> Self {
         let (format, division, outcomes) = (options.format, options.division, options.outcomes());
-        Self { format, operation, fields, sources, outcomes, division }
+        Self { format, operation, fields, sources, outcomes, division, own }
     }
 
     /// The number of outputs.
@@ -95,6 +115,11 @@ impl Layout {
     pub(super) fn head(&self) -> Result<Vec<u8>, ExportError> {
         let mut lines = RowWriter::new(self, 0);
         if let Buffer::Csv(cells) = &mut lines.out {
+            if let Some(own) = &self.own {
+                let columns = own.columns.iter().map(String::as_str).chain(results::ADDED);
+                cells.csv.write_record(columns.map(|name| quoted(name, own.delimiter).into_owned())).map_err(fail)?;
+                return lines.into_bytes();
+            }
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.operation.shape.columns()).collect();
             let of_row = results::OUTCOME.into_iter().chain(results::VERIFIED).chain([results::CLASS]);
             columns.extend(self.fields.iter().map(String::as_str).chain(of_row));
@@ -109,7 +134,14 @@ impl<'a> RowWriter<'a> {
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
         let out = match layout.format {
-            Format::Csv => Buffer::Csv(Box::new(CsvCells { csv: csv::Writer::from_writer(out), digits: Vec::new() })),
+            Format::Csv => {
+                let mut csv = csv::WriterBuilder::new();
+                if let Some(own) = &layout.own {
+                    // The user's own cells keep their quotes, so the cells are quoted here.
+                    csv.delimiter(own.delimiter).quote_style(QuoteStyle::Never);
+                }
+                Buffer::Csv(Box::new(CsvCells { csv: csv.from_writer(out), digits: Vec::new() }))
+            }
             Format::Jsonl => Buffer::Jsonl(out),
         };
         Self { layout, out, finished: TimeCache::default(), verified: TimeCache::default() }
@@ -169,23 +201,21 @@ struct CsvCells {
 
 impl CsvCells {
     fn write(&mut self, layout: &Layout, line: &ResultRow<'_>, texts: &LineTexts<'_>) -> Result<(), csv::Error> {
-        let shape = &layout.operation.shape;
-        self.csv.write_field(line.source)?;
-        self.number(line.number)?;
-        if shape.from.is_some() {
-            self.csv.write_field(line.from.unwrap_or_default())?;
+        if let Some(own) = &layout.own {
+            self.own(own, layout, line)?;
         }
-        self.csv.write_field(line.account.unwrap_or_default())?;
-        for field in &layout.fields {
-            let cell = line.fields.get(field.as_str()).map(|value| results::cell(&shape.fields, field, value));
-            self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
+        let quoted_if_own = |text| layout.own.as_ref().map_or(Cow::Borrowed(text), |own| quoted(text, own.delimiter));
+        self.csv.write_field(&*quoted_if_own(line.source))?;
+        self.number(line.number)?;
+        if layout.own.is_none() {
+            self.api_columns(layout, line)?;
         }
         self.csv.write_field(line.outcome.name())?;
         match line.code {
             Some(code) => self.number(code)?,
             None => self.csv.write_field("")?,
         }
-        self.csv.write_field(line.reason.as_bytes())?;
+        self.csv.write_field(&*quoted_if_own(&line.reason))?;
         self.number(line.attempts)?;
         self.csv.write_field(texts.finished_at)?;
         let (verified, verified_at) = texts.verified.unwrap_or_default();
@@ -193,6 +223,42 @@ impl CsvCells {
         self.csv.write_field(verified_at)?;
         self.csv.write_field(texts.class.unwrap_or_default())?;
         self.csv.write_record(None::<&[u8]>)
+    }
+
+    /// The operation's columns.
+    fn api_columns(&mut self, layout: &Layout, line: &ResultRow<'_>) -> Result<(), csv::Error> {
+        line.ids(&layout.operation).try_for_each(|id| self.csv.write_field(id.unwrap_or_default()))?;
+        for field in &layout.fields {
+            let shape = &layout.operation.shape;
+            let cell = line.fields.get(field.as_str()).map(|value| results::cell(&shape.fields, field, value));
+            self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The user's own columns. Of a row that is not in the input, only the ids.
+    fn own(&mut self, own: &OwnLayout, layout: &Layout, line: &ResultRow<'_>) -> Result<(), csv::Error> {
+        let cells = match line.own_values() {
+            Some(OwnValues::Cells(cells)) => Some(cells),
+            Some(OwnValues::Object(_)) | None => None,
+        };
+        for (at, column) in own.columns.iter().enumerate() {
+            let id = || {
+                let mut ids = own.ids.iter().zip(line.ids(&layout.operation));
+                let id = ids.find(|(id, _)| *id == column).and_then(|(_, id)| id);
+                quoted(id.unwrap_or_default(), own.delimiter)
+            };
+            let cell = match cells {
+                Some(cells) => match cells.get(at).and_then(Option::as_ref) {
+                    Some(OwnCell { text, is_quoted: true }) => in_quotes(text).into(),
+                    Some(OwnCell { text, is_quoted: false }) => text.into(),
+                    None => "".into(),
+                },
+                None => id(),
+            };
+            self.csv.write_field(&*cell)?;
+        }
+        Ok(())
     }
 
     /// serde_json writes numbers without the formatting machinery of the standard library.
@@ -212,26 +278,65 @@ struct ResultObject<'a> {
 impl Serialize for ResultObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { layout, line, texts } = self;
-        let shape = &layout.operation.shape;
         let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("source", line.source)?;
-        object.serialize_entry("line", &line.number)?;
-        if let Some(column) = shape.from {
-            object.serialize_entry(column, &line.from)?;
+        let [source, number, outcome, code, reason, attempts, finished_at, of_verified, of_verified_at, of_class] =
+            if layout.own.is_some() { results::ADDED } else { results::ALL };
+        if let Some(own) = &layout.own {
+            own_entries(own, layout, line, &mut object)?;
         }
-        object.serialize_entry(shape.account, &line.account)?;
-        for (field, value) in line.fields.iter() {
-            object.serialize_entry(field, value)?;
+        object.serialize_entry(source, line.source)?;
+        object.serialize_entry(number, &line.number)?;
+        if layout.own.is_none() {
+            for (column, id) in layout.operation.shape.columns().zip(line.ids(&layout.operation)) {
+                object.serialize_entry(column, &id)?;
+            }
+            for (field, value) in line.fields.iter() {
+                object.serialize_entry(field, value)?;
+            }
         }
-        object.serialize_entry("outcome", line.outcome.name())?;
-        object.serialize_entry("code", &line.code)?;
-        object.serialize_entry("reason", &line.reason)?;
-        object.serialize_entry("attempts", &line.attempts)?;
-        object.serialize_entry("finished_at", &line.finished_at.map(|_| texts.finished_at))?;
+        object.serialize_entry(outcome, line.outcome.name())?;
+        object.serialize_entry(code, &line.code)?;
+        object.serialize_entry(reason, &line.reason)?;
+        object.serialize_entry(attempts, &line.attempts)?;
+        object.serialize_entry(finished_at, &line.finished_at.map(|_| texts.finished_at))?;
         let (verified, verified_at) = texts.verified.unzip();
-        object.serialize_entry("verified", &verified)?;
-        object.serialize_entry("verified_at", &verified_at)?;
-        object.serialize_entry(results::CLASS, &texts.class)?;
+        object.serialize_entry(of_verified, &verified)?;
+        object.serialize_entry(of_verified_at, &verified_at)?;
+        object.serialize_entry(of_class, &texts.class)?;
         object.end()
+    }
+}
+
+/// A cell in quotes if it needs them.
+fn quoted(text: &str, delimiter: u8) -> Cow<'_, str> {
+    let needs_quotes = |byte: u8| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+    if text.bytes().any(needs_quotes) { in_quotes(text).into() } else { text.into() }
+}
+
+fn in_quotes(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// The user's own keys. Of a row that is not in the input, only the ids.
+fn own_entries<M: SerializeMap>(
+    own: &OwnLayout,
+    layout: &Layout,
+    line: &ResultRow<'_>,
+    object: &mut M,
+) -> Result<(), M::Error> {
+    match line.own_values() {
+        Some(OwnValues::Object(values)) => {
+            values.iter().try_for_each(|(key, value)| object.serialize_entry(key, value))
+        }
+        Some(OwnValues::Cells(cells)) => {
+            let mut cells = own.columns.iter().zip(cells);
+            cells.try_for_each(|(column, cell)| {
+                cell.iter().try_for_each(|cell| object.serialize_entry(column, &cell.text))
+            })
+        }
+        None => {
+            let mut ids = own.ids.iter().zip(line.ids(&layout.operation));
+            ids.try_for_each(|(column, id)| object.serialize_entry(column, &id))
+        }
     }
 }

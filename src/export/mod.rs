@@ -9,6 +9,7 @@ mod atomic_file;
 mod error;
 mod lines;
 mod outlet;
+mod own_rows;
 mod range;
 mod spill;
 mod split_folder;
@@ -34,6 +35,8 @@ pub use atomic_file::{PRIVATE, READABLE, atomic_file};
 pub use error::ExportError;
 use lines::Layout;
 pub use outlet::Outlet;
+pub use own_rows::OwnRows;
+use own_rows::OwnRowsJoin;
 use spill::{SentRow, Spill};
 pub use split_folder::{SplitFolder, earlier_files, split_file};
 pub use used_files::refuse_used_file;
@@ -87,7 +90,7 @@ impl ExportOptions<'_> {
 }
 
 /// Writes the results of a run to one output, or to one for each of [`ExportOptions::outcomes`], as the division says.
-/// Returns the rows written, by outcome.
+/// Returns the rows written, by outcome. With `own`, each row has the user's own columns in place of the operation's.
 ///
 /// # Errors
 /// Where reading or writing fails, and where a row does not have exactly one outcome.
@@ -95,10 +98,11 @@ pub async fn write(
     reader: &Reader,
     run: &Run,
     options: ExportOptions<'_>,
+    own: Option<OwnRows>,
     outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
     let range_rows = run.row_count.cast_unsigned().div_ceil(MAX_RANGES).max(MIN_RANGE_ROWS);
-    write_ranges(range_rows, reader, run, options, outputs).await
+    write_ranges(range_rows, reader, run, options, own, outputs).await
 }
 
 /// Does the same in ranges of `range_rows` rows.
@@ -107,17 +111,20 @@ async fn write_ranges(
     reader: &Reader,
     run: &Run,
     options: ExportOptions<'_>,
+    own: Option<OwnRows>,
     outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
     let rows = run.row_count.cast_unsigned();
     let mut snapshot = reader.snapshot().await?;
     // Checked before the first row is written: a row whose exception is lost would be shown as succeeded.
     let tally = snapshot.check_sums(run).await?;
-    let sources = snapshot.input_files(run.id).await?.into_iter().map(|file| file.name).collect();
+    let files = snapshot.input_files(run.id).await?;
+    let (own_layout, mut own_rows) = own.map(|own| own.split(&files)).unzip();
+    let sources = files.into_iter().map(|file| file.name).collect();
     let mut spill = Spill::new(options.folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout = Arc::new(Layout::new(&options, run.operation()?, run.fields().to_vec(), sources));
+    let layout = Arc::new(Layout::new(&options, run.operation()?, run.fields().to_vec(), sources, own_layout));
     let head = layout.head()?;
     outputs.iter_mut().try_for_each(|out| out.write_all(&head)).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
@@ -127,7 +134,7 @@ async fn write_ranges(
         if first < rows && formatting.len() < PARALLEL_RANGES {
             let end = rows.min(first + range_rows);
             // An error is reported at its range, after the rows before it are written.
-            let range = read_range(&mut snapshot, run, &mut spill, first..end).await;
+            let range = read_range(&mut snapshot, run, (&mut spill, own_rows.as_mut()), first..end).await;
             let layout = Arc::clone(&layout);
             formatting.push_back(spawn_blocking(move || range?.format(&layout)));
             first = end;
@@ -152,14 +159,19 @@ async fn write_ranges(
 async fn read_range(
     snapshot: &mut Snapshot,
     run: &Run,
-    spill: &mut Spill,
+    (spill, own_rows): (&mut Spill, Option<&mut OwnRowsJoin>),
     rows: Range<RowNo>,
 ) -> Result<range::RowRange, ExportError> {
+    let line_spans = snapshot.line_spans(run.id, rows.clone()).await?;
     Ok(range::RowRange {
+        own_rows: match own_rows {
+            Some(own_rows) => own_rows.of_rows(rows.clone(), &line_spans).await?,
+            None => Vec::new(),
+        },
         sent_rows: spill.read(rows.start)?,
         exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
         skipped: snapshot.skipped_rows(run.id, rows.clone()).await?,
-        line_spans: snapshot.line_spans(run.id, rows.clone()).await?,
+        line_spans,
         verified: snapshot.verified(run.id, rows.clone()).await?,
         first: rows.start,
         end: rows.end,

@@ -6,6 +6,7 @@ use super::ExportError;
 use super::lines::{Layout, ResultRow, RowWriter};
 use super::spill::SentRow;
 use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::own_row::OwnRow;
 use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -22,6 +23,8 @@ pub(super) struct RowRange {
     pub(super) skipped: Vec<SkippedResult>,
     pub(super) line_spans: Vec<LineSpan>,
     pub(super) verified: Vec<VerifiedRow>,
+    /// The user's own columns of each row; empty if they are not exported.
+    pub(super) own_rows: Vec<Option<OwnRow>>,
 }
 
 /// The formatted rows of a range.
@@ -80,6 +83,7 @@ impl RowRange {
                     return Err(source_line.doubled(row));
                 }
             };
+            line.own = usize::try_from(row - self.first).ok().and_then(|at| self.own_rows.get(at)?.as_ref());
             line.verified = verified.map(|verified| (verified.verified, verified.at));
             found[outcome] += 1;
             if let Some(part) = layout.part_of(outcome) {
@@ -138,6 +142,7 @@ fn of_sent_row<'a>(
         attempts: sent_row.attempts,
         finished_at: sent_row.finished_at,
         verified: None,
+        own: None,
     };
     Ok((outcome, line))
 }
@@ -166,6 +171,7 @@ fn of_skipped_row<'a>(
         attempts: 0,
         finished_at: None,
         verified: None,
+        own: None,
     };
     Ok((skipped.outcome, line))
 }

@@ -34,6 +34,9 @@ pub enum Problem {
     /// Another name of a file that is named before.
     #[error("is the same file as {0}")]
     SameFile(String),
+    /// A JSONL line with several rows, of which each should be one.
+    #[error("the object has a list of items, so that its keys belong to several rows")]
+    ItemList,
     /// imbulk's own results among the files of a glob.
     #[error("contains results of imbulk, not input")]
     OwnResults,
@@ -261,6 +264,7 @@ impl Problem {
             | Self::DanglingLink(_)
             | Self::SameFile(_)
             | Self::OwnResults
+            | Self::ItemList
             | Self::NoMatch
             | Self::Pattern(_)
             | Self::Folder
@@ -315,6 +319,7 @@ impl Problem {
             Self::OwnResults => {
                 "write results to another folder, or narrow the glob; named directly, they are valid input".to_owned()
             }
+            Self::ItemList => "leave out --with-input".to_owned(),
             Self::Folder => format!("name its files, or a glob such as \"{file}/*.csv\""),
             Self::NotAFile => "narrow the glob; a pipe is read only if input.path names it directly".to_owned(),
             Self::StdinTwice => "name \"-\" once".to_owned(),

@@ -17,6 +17,7 @@ use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
 use super::file_format::SAMPLE;
 use super::notes::{NoteKind, Notes};
+use super::own_cells::OwnSink;
 use super::read_progress::{CountedRead, ReadProgress};
 use super::row::Sink;
 use super::watch::Watch;
@@ -203,6 +204,35 @@ impl Source {
         }
         self.check_unchanged()?;
         Ok(notes.into_facts(rows))
+    }
+
+    /// The names of a CSV header, as they are in the file, and the delimiter between them; none for JSONL, whose keys
+    /// differ from row to row.
+    pub fn own_columns(
+        &self,
+        shape: &InputShape,
+        input: &job::InputSettings,
+    ) -> Result<Option<(Vec<String>, u8)>, InputError> {
+        let DecodedSource { format, columns, reader } = self.text(shape, input)?;
+        match format {
+            RowFormat::Csv => csv::own_columns(&self.name, reader, &columns, input.delimiter).map(Some),
+            RowFormat::Jsonl => Ok(None),
+        }
+    }
+
+    /// Hands over each row that [`Source::read`] hands over, in the words of the file.
+    pub fn read_own(
+        &self,
+        shape: &InputShape,
+        input: &job::InputSettings,
+        sink: &mut OwnSink<'_>,
+    ) -> Result<(), InputError> {
+        let DecodedSource { format, columns, reader } = self.text(shape, input)?;
+        match format {
+            RowFormat::Csv => csv::read_own(&self.name, reader, &columns, input.delimiter, sink)?,
+            RowFormat::Jsonl => jsonl::read_own(&self.name, reader, &columns, sink)?,
+        }
+        self.check_unchanged()
     }
 
     /// The fields that a CSV header names, by the API's names, in the file's order. JSONL names its fields record by

@@ -42,12 +42,18 @@ pub(super) fn stamp(name: &str, Stamp { size, modified, changed, inode }: Stamp)
 
 /// The definition in the form of earlier versions: without `unusual_ids`, and with the value of `delete_type` in place
 /// of all options.
-pub(super) fn earlier_definitions(job: &Job) -> [String; 2] {
+fn earlier_definitions(job: &Job) -> [String; 2] {
     let Job { operation, input, .. } = job;
     let delete_type = if operation.is_set("delete_type", "both") { "both" } else { "single" };
     let first = format!("{} {delete_type} {}", operation.name, input_format(input));
     let second = format!("{first} {}", unusual_ids(input.unusual_ids));
     [first, second]
+}
+
+/// Whether a digest is that of the job's definition, also in the form of an earlier version.
+pub(super) fn is_definition(job: &Job, known: &str) -> bool {
+    let earlier = earlier_definitions(job);
+    known == digest(&definition(job)) || earlier.iter().any(|text| digest(text) == known)
 }
 
 /// Limits, retries, guards, stops, times, rejects, endpoint, admin and backup. The protected list has a digest of its

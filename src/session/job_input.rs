@@ -12,7 +12,7 @@ use super::progress_display::StepDisplay;
 use super::target_settings::TargetSettings;
 use crate::domain::call_settings::CallSettings;
 use crate::domain::guard::Protected;
-use crate::domain::job::{Job, Protection};
+use crate::domain::job::{InputSettings, Job, Protection};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::input::{self, ReadProgress, Source};
 use crate::loading::LoadError;
@@ -76,27 +76,9 @@ impl JobInput {
         if let Some(kept) = self.kept.take() {
             return Ok(kept);
         }
-        let (input, folder) = (self.job.input.clone(), folder_of(queue).to_owned());
         let stamped = |run: &Run| run.file_stamps.clone().map(|stamps| (stamps, run.input_digest.clone()));
         let known: Vec<(String, String)> = runs.iter().rev().filter_map(stamped).collect();
-        let read = Arc::new(ReadProgress::default());
-        let shown = Arc::clone(&read);
-        let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
-            let bytes = shown.bytes();
-            ProgressSnapshot { elapsed, bytes, units: bytes.map_or(0, |it| it.done), ..ProgressSnapshot::default() }
-        });
-        let inspect = move || {
-            let mut sources = input::open(&input, &folder)?;
-            input::count_reads(&mut sources, &read);
-            let stamps = stamps_of(&sources);
-            let unchanged = known.into_iter().find(|(known, _)| Some(known) == stamps.as_ref());
-            let digest = match unchanged {
-                Some((_, digest)) => digest,
-                None => digest_of(&sources)?,
-            };
-            Ok(InputState { sources, stamps, digest })
-        };
-        tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
+        inspect(self.job.input.clone(), folder_of(queue), known).await
     }
 
     /// Digest of everything that decides what a row of the input means.
@@ -106,8 +88,7 @@ impl JobInput {
 
     /// Whether a run with this digest was loaded with the same definition, also by an earlier version.
     pub(super) fn is_defined_by(&self, digest: &str) -> bool {
-        let earlier = digests::earlier_definitions(&self.job);
-        digest == self.definition_digest() || earlier.iter().any(|text| digests::digest(text) == digest)
+        digests::is_definition(&self.job, digest)
     }
 
     /// Digest of limits, retries, guards, stops, times, rejects, endpoint, admin and backup.
@@ -150,6 +131,34 @@ impl JobInput {
         };
         inputs.chain(list).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
     }
+}
+
+/// Inspects an input. Its bytes are read only if its files do not have the stamps of one of the `known` inputs, each
+/// with its digest.
+pub(super) async fn inspect(
+    input: InputSettings,
+    folder: &Path,
+    known: Vec<(String, String)>,
+) -> Result<InputState, SessionError> {
+    let folder = folder.to_owned();
+    let read = Arc::new(ReadProgress::default());
+    let shown = Arc::clone(&read);
+    let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
+        let bytes = shown.bytes();
+        ProgressSnapshot { elapsed, bytes, units: bytes.map_or(0, |it| it.done), ..ProgressSnapshot::default() }
+    });
+    let inspect = move || {
+        let mut sources = input::open(&input, &folder)?;
+        input::count_reads(&mut sources, &read);
+        let stamps = stamps_of(&sources);
+        let unchanged = known.into_iter().find(|(known, _)| Some(known) == stamps.as_ref());
+        let digest = match unchanged {
+            Some((_, digest)) => digest,
+            None => digest_of(&sources)?,
+        };
+        Ok(InputState { sources, stamps, digest })
+    };
+    tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
 }
 
 /// Names, sizes and times of the sources; none if one of them has no stamp, such as standard input.

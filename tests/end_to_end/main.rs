@@ -26,6 +26,7 @@ mod notifications;
 mod online;
 mod operations;
 mod outputs;
+mod own_columns;
 mod plans;
 mod restoring;
 mod results_check_selftest;

@@ -1,4 +1,5 @@
-//! Results are valid input: they give the same items, whatever columns, delimiter and encoding the job has.
+//! Results are valid input: they give the same items, whatever columns, delimiter and encoding the job has. So are
+//! results with the user's own columns, except that they are UTF-8.
 
 use std::fmt::Write as _;
 
@@ -159,7 +160,7 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn job(workspace: &Workspace, name: &str, operation: &str, path: &str, columns: &[&str]) {
+fn job(workspace: &Workspace, name: &str, operation: &str, (path, encoding): (&str, &str), columns: &[&str]) {
     let mapped: Vec<String> = NAMES
         .iter()
         .filter(|(api, _)| columns.contains(api))
@@ -168,7 +169,7 @@ fn job(workspace: &Workspace, name: &str, operation: &str, path: &str, columns: 
     let options = options_toml(bound(operation));
     let text = format!(
         "name = \"{name}\"\noperation = \"{operation}\"\n[input]\n\
-         path = \"{path}\"\nencoding = \"gbk\"\ndelimiter = \"|\"\n\
+         path = \"{path}\"\nencoding = \"{encoding}\"\ndelimiter = \"|\"\n\
          columns = {{ {} }}\n{options}",
         mapped.join(", ")
     );
@@ -189,7 +190,7 @@ fn asked(workspace: &Workspace, job: &str, shape: &InputShape) -> Vec<Option<Map
     results.lines().map(row).collect()
 }
 
-fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
+fn round_trip(operation: &str, input: &str, results: &str, with_input: &[&str], seed: u64) {
     let workspace = Workspace::new();
     let mut rng = SmallRng::seed_from_u64(seed);
     let rows: Vec<_> = (0..ROWS).map(|_| row(operation, &mut rng)).collect();
@@ -197,12 +198,15 @@ fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
     let mut columns: Vec<&str> = shape.columns().collect();
     columns.extend(shape.fields.fields.iter().map(field_name));
     workspace.write(&format!("rows.{input}"), file(&rows, input));
-    job(&workspace, "first", operation, &format!("rows.{input}"), &columns);
-    job(&workspace, "again", operation, &format!("again.{results}"), &columns);
+    job(&workspace, "first", operation, (&format!("rows.{input}"), "gbk"), &columns);
+    let encoding = if with_input.is_empty() { "gbk" } else { "utf-8" };
+    job(&workspace, "again", operation, (&format!("again.{results}"), encoding), &columns);
     let first = asked(&workspace, "first", &shape);
     assert_eq!(first.len(), ROWS);
     assert!(first.iter().flatten().count() > ROWS / 8, "many rows are good");
-    workspace.imbulk(&["results", "first", "--format", results, "--output", &format!("again.{results}")]).expect(0);
+    let output = format!("again.{results}");
+    let export = ["results", "first", "--format", results, "--output", &output];
+    workspace.imbulk(&[&export, with_input].concat()).expect(0);
     let again = asked(&workspace, "again", &shape);
     for (number, (first, again)) in first.iter().zip(&again).enumerate() {
         assert_eq!(first, again, "{operation}, {input} → {results}, seed {seed}, row {number}: {:?}", rows[number]);
@@ -215,7 +219,18 @@ fn results_are_the_same_input_for_every_operation_and_format() {
     for (seed, operation) in (1..).zip(operation::ALL) {
         for input in ["csv", "jsonl"] {
             for results in ["csv", "jsonl"] {
-                round_trip(operation.name, input, results, seed);
+                round_trip(operation.name, input, results, &[], seed);
+            }
+        }
+    }
+}
+
+#[test]
+fn results_with_the_users_own_columns_are_the_same_input_in_the_same_format() {
+    for (seed, operation) in (1..).zip(operation::ALL) {
+        for format in ["csv", "jsonl"] {
+            for seed in [seed, seed + 100] {
+                round_trip(operation.name, format, format, &["--with-input"], seed);
             }
         }
     }

@@ -40,6 +40,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         (_, "verbose" | "json" | "watch")
         | ("restore", "incomplete")
         | ("explain", "list")
+        | ("results", "with_input")
         | ("run", "execute" | "yes" | "sandbox" | "again" | "resume")
         | ("forget", "execute" | "yes") => "",
         ("forget", "older_than") => "90d",

@@ -7,6 +7,7 @@ mod backup_progress;
 mod doubt;
 mod item;
 pub mod line_span;
+pub mod own_row;
 mod purpose;
 pub mod row;
 pub mod skipped_row;

@@ -26,6 +26,8 @@ pub(super) struct Header {
     pub(super) account: usize,
     /// Fields by the API's name, in the order of the file.
     pub(super) fields: Vec<(String, usize)>,
+    /// All names as they are in the file.
+    pub(super) own_names: Vec<String>,
     /// All names in lower case, to know a second header by.
     names: Vec<String>,
     /// The lines on which the header starts and ends.
@@ -167,10 +169,12 @@ impl Header {
             index(required, required)?;
         }
         let joints = joints(columns, &names);
-        let names: Vec<String> = names.iter().map(|name| bare(name).to_lowercase()).collect();
+        let own_names = names;
+        let names: Vec<String> = own_names.iter().map(|name| bare(name).to_lowercase()).collect();
         let ends = NameEnds::new(&names);
         let is_doubtful = place.spans_lines() || cells.may_escape_an_end();
-        Ok(Self { from, account, fields, names, lines: (place.line, place.last_line), is_doubtful, joints, ends })
+        let lines = (place.line, place.last_line);
+        Ok(Self { from, account, fields, own_names, names, lines, is_doubtful, joints, ends })
     }
 
     /// How many cells every row has.

@@ -14,6 +14,7 @@ use std::str;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::operation::field_names;
 use crate::domain::request::account::UserId;
+use crate::domain::request::own_row::OwnCell;
 use crate::domain::request::row::{FieldValues, RejectedRow, RowRef};
 use crate::domain::{results, unusual_id};
 
@@ -21,6 +22,7 @@ use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::notes::{NoteKind, Notes};
+use super::own_cells::{OwnCells, OwnSink};
 use super::row::{self, Fault, Sink};
 use header::{Header, Joint, Repeat};
 use records::{Cells, Form, RecordReader, RecordSpan};
@@ -86,6 +88,47 @@ pub(super) fn field_columns(
 ) -> Result<Vec<String>, InputError> {
     let (header, _) = header::read(name, TextWindow::new(text), columns, delimiter)?;
     Ok(header.fields.into_iter().map(|(field, _)| field).collect())
+}
+
+/// The names of the header, as they are in the file, and the delimiter between them.
+pub(super) fn own_columns(
+    name: &str,
+    text: impl Read,
+    columns: &Columns<'_>,
+    delimiter: Option<Delimiter>,
+) -> Result<(Vec<String>, u8), InputError> {
+    let (header, records) = header::read(name, TextWindow::new(text), columns, delimiter)?;
+    Ok((header.own_names, records.delimiter()))
+}
+
+/// Hands over the cells of each row that [`read`] hands over, as they are in the file. There are none of a row whose
+/// cells cannot be written as they were: written in another way, it could be read as another row.
+pub(super) fn read_own(
+    name: &str,
+    text: impl Read,
+    columns: &Columns<'_>,
+    delimiter: Option<Delimiter>,
+    sink: &mut OwnSink<'_>,
+) -> Result<(), InputError> {
+    let (header, mut records) = header::read(name, TextWindow::new(text), columns, delimiter)?;
+    while let Some(place) = next(name, &mut records)? {
+        let cells = records.cells(&place);
+        let is_sound = place.form == Form::Whole
+            && cells.len() <= header.width()
+            && header.repeat(cells, columns).is_none()
+            && cells.iter().all(|cell| str::from_utf8(cell).is_ok_and(|cell| !cell.contains(REPLACEMENT)));
+        let own = cells.iter().enumerate().filter(|_| is_sound).map(|(at, cell)| OwnCell {
+            text: String::from_utf8_lossy(cell).into_owned(),
+            is_quoted: cells.is_quoted(at),
+        });
+        if sink(place.line, OwnCells::Csv(own.collect())).is_break() {
+            return Ok(());
+        }
+        if place.form == Form::TooLong && !records.skip_line(&place).map_err(unreadable(name, place.line))? {
+            return Err(InputError::at(name, place.line, Problem::OpenQuote));
+        }
+    }
+    Ok(())
 }
 
 /// The names of the header as each delimiter parts it, the likeliest delimiter first.

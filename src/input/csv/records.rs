@@ -117,6 +117,11 @@ impl<R: Read> RecordReader<R> {
         Cells { text, ranges: &self.cells, crlf: place.crlf, quoted }
     }
 
+    /// What separates two cells.
+    pub(super) const fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     /// The line that is read next.
     pub(super) fn line(&self) -> u64 {
         self.plain.map_or_else(|| self.reader.position().line(), |start| start.line)

@@ -11,11 +11,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use crate::domain::job::Encoding;
+use crate::domain::operation::ItemPlace;
 use crate::domain::request::row::FieldValues;
+use crate::domain::results;
+
+use serde_json::value::RawValue;
 
 use super::columns::Columns;
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
+use super::own_cells::{OwnCells, OwnObject, OwnSink};
 use super::row::{Fault, Sink};
 use object::JsonLine;
 
@@ -49,6 +54,52 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
         }
     }
     Ok(())
+}
+
+/// Hands over the keys of each line that [`read`] takes a row from, as they are in the file. There are none of a line
+/// that is no object.
+///
+/// # Errors
+/// A line has a list of items: its keys belong to several rows.
+pub(super) fn read_own(
+    name: &str,
+    text: impl Read,
+    columns: &Columns<'_>,
+    sink: &mut OwnSink<'_>,
+) -> Result<(), InputError> {
+    let mut text = BufReader::with_capacity(64 * 1024, text);
+    let mut line = Vec::new();
+    for number in 1.. {
+        let unreadable = |error| InputError::of_read(name, Some(number), error);
+        let object = match read_line(&mut text, &mut line).map_err(unreadable)? {
+            None => break,
+            Some(Length::Fits) if line.trim_ascii().is_empty() => continue,
+            Some(Length::Fits) => own_object(&line),
+            Some(Length::Exceeds) => OwnObject::default(),
+        };
+        let is_list_of_items = |(key, value): &(String, Box<RawValue>)| {
+            let is_items = match columns.items {
+                ItemPlace::Body => false,
+                ItemPlace::Ids => key == columns.account.api || key == columns.account.file,
+                ItemPlace::Objects { list } => key == list,
+            };
+            is_items && value.get().starts_with('[')
+        };
+        if object.0.iter().any(is_list_of_items) {
+            return Err(InputError::at(name, number, Problem::ItemList));
+        }
+        let own = object.0.into_iter().filter(|(key, _)| !results::is_added(key));
+        if sink(number, OwnCells::Json(own.collect())).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The object of a line; empty if it is none, or if bytes of it are no text.
+fn own_object(line: &[u8]) -> OwnObject {
+    let line = str::from_utf8(line).ok().filter(|line| !line.contains(REPLACEMENT));
+    line.and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
 }
 
 /// The records that [`keys`] looks at.
