@@ -19,7 +19,12 @@ use crate::domain::response::verification::Verified;
 use crate::log::{LogFormat, LogOptions};
 use imbulk_sandbox::{FaultRule, FaultRuleError};
 
+mod certificates;
+mod forget;
 pub mod manual;
+
+pub use certificates::{CertifyArgs, VerifyCertificateArgs};
+pub use forget::ForgetArgs;
 
 /// Run bulk jobs against the server API of Tencent Cloud Chat, with one recorded outcome per row
 ///
@@ -129,6 +134,19 @@ pub enum CliCommand {
     /// cannot be restored.
     #[command(after_long_help = manual::RESTORE.help())]
     Restore(RestoreArgs),
+    /// Certify a finished run, or prove the row of one account without revealing another one
+    ///
+    /// Writes a statement about a finished run to FILE, with the root of a Merkle tree over its rows and the hash of
+    /// the previous certificate, and its signature to FILE.sig. With --prove, writes the proof of one account. Nothing
+    /// is sent.
+    #[command(after_long_help = manual::CERTIFY.help())]
+    Certify(CertifyArgs),
+    /// Check a certificate, its chain and proofs, without a queue
+    ///
+    /// Checks the signature in FILE.sig with ssh-keygen, that the outcomes add up, that the chain of previous
+    /// certificates is complete, and that proofs lead to the root. Needs no queue and no job file.
+    #[command(after_long_help = manual::VERIFY_CERTIFICATE.help())]
+    VerifyCertificate(VerifyCertificateArgs),
     /// Remove the rows and results of old runs from the queue
     ///
     /// Removes the rows, results and personal data of runs that ended long ago, and frees their space. The run, its
@@ -223,6 +241,8 @@ pub enum SchemaName {
     Split,
     /// What `imbulk explain CODE --json` prints
     Explain,
+    /// The statement that `imbulk certify` writes
+    Certificate,
     /// What the command of `notify.command` receives
     Notification,
 }
@@ -442,33 +462,6 @@ pub struct RestoreArgs {
     pub incomplete: bool,
 }
 
-/// Arguments of `imbulk forget`.
-#[derive(Debug, Args)]
-pub struct ForgetArgs {
-    /// Runs that ended this long ago, such as 90d
-    ///
-    /// Unfinished runs are kept. So is the latest run of a job if `imbulk retry` can send rows of it again.
-    #[arg(long, value_name = "AGE", value_parser = age, required_unless_present = "runs")]
-    pub older_than: Option<jiff::SignedDuration>,
-    /// Also this run, whatever its state and age; may be repeated
-    ///
-    /// A job name (its latest run), or the beginning of a run id (4 characters or more). What an unfinished run has
-    /// not sent is never sent.
-    #[arg(long = "run", value_name = "NAME")]
-    pub runs: Vec<String>,
-    /// Remove; without it, only show what would be removed
-    #[arg(long)]
-    pub execute: bool,
-    /// Print as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Do not ask for confirmation
-    ///
-    /// On a terminal, --execute asks the user to type the number of runs. Without a terminal nothing is asked.
-    #[arg(long)]
-    pub yes: bool,
-}
-
 /// Arguments of `imbulk explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -584,12 +577,4 @@ fn verifiable(name: &str) -> Result<Outcome, String> {
             Err("expected succeeded, already_done, failed or in_doubt: only these rows were sent".to_owned())
         }
     }
-}
-
-/// `90d`, `12w` or `36h`, with days of 24 hours.
-fn age(text: &str) -> Result<jiff::SignedDuration, String> {
-    let invalid = || "expected a number of days, weeks or hours, such as 90d, 12w or 36h".to_owned();
-    let span: jiff::Span = text.parse().map_err(|_| invalid())?;
-    let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| invalid())?;
-    if age.is_negative() { Err(invalid()) } else { Ok(age) }
 }

@@ -10,6 +10,7 @@
 //! `docs/architecture.md` states their exceptions and conditions, and describes the modules.
 
 pub mod api;
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -32,6 +33,7 @@ pub mod restore;
 pub mod runner;
 pub mod session;
 pub mod settings;
+pub mod ssh;
 pub mod stderr;
 pub mod stdout;
 pub mod stored_request;

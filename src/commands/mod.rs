@@ -1,5 +1,6 @@
 //! The subcommands, one file each, and the exit codes of their errors.
 
+mod certify;
 mod completions;
 mod ctl;
 mod doctor;
@@ -20,6 +21,7 @@ mod schema;
 mod status;
 mod usersig;
 mod verify;
+mod verify_certificate;
 
 use crate::cli::{Cli, CliCommand};
 use crate::domain::exit::Exit;
@@ -55,6 +57,8 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,
+        CliCommand::Certify(args) => certify::certify(&args, &env, &queue).await,
+        CliCommand::VerifyCertificate(args) => verify_certificate::verify_certificate(args),
         CliCommand::Forget(args) => forget::forget(&args, &queue).await,
         CliCommand::Explain(args) => explain::explain(&args, &queue).await,
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,

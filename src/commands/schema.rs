@@ -1,6 +1,7 @@
 //! `imbulk schema`
 
 use super::error::Error;
+use crate::certificate::CertificateStatement;
 use crate::cli::SchemaName;
 use crate::domain::exit::Exit;
 use crate::report::explanation::Explanation;
@@ -25,6 +26,9 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Status => schema_of::<StatusOutput>("What `imbulk status --json` prints"),
         SchemaName::Notification => schema_of::<Notification>("What the command of `notify.command` receives"),
         SchemaName::Verify => schema_of::<VerifyReport>("What `imbulk verify NAME --json` prints"),
+        SchemaName::Certificate => {
+            schema_of::<CertificateStatement>("What `imbulk certify NAME --key KEY --output FILE` writes")
+        }
         SchemaName::Forget => schema_of::<ForgetOutput>("What `imbulk forget --run NAME --json` prints"),
         SchemaName::Explain => schema_of::<Explanation>("What `imbulk explain CODE --json` prints"),
         SchemaName::History => schema_of::<History>("What `imbulk history ID --json` prints"),

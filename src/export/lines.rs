@@ -1,6 +1,7 @@
 //! Formats result rows as CSV and JSONL. Values are written unchanged, also where a spreadsheet would read a formula.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use csv::QuoteStyle;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -8,9 +9,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::ExportError;
 use super::own_rows::OwnLayout;
 use super::{Division, ExportOptions, Format};
-use crate::domain::operation::BoundOperation;
+use crate::certificate::{LeafFacts, LeafSource};
+use crate::domain::operation::{BoundOperation, InputShape};
 use crate::domain::request::own_row::{OwnCell, OwnRow, OwnValues};
-use crate::domain::request::row::FieldValues;
+use crate::domain::request::row::{FieldValues, RowNo};
 use crate::domain::response::codes::class_of_row;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
@@ -19,6 +21,9 @@ use crate::domain::timestamp::rfc3339;
 
 /// A result row.
 pub(super) struct ResultRow<'a> {
+    pub(super) row: RowNo,
+    /// The number of the input file.
+    pub(super) input: u32,
     pub(super) source: &'a str,
     pub(super) number: u64,
     pub(super) from: Option<&'a str>,
@@ -50,6 +55,8 @@ impl<'a> ResultRow<'a> {
 /// The columns of the results, and which rows they contain.
 pub(super) struct Layout {
     format: Format,
+    /// What makes leaves of the rows, if they are exported as leaves instead of in the format.
+    leaves: Option<Arc<LeafSource>>,
     operation: BoundOperation,
     /// The columns of fields; empty for operations without fields.
     fields: Vec<String>,
@@ -73,6 +80,7 @@ pub(super) struct RowWriter<'a> {
 enum Buffer {
     Csv(Box<CsvCells>),
     Jsonl(Vec<u8>),
+    Leaves(Vec<u8>, Arc<LeafSource>),
 }
 
 /// The last formatted time: neighbouring rows usually share it.
@@ -84,14 +92,14 @@ struct TimeCache {
 
 impl Layout {
     pub(super) fn new(
-        options: &ExportOptions<'_>,
+        (options, leaves): (&ExportOptions<'_>, Option<Arc<LeafSource>>),
         operation: BoundOperation,
         fields: Vec<String>,
         sources: Vec<String>,
         own: Option<OwnLayout>,
     ) -> Self {
         let (format, division, outcomes) = (options.format, options.division, options.outcomes());
-        Self { format, operation, fields, sources, outcomes, division, own }
+        Self { format, leaves, operation, fields, sources, outcomes, division, own }
     }
 
     /// The number of outputs.
@@ -133,8 +141,8 @@ impl<'a> RowWriter<'a> {
     /// A writer with a buffer of `bytes` bytes, which grows if they are not enough.
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
-        let out = match layout.format {
-            Format::Csv => {
+        let out = match (&layout.leaves, layout.format) {
+            (None, Format::Csv) => {
                 let mut csv = csv::WriterBuilder::new();
                 if let Some(own) = &layout.own {
                     // The user's own cells keep their quotes, so the cells are quoted here.
@@ -142,12 +150,17 @@ impl<'a> RowWriter<'a> {
                 }
                 Buffer::Csv(Box::new(CsvCells { csv: csv.from_writer(out), digits: Vec::new() }))
             }
-            Format::Jsonl => Buffer::Jsonl(out),
+            (None, Format::Jsonl) => Buffer::Jsonl(out),
+            (Some(source), _) => Buffer::Leaves(out, Arc::clone(source)),
         };
         Self { layout, out, finished: TimeCache::default(), verified: TimeCache::default() }
     }
 
     pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
+        if let Buffer::Leaves(out, source) = &mut self.out {
+            source.append(&line.leaf_facts(&self.layout.operation.shape), out);
+            return Ok(());
+        }
         let class = line.code.map(|code| class_of_row(&self.layout.operation, line.outcome, code).name());
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         let verified = line.verified.map(|(verified, at)| (verified.name(), self.verified.text(at)));
@@ -160,13 +173,30 @@ impl<'a> RowWriter<'a> {
                 out.push(b'\n');
                 Ok(())
             }
+            Buffer::Leaves(..) => unreachable!("leaves are appended above"),
         }
     }
 
     pub(super) fn into_bytes(self) -> Result<Vec<u8>, ExportError> {
         match self.out {
             Buffer::Csv(cells) => cells.csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
-            Buffer::Jsonl(out) => Ok(out),
+            Buffer::Jsonl(out) | Buffer::Leaves(out, _) => Ok(out),
+        }
+    }
+}
+
+impl ResultRow<'_> {
+    fn leaf_facts(&self, shape: &InputShape) -> LeafFacts<'_> {
+        LeafFacts {
+            row: self.row,
+            input: self.input,
+            line: self.number,
+            outcome: self.outcome,
+            code: self.code,
+            finished_at: self.finished_at,
+            verified: self.verified,
+            from: shape.from.map(|_column| self.from),
+            account: self.account,
         }
     }
 }

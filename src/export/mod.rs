@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::spawn_blocking;
 
+use crate::certificate::LeafSource;
 use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -102,7 +103,25 @@ pub async fn write(
     outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
     let range_rows = run.row_count.cast_unsigned().div_ceil(MAX_RANGES).max(MIN_RANGE_ROWS);
-    write_ranges(range_rows, reader, run, options, own, outputs).await
+    write_ranges(range_rows, reader, run, (options, None), own, outputs).await
+}
+
+/// Writes the leaves of a certificate of the run to a [`Tree`](crate::certificate::Tree), in row order. Returns the
+/// rows by outcome. Temporary data is in `folder`.
+///
+/// # Errors
+/// As in [`write`].
+pub async fn write_leaves(
+    reader: &Reader,
+    run: &Run,
+    source: LeafSource,
+    folder: &Path,
+    tree: &mut impl Write,
+) -> Result<Tally, ExportError> {
+    let range_rows = run.row_count.cast_unsigned().div_ceil(MAX_RANGES).max(MIN_RANGE_ROWS);
+    let (format, division, rows) = (Format::Jsonl, Division::None, &AtomicU64::new(0));
+    let options = ExportOptions { format, only: None, division, rows, folder };
+    write_ranges(range_rows, reader, run, (options, Some(Arc::new(source))), None, std::slice::from_mut(tree)).await
 }
 
 /// Does the same in ranges of `range_rows` rows.
@@ -110,7 +129,7 @@ async fn write_ranges(
     range_rows: u64,
     reader: &Reader,
     run: &Run,
-    options: ExportOptions<'_>,
+    (options, leaves): (ExportOptions<'_>, Option<Arc<LeafSource>>),
     own: Option<OwnRows>,
     outputs: &mut [impl Write],
 ) -> Result<Tally, ExportError> {
@@ -124,7 +143,8 @@ async fn write_ranges(
     let mut spill = Spill::new(options.folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout = Arc::new(Layout::new(&options, run.operation()?, run.fields().to_vec(), sources, own_layout));
+    let layout =
+        Arc::new(Layout::new((&options, leaves), run.operation()?, run.fields().to_vec(), sources, own_layout));
     let head = layout.head()?;
     outputs.iter_mut().try_for_each(|out| out.write_all(&head)).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());

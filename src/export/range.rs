@@ -50,6 +50,8 @@ enum FoundRow<'a> {
 
 /// The file and line of a row.
 struct SourceLine<'a> {
+    row: RowNo,
+    number: u32,
     source: &'a str,
     line: u64,
 }
@@ -131,6 +133,8 @@ fn of_sent_row<'a>(
         (_, Some(_)) => return Err(source_line.doubled(sent_row.row)),
     };
     let line = ResultRow {
+        row: sent_row.row,
+        input: source_line.number,
         source: source_line.source,
         number: source_line.line,
         from: Some(sent_row.from),
@@ -160,6 +164,8 @@ fn of_skipped_row<'a>(
         None => Cow::Borrowed(skipped.reason.as_deref().unwrap_or_default()),
     };
     let line = ResultRow {
+        row: at.row,
+        input: at.number,
         source: at.source,
         number: at.line,
         from: skipped.from.as_deref(),
@@ -179,8 +185,9 @@ fn of_skipped_row<'a>(
 fn source_line<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<SourceLine<'a>, ExportError> {
     let nowhere = || damaged(&format!("the line of row {row}"));
     let span = span.filter(|span| span.first_row <= row).ok_or_else(nowhere)?;
-    let source = usize::try_from(span.source).ok().and_then(|source| sources.get(source));
-    Ok(SourceLine { source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
+    let number = span.source;
+    let source = usize::try_from(number).ok().and_then(|source| sources.get(source));
+    Ok(SourceLine { row, number, source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
 }
 
 fn damaged(what: &str) -> ExportError {

@@ -16,9 +16,10 @@ async fn export(test_queue: &TestQueue, range: u64, format: Format, only: Option
     let mut out = Vec::new();
     let folder = test_queue.folder.path();
     let options = ExportOptions { format, only, division: Division::None, rows: &AtomicU64::new(0), folder };
-    let tally = write_ranges(range, &test_queue.reader, &test_queue.run, options, None, std::slice::from_mut(&mut out))
-        .await
-        .unwrap();
+    let tally =
+        write_ranges(range, &test_queue.reader, &test_queue.run, (options, None), None, std::slice::from_mut(&mut out))
+            .await
+            .unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
 
@@ -143,7 +144,8 @@ async fn broken(rows: &[u64], skipped_row: Option<u64>) -> ExportError {
     let options =
         ExportOptions { format: Format::Csv, only: None, division: Division::None, rows: &AtomicU64::new(0), folder };
     let written =
-        write_ranges(2, &test_queue.reader, &test_queue.run, options, None, std::slice::from_mut(&mut out)).await;
+        write_ranges(2, &test_queue.reader, &test_queue.run, (options, None), None, std::slice::from_mut(&mut out))
+            .await;
     written.unwrap_err()
 }
 
@@ -177,7 +179,8 @@ async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
         folder: test_queue.folder.path(),
     };
     let written =
-        write_ranges(1, &test_queue.reader, &test_queue.run, options, None, std::slice::from_mut(&mut out)).await;
+        write_ranges(1, &test_queue.reader, &test_queue.run, (options, None), None, std::slice::from_mut(&mut out))
+            .await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");
     let lines = String::from_utf8(out).unwrap();

@@ -12,6 +12,7 @@
 //! them; another store would be a folder beside it.
 
 mod carried;
+mod certificate;
 mod control_file;
 mod error;
 mod figures_of_run;
@@ -28,6 +29,7 @@ mod used_file;
 mod verification;
 
 pub use carried::{CarriedOver, CarriedPage, CarriedRow, StoredCarry};
+pub use certificate::StoredCertificate;
 pub use control_file::ControlFile;
 pub use error::{Cause, FailureKind, Loss, QueueError, StoreFailure};
 pub use figures_of_run::{CodeRows, Rejected};

@@ -21,7 +21,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 29] = [
+const MODULES: [(&str, &[&str]); 31] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -41,9 +41,13 @@ const MODULES: [(&str, &[&str]); 29] = [
     ("stdout", &["stderr"]),
     // Where events are written, and in which format.
     ("log", &["domain", "clock", "line_writer", "stderr"]),
+    // `ssh-keygen -Y`.
+    ("ssh", &["domain"]),
+    // Merkle trees over rows, their statements and proofs.
+    ("certificate", &["domain", "ssh"]),
     ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "fail_point", "stderr", "testing"]),
     ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
-    ("export", &["domain", "queue", "stored_request", "fail_point", "testing"]),
+    ("export", &["certificate", "domain", "queue", "stored_request", "fail_point", "testing"]),
     ("settings", &["domain", "api"]),
     // What the checks of `imbulk doctor` find.
     ("doctor", &["domain", "api"]),
@@ -80,8 +84,27 @@ const MODULES: [(&str, &[&str]); 29] = [
     (
         "commands",
         &[
-            "domain", "clock", "doctor", "init", "intake", "loading", "queue", "api", "export", "report", "restore",
-            "runner", "session", "settings", "stderr", "stdout", "cli", "log", "notify",
+            "certificate",
+            "ssh",
+            "domain",
+            "clock",
+            "doctor",
+            "init",
+            "intake",
+            "loading",
+            "queue",
+            "api",
+            "export",
+            "report",
+            "restore",
+            "runner",
+            "session",
+            "settings",
+            "stderr",
+            "stdout",
+            "cli",
+            "log",
+            "notify",
         ],
     ),
     // What unit tests of several modules share.

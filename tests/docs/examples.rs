@@ -20,7 +20,7 @@ use crate::pages::{self, Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 36] = [
+const NOT_RUN: [(&str, &str, &str); 40] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -54,6 +54,26 @@ const NOT_RUN: [(&str, &str, &str); 36] = [
         "it needs root",
     ),
     ("docs/guides/nightly-cron.md", "sudo crontab -u cleanup deploy/crontab", "it needs root"),
+    (
+        "docs/guides/prove-a-deletion.md",
+        "imbulk certify purge --key ~/.ssh/id_ed25519 --output purge-2026-12.json",
+        "it needs a finished run",
+    ),
+    (
+        "docs/guides/prove-a-deletion.md",
+        "imbulk certify purge --prove user_00017 --output user_00017.proof",
+        "it needs a finished run",
+    ),
+    (
+        "docs/guides/prove-a-deletion.md",
+        "imbulk verify-certificate purge-2026-12.json --allowed-signers signers --proof user_00017.proof",
+        "it needs a certificate",
+    ),
+    (
+        "docs/guides/prove-a-deletion.md",
+        "python3 verify_certificate.py purge-2026-12.json --allowed-signers signers --proof user_00017.proof",
+        "it needs a certificate",
+    ),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute --limit 1000", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", OPEN, "it needs a real app"),

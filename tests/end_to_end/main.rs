@@ -4,6 +4,7 @@ mod again;
 mod apps;
 mod backups;
 mod carrying;
+mod certificates;
 mod claims;
 mod completions;
 mod conformance;

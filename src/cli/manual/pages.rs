@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 19] = [
+pub const ALL: [&Manual; 21] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -17,6 +17,8 @@ pub const ALL: [&Manual; 19] = [
     &RETRY,
     &VERIFY,
     &RESTORE,
+    &CERTIFY,
+    &VERIFY_CERTIFICATE,
     &FORGET,
     &EXPLAIN,
     &SANDBOX,
@@ -318,6 +320,48 @@ pub const RESTORE: Manual = Manual {
         (Exit::Done, "written"),
         IO_ERROR,
         (Exit::Unusable, "usage error, the backup is damaged, incomplete or empty, or the folder exists"),
+    ],
+};
+
+/// `imbulk certify`
+pub const CERTIFY: Manual = Manual {
+    name: "certify",
+    examples: &[
+        ("imbulk certify purge --key ~/.ssh/id_ed25519 --output purge.json", "certify the latest run"),
+        ("imbulk certify purge --prove user_1 --output user_1.proof", "prove the row of one account"),
+        ("imbulk verify-certificate purge.json --proof user_1.proof", "check both"),
+    ],
+    notes: &[Note {
+        title: "Personal data",
+        text: "A certificate has no id of an account. A proof has one. `imbulk forget` removes the secret of the run, \
+               after which no proof can be made; certificates and proofs that exist stay valid.",
+        rows: &[],
+    }],
+    files: &[QUEUE_FILE, ("FILE, FILE.sig", "the certificate, and its signature by ssh-keygen")],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "written"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, unknown name, unfinished run, no such account, or ssh-keygen cannot sign"),
+        IN_USE,
+    ],
+};
+
+/// `imbulk verify-certificate`
+pub const VERIFY_CERTIFICATE: Manual = Manual {
+    name: "verify-certificate",
+    examples: &[
+        ("imbulk verify-certificate purge.json --allowed-signers signers", "check who signed it"),
+        ("imbulk verify-certificate purge.json --proof user_1.proof", "check a proof"),
+        ("imbulk verify-certificate c3.json --previous c1.json c2.json", "check that the chain is complete"),
+    ],
+    notes: &[],
+    files: &[("FILE, FILE.sig", "the certificate, and its signature by ssh-keygen")],
+    environment: &[],
+    exits: &[
+        (Exit::Done, "everything that was given is valid"),
+        (Exit::Unusable, "usage error, a file cannot be read, or ssh-keygen cannot be run"),
+        (Exit::DoneWithFailures, "not valid: stderr says why"),
     ],
 };
 

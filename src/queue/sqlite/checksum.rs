@@ -151,6 +151,16 @@ pub(in crate::queue) fn verification(run: RunId, of_run: RunId, selection: &str)
     Checksum::new().number(run.get()).number(of_run.get()).text(selection).finish()
 }
 
+/// A row of `certificate_secret`.
+pub(in crate::queue) fn certificate_secret(run: RunId, secret: &[u8]) -> i64 {
+    Checksum::new().number(run.get()).bytes(secret).finish()
+}
+
+/// A row of `certificate`. `texts`: head, root.
+pub(in crate::queue) fn certificate(run: RunId, number: i64, texts: [&str; 2]) -> i64 {
+    texts.into_iter().fold(Checksum::new().number(run.get()).number(number), Checksum::text).finish()
+}
+
 /// A row of `skipped`. `texts`: column_name, reason, from_account, account, fields.
 pub(in crate::queue) fn skipped(
     run: RunId,

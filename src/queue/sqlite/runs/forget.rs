@@ -13,7 +13,7 @@ use crate::queue::sqlite::store::Queue;
 
 /// The tables that have rows of a run. A row of `payload` is removed with its request. Table `carried` has only numbers
 /// and keeps them, so that `imbulk retry` of an earlier run does not send a row again that this run took over.
-const DELETES: [&str; 10] = [
+const DELETES: [&str; 11] = [
     "DELETE FROM request WHERE run = ?",
     "DELETE FROM outcome WHERE run = ?",
     "DELETE FROM skipped WHERE run = ?",
@@ -21,6 +21,7 @@ const DELETES: [&str; 10] = [
     "DELETE FROM source WHERE run = ?",
     "DELETE FROM control WHERE run = ?",
     "DELETE FROM backup WHERE run = ?",
+    "DELETE FROM certificate_secret WHERE run = ?",
     "DELETE FROM verified WHERE run = ?",
     "DELETE FROM verified_tally WHERE run = ?",
     "DELETE FROM run WHERE id IN (SELECT run FROM verification WHERE of_run = ?)",
@@ -85,9 +86,11 @@ mod tests {
     async fn the_rows_of_a_run_are_removed_from_every_table_that_has_some() {
         let folder = tempfile::tempdir().unwrap();
         let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
-        // Tables `tally` and `carried` have only numbers, and a row of `verification` is removed with its own run.
+        // Tables `tally` and `carried` have only numbers, and `certificate` only numbers and hashes. A row of
+        // `verification` is removed with its own run.
         let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('tally', 'carried', 'verification')
+            "SELECT name FROM sqlite_schema WHERE type = 'table'
+             AND name NOT IN ('tally', 'carried', 'certificate', 'verification')
              AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) WHERE name = 'run') ORDER BY name",
         )
         .fetch_all(&mut queue.connection)

@@ -1,6 +1,7 @@
 //! Runs: their states, their input, their tallies and the plans that were shown.
 
 pub(in crate::queue) mod backup;
+pub(in crate::queue) mod certificates;
 pub(in crate::queue) mod control;
 pub(in crate::queue) mod finish;
 pub(in crate::queue) mod forget;
