@@ -171,7 +171,7 @@ async fn load(folder: &Path, operation: BoundOperation, outputs: Vec<IntakeOutpu
         stored.expect("the disk has space");
     }
     let run = loader.finish(&[]).await.expect("the disk has space");
-    queue.begin(run, NOW).await.expect("the disk has space");
+    queue.begin(run, NOW, None).await.expect("the disk has space");
     (queue, run)
 }
 

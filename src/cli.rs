@@ -277,6 +277,12 @@ pub struct RunArgs {
     /// Send exactly the plan with this id (from `imbulk plan`), or nothing
     #[arg(long, value_name = "ID")]
     pub plan: Option<String>,
+    /// Approval of that plan, which a second person has signed (guard.approval)
+    ///
+    /// The file that `imbulk plan JOB --approval-request FILE --key KEY` wrote. The signature of the second person is
+    /// beside it, in FILE.sig.
+    #[arg(long, value_name = "FILE", requires = "plan", conflicts_with = "sandbox")]
+    pub approval: Option<PathBuf>,
     /// Send at most N items, then stop with exit code 5
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
@@ -298,6 +304,15 @@ pub struct PlanArgs {
     /// Job files
     #[arg(required = true, value_name = "JOB")]
     pub jobs: Vec<PathBuf>,
+    /// Also write the request that a second person signs to approve this plan (guard.approval)
+    ///
+    /// Writes FILE, and FILE.requester.sig with the signature of --key. The second person signs FILE with
+    /// `ssh-keygen -Y sign -n imbulk-approval -f KEY FILE`, within 24 hours.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub approval_request: Option<PathBuf>,
+    /// ssh key of the person who asks for the approval
+    #[arg(long, value_name = "FILE", requires = "approval_request")]
+    pub key: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

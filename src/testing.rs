@@ -70,7 +70,7 @@ impl TestQueue {
         }
         let id = loader.finish(&load.fields).await.unwrap();
         let reader = queue.reader().await.unwrap();
-        queue.begin(id, 1_000).await.unwrap();
+        queue.begin(id, 1_000, None).await.unwrap();
         let run = reader.runs().await.unwrap().remove(0);
         Self { folder, queue, reader, run }
     }

@@ -1,30 +1,84 @@
 //! `imbulk plan`
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
 
 use super::error::Error;
 use crate::cli;
+use crate::clock;
+use crate::domain::approval::{APPROVAL, ApprovalRequest, REQUEST, VALID_HOURS};
 use crate::domain::exit::Exit;
+use crate::domain::timestamp::rfc3339;
+use crate::export::{ExportError, READABLE, atomic_file};
 use crate::report::plan::{Plan, closing};
-use crate::session;
+use crate::session::{self, Planned, SessionError};
 use crate::settings::Env;
+use crate::ssh;
+use crate::stderr::tell;
 use crate::stdout::{print, print_json};
+
+/// What the signature of a second person means.
+const MEANING: &str = "The person who signs this file has checked the plan and its numbers, and allows that it is sent \
+                       once before it expires.";
 
 /// Shows what would be sent. Exits 4 where `run` would refuse.
 pub(super) async fn plan(args: &cli::PlanArgs, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    show(&args.jobs, args.json, env, queue).await
+    let (planned, exit) = show_planned(&args.jobs, args.json, env, queue).await?;
+    if let (Some(file), Some(key)) = (&args.approval_request, &args.key) {
+        ask_for_approval(planned, file, key).await?;
+    }
+    Ok(exit)
+}
+
+/// Writes the request for an approval of the plan, and the signature of the person who asks.
+async fn ask_for_approval(Planned { plans, runs }: Planned, file: &Path, key: &Path) -> Result<(), Error> {
+    let Some(plan) = plans.into_iter().find_map(|plan| plan.plan_id) else {
+        return Err(
+            SessionError::usage("`run` would send nothing, so nothing can be approved", "the plan says why").into()
+        );
+    };
+    let request = ApprovalRequest {
+        schema: 1,
+        meaning: MEANING.to_owned(),
+        plan,
+        runs,
+        requested_by: ssh::fingerprint(key).map_err(SessionError::Usage)?,
+        expires_at: rfc3339((clock::now() + SignedDuration::from_hours(VALID_HOURS)).as_millisecond()),
+    };
+    let bytes = format!("{}\n", serde_json::to_string_pretty(&request).expect("texts and numbers are JSON"));
+    let signature = ssh::sign(key, REQUEST, bytes.as_bytes()).map_err(SessionError::Usage)?;
+    let mut signed = file.as_os_str().to_owned();
+    signed.push(".requester.sig");
+    for (file, text) in [(Path::new(&signed), &signature), (file, &bytes)] {
+        let fill = async |out: &mut _| Write::write_all(out, text.as_bytes()).map_err(ExportError::Output);
+        atomic_file(file, READABLE, fill).await?;
+    }
+    let (file, plan) = (file.display(), &request.plan);
+    tell(format!(
+        "{file}: a second person signs it within {VALID_HOURS} h: ssh-keygen -Y sign -n {APPROVAL} -f KEY {file}"
+    ));
+    tell(format!("then add to the run: --plan {plan} --approval {file}"));
+    Ok(())
 }
 
 /// Shows the plan, also for `run` without `--execute`.
 pub(super) async fn show(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    let plans = session::plan(jobs, env, queue).await?;
+    Ok(show_planned(jobs, json, env, queue).await?.1)
+}
+
+async fn show_planned(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<(Planned, Exit), Error> {
+    let planned = session::plan(jobs, env, queue).await?;
+    let plans = &planned.plans;
     if json {
-        print_json(&plans).map_err(Error::io("stdout"))?;
+        print_json(plans).map_err(Error::io("stdout"))?;
     } else {
         let files: Vec<String> = jobs.iter().map(|file| file.display().to_string()).collect();
         let texts: Vec<String> = plans.iter().map(Plan::text).collect();
-        print(&format!("{}{}", texts.join("\n"), closing(&plans, &files))).map_err(Error::io("stdout"))?;
+        print(&format!("{}{}", texts.join("\n"), closing(plans, &files))).map_err(Error::io("stdout"))?;
     }
     let is_refused = |plan: &Plan| !plan.conditions.refusals.is_empty() || !plan.conditions.later_refusals.is_empty();
-    Ok(if plans.iter().any(is_refused) { Exit::Halted } else { Exit::Done })
+    let exit = if plans.iter().any(is_refused) { Exit::Halted } else { Exit::Done };
+    Ok((planned, exit))
 }

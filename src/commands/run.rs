@@ -27,7 +27,7 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    let cli::RunArgs { jobs, sandbox, yes, plan, limit, json, .. } = args;
+    let cli::RunArgs { jobs, sandbox, yes, plan, approval, limit, json, .. } = args;
     let manager = ServiceManager::start();
     let jobs = session::load_jobs(&jobs, env)?;
     let mut results = session::results_of(&jobs);
@@ -35,7 +35,7 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
     let is_real = !sandbox;
     let notifier =
         is_real.then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), env.secret_variables()));
-    let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
+    let options = RunOptions { jobs, sandbox, yes, rerun, plan, approval, limit, json };
     let done = Box::pin(session::run(options, env, queue, log, &manager, &mut results)).await.map_err(Error::from);
     manager.stop();
     if let Err(error) = &done {

@@ -219,6 +219,8 @@ pub struct Guard {
     pub canary: Option<u64>,
     /// The minimum age of a planned run before it is sent.
     pub hold: Option<Duration>,
+    /// The keys that may approve a run, in a file as `ssh-keygen -Y verify` reads it; none: no approval is required.
+    pub approval: Option<PathBuf>,
     /// Whether accounts that are online are left out, which a call before each change asks.
     pub unless_online: bool,
 }

@@ -4,6 +4,7 @@
 //! random numbers are arguments, and decisions are return values. A test can therefore simulate thousands of nights in
 //! a second, and every rule about the API is in one place.
 
+pub mod approval;
 pub mod backup;
 pub mod bottleneck;
 pub mod call_counts;

@@ -11,6 +11,7 @@
 //! The files of this folder describe runs, requests and outcomes without a storage engine. The folder `sqlite` stores
 //! them; another store would be a folder beside it.
 
+mod approval;
 mod carried;
 mod certificate;
 mod control_file;
@@ -28,6 +29,7 @@ mod sqlite;
 mod used_file;
 mod verification;
 
+pub use approval::StoredApproval;
 pub use carried::{CarriedOver, CarriedPage, CarriedRow, StoredCarry};
 pub use certificate::StoredCertificate;
 pub use control_file::ControlFile;

@@ -115,11 +115,13 @@ fn retry(Retry { max_attempts, base_delay, max_delay }: &Retry) -> String {
 
 fn guard(guard: &Guard) -> String {
     let Guard { protected: _, min_items, max_items, max_change, max_rejected, max_already_done, .. } = guard;
-    let Guard { canary, hold, unless_online, .. } = guard;
+    let Guard { canary, hold, unless_online, approval, .. } = guard;
+    // Nothing is added for jobs of earlier versions.
+    let approval = if approval.is_some() { " approval" } else { "" };
     format!(
         "Guard {{ protected: None, min_items: {min_items:?}, max_items: {max_items:?}, max_change: {max_change:?}, \
          max_rejected: {max_rejected:?}, max_already_done: {max_already_done:?}, canary: {canary:?}, hold: {hold:?}, \
-         unless_online: {unless_online} }}"
+         unless_online: {unless_online} }}{approval}"
     )
 }
 
@@ -191,6 +193,7 @@ mod tests {
                 max_already_done: Some(0.5),
                 canary: Some(10),
                 hold: Some(Duration::from_mins(1)),
+                approval: None,
                 unless_online: true,
             },
             stop: Stop { failed_share: 0.05, after_items: 1_000, outage: Some(Duration::from_mins(10)) },

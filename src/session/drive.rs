@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::approval::Approvals;
 use super::close::{Closed, close};
 use super::error::SessionError;
 use super::events;
@@ -72,6 +73,7 @@ pub async fn run(
     let proxies: BTreeSet<String> = targets.iter().filter_map(Target::proxy).map(ToString::to_string).collect();
     proxies.iter().for_each(|proxy| tell(format!("calls go through the proxy {proxy}")));
     jobs.iter().try_for_each(jobs::check_backup)?;
+    let approvals = Approvals::new(options.approval, options.plan.clone(), &jobs)?;
     let mut inputs = Vec::new();
     for job in jobs {
         let settings = if options.sandbox { TargetSettings::sandbox(&job) } else { TargetSettings::of(&job, env)? };
@@ -91,6 +93,7 @@ pub async fn run(
         json: options.json,
         limit: options.limit,
         comparison: PlanComparison::new(options.plan),
+        approvals,
         log,
         manager,
         results,
@@ -130,6 +133,7 @@ struct Session<'a> {
     /// Items that `--limit` still allows; none without `--limit`.
     limit: Option<u64>,
     comparison: PlanComparison,
+    approvals: Approvals,
     log: &'a mut RunLog,
     manager: &'a ServiceManager,
     results: &'a mut [JobResult],
@@ -171,6 +175,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let targets: BTreeSet<&str> = ready.iter().map(|it| it.run.target.as_str()).collect();
+        let clearances = self.approvals.clear_all(&mut queue, &self.inputs, &ready).await?;
         self.confirm(&mut queue, rerun, &targets).await?;
         self.inputs.iter_mut().for_each(JobInput::forget_files);
         let (mut runs, mut withheld) = (Vec::new(), Vec::new());
@@ -186,7 +191,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let runner_jobs = connect(&self.targets, &runs)?;
-        or_signal(&mut self.signals, begin(&mut queue, &runs)).await?;
+        or_signal(&mut self.signals, begin(&mut queue, &runs, clearances)).await?;
         runs.iter().try_for_each(|run| self.log.start(run))?;
         let sending = (runner_jobs, subject(&runs)?);
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));

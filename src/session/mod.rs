@@ -1,9 +1,10 @@
 //! A session: finds the runs of the jobs, drives them and closes them.
 //!
 //! The steps, each in its own file: choose the run (`outlook`), compare it with the plan that was shown
-//! (`plan_comparison`), load it or reuse it (`load_or_reuse`), ask the guards (`guards`), confirm (`confirm`), drive
-//! (`drive`), close (`close`). `plan` takes the same steps up to the guards.
+//! (`plan_comparison`), load it or reuse it (`load_or_reuse`), ask the guards (`guards`), check the approval
+//! (`approval`), confirm (`confirm`), drive (`drive`), close (`close`). `plan` takes the same steps up to the guards.
 
+mod approval;
 mod apps;
 mod close;
 mod confirm;
@@ -47,7 +48,7 @@ pub use identity::{credentials, identity};
 pub use jobs::{load as load_jobs, results_of};
 pub use named_run::{find, find_controlled};
 pub use own_input::{OwnInput, own_input};
-pub use plan::plan;
+pub use plan::{Planned, plan};
 pub(crate) use progress_display::{StepDisplay, only_time};
 pub use run_log::RunLog;
 pub use run_options::RunOptions;

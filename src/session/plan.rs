@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
+use super::approval::approved_run;
 use super::apps;
 use super::error::SessionError;
 use super::figures::figures_with;
@@ -16,6 +17,7 @@ use super::plan_comparison::{changes, store_shown};
 use super::progress_display::ProgressDisplay;
 use super::target_settings::TargetSettings;
 use crate::clock;
+use crate::domain::approval::ApprovedRun;
 use crate::domain::hint::Hint;
 use crate::domain::ids::RequestId;
 use crate::domain::job::Protection;
@@ -39,14 +41,22 @@ use crate::stderr::tell;
 /// Rejected rows that a plan lists.
 const REJECTS_IN_PLAN: u32 = 20;
 
+/// What would be sent.
+pub struct Planned {
+    /// The plan of each job.
+    pub plans: Vec<Plan>,
+    /// The runs that would be sent, in order, as an approval describes them.
+    pub runs: Vec<ApprovedRun>,
+}
+
 /// Loads the input of each job as a planned run, and reads what would be sent.
-pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan>, SessionError> {
+pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Planned, SessionError> {
     jobs::check_environment(env)?;
     let jobs = jobs::load(files, env)?;
     jobs::tell_zone(&jobs);
     apps::agreed(&jobs, env)?;
     let mut queue = open_queue(queue).await?;
-    let (mut plans, mut parts) = (Vec::new(), Vec::new());
+    let (mut plans, mut parts, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     for job in jobs {
         let target = TargetSettings::of(&job, env)?;
         if target.is_real() {
@@ -55,6 +65,13 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
         jobs::check_backup(&job)?;
         let mut input = jobs::with_protected(job, target)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
+        let sent: Vec<&str> = part.continues.iter().map(|older| older.run.as_str()).collect();
+        let current = part.input.as_ref().map(|_| plan.figures.run.as_str());
+        for run in queue.reader().await?.runs().await? {
+            if sent.contains(&run.uuid.as_str()) || current == Some(&run.uuid) {
+                runs.push(approved_run(&run)?);
+            }
+        }
         plans.push(plan);
         parts.push(part);
     }
@@ -64,7 +81,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
         store_shown(&mut queue, part).await?;
     }
     queue.close().await?;
-    Ok(plans)
+    Ok(Planned { plans, runs })
 }
 
 /// The plan of one job, and the parts that its id depends on.

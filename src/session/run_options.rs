@@ -1,5 +1,7 @@
 //! What `imbulk run` was asked for.
 
+use std::path::PathBuf;
+
 use crate::domain::job::Job;
 use crate::domain::run_choice::Rerun;
 
@@ -16,6 +18,8 @@ pub struct RunOptions {
     pub rerun: Rerun,
     /// The id of the only plan that may be sent.
     pub plan: Option<String>,
+    /// The approval of a second person for that plan.
+    pub approval: Option<PathBuf>,
     /// The most items that are sent.
     pub limit: Option<u64>,
     /// Whether the summary is printed as JSON.

@@ -1,8 +1,10 @@
 //! The runs that a session sends.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::approval::Clearance;
 use super::error::SessionError;
 use super::job_input::JobInput;
 use super::load_or_reuse::ReadyRun;
@@ -11,7 +13,7 @@ use crate::api::Client;
 use crate::clock;
 use crate::domain::backup::{BackupHeader, SCHEMA};
 use crate::domain::guard::OutcomeCounts;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, RunId};
 use crate::domain::job::Job;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::CallKind;
@@ -19,7 +21,7 @@ use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
 use crate::domain::target::sdkappid_of;
-use crate::queue::{Queue, Run};
+use crate::queue::{Queue, Run, StoredApproval};
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
 use crate::runner::{BackupWriter, ReadOnlyCommand, RunnerError, RunnerJob};
@@ -72,17 +74,25 @@ pub(super) async fn admit<'a>(
     Ok(SessionRun { input, ready, tally, ended_items, rate, last_request, has_item_limit, is_withheld })
 }
 
-/// Begins the runs and supersedes the runs that they replace.
-pub(super) async fn begin(queue: &mut Queue, runs: &[SessionRun<'_>]) -> Result<(), SessionError> {
+/// Begins the runs and supersedes the runs that they replace. No run begins in another place, and none without its
+/// clearance.
+pub(super) async fn begin(
+    queue: &mut Queue,
+    runs: &[SessionRun<'_>],
+    clearances: Vec<Clearance>,
+) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
+    let mut cleared: BTreeMap<RunId, Option<StoredApproval>> =
+        clearances.into_iter().map(Clearance::into_parts).collect();
     for SessionRun { input, ready: ReadyRun { run, replaces, .. }, .. } in runs {
+        let approval = cleared.remove(&run.id).expect("only a run with a clearance begins");
         queue.store_settings(run.id, &input.settings_digest(), &input.call_settings(run)?).await?;
         // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
         // session begins. In the other order both runs would be unfinished, and both would be sent.
         for replaced in replaces {
             queue.supersede(*replaced).await?;
         }
-        queue.begin(run.id, now).await?;
+        queue.begin(run.id, now, approval.as_ref()).await?;
     }
     Ok(())
 }

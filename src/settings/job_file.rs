@@ -6,7 +6,7 @@ mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -351,6 +351,7 @@ fn guard(raw: &RawGuard, file: JobText<'_>, operation: &Operation) -> Result<Gua
         max_already_done: optional(raw.max_already_done.as_ref(), |value| share("guard.max_already_done", value))?,
         canary: optional(raw.canary.as_ref(), |value| count_or_none("guard.canary", value))?,
         hold: optional(raw.hold.as_ref(), |value| long_duration("guard.hold", value))?,
+        approval: optional(raw.approval.as_ref(), |value| allowed_signers(value, file))?,
         unless_online: raw.unless_online.as_ref().is_some_and(|wanted| *wanted.get_ref()),
     };
     if let Some(place) = raw.unless_online.as_ref().filter(|_| guard.unless_online && !operation.online_check) {
@@ -364,6 +365,15 @@ fn guard(raw: &RawGuard, file: JobText<'_>, operation: &Operation) -> Result<Gua
         }
         _ => Ok(guard),
     }
+}
+
+fn allowed_signers(value: &SpannedText, job: JobText<'_>) -> Result<PathBuf, InvalidValue> {
+    let name = value.get_ref();
+    if name.trim().is_empty() {
+        let error = InvalidValue::new(value.span(), "guard.approval: no file is named");
+        return Err(error.hint("write approval = \"allowed_signers\", a file with the keys that may approve"));
+    }
+    Ok(job.folder().join(name))
 }
 
 fn protected(value: &Spanned<RawProtected>, job: JobText<'_>) -> Result<Protection, InvalidValue> {

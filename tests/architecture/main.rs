@@ -72,6 +72,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "report",
             "runner",
             "settings",
+            "ssh",
             "stderr",
             "stdout",
             "log",
@@ -125,7 +126,7 @@ struct Reserved {
     because: &'static str,
 }
 
-const RESERVED: [Reserved; 8] = [
+const RESERVED: [Reserved; 9] = [
     Reserved {
         words: &[
             "tokio",
@@ -165,6 +166,12 @@ const RESERVED: [Reserved; 8] = [
         // clap reads the two defaults of `imbulk sandbox`, so that the help shows them.
         except: &["src/settings/", "src/cli.rs", "src/fail_point.rs"],
         because: "the environment is read in src/settings",
+    },
+    Reserved {
+        words: &["queue . begin ("],
+        within: &["src/"],
+        except: &["src/session/session_run.rs", "src/testing.rs"],
+        because: "a run begins in one place, which requires a clearance (docs/decisions/0044)",
     },
     Reserved {
         words: &["AssertSqlSafe"],

@@ -20,7 +20,7 @@ use crate::pages::{self, Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 40] = [
+const NOT_RUN: [(&str, &str, &str); 43] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -28,6 +28,21 @@ const NOT_RUN: [(&str, &str, &str); 40] = [
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
     ("README.md", UNSET, "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    (
+        "docs/guides/approve-a-run.md",
+        "imbulk plan purge.toml --approval-request purge.json --key ~/.ssh/id_ed25519",
+        "it needs two persons",
+    ),
+    (
+        "docs/guides/approve-a-run.md",
+        "ssh-keygen -Y sign -n imbulk-approval -f ~/.ssh/id_ed25519 purge.json",
+        "it needs two persons",
+    ),
+    (
+        "docs/guides/approve-a-run.md",
+        "imbulk run purge.toml --execute --plan 0123456789ab --approval purge.json",
+        "it needs two persons",
+    ),
     ("docs/guides/back-up.md", "zstd -dc backups/*.jsonl.zst | head", "it needs a finished run"),
     ("docs/guides/back-up.md", BACKUPS, "it needs a finished run"),
     ("docs/guides/back-up.md", RESTORE, "it needs a finished run"),

@@ -71,7 +71,7 @@ fn every_other_key_of_the_example_can_be_used() {
     let in_flight = load(&with(|line| key(line) == Some("max_in_flight"))).expect("a good job file");
     assert_eq!(in_flight.limits.max_in_flight, NonZeroU32::new(64));
     load(&with(|line| key(line) == Some("delimiter"))).expect("a good job file");
-    let more = ["cap_was_raised", "min_items", "max_already_done", "canary", "hold"];
+    let more = ["cap_was_raised", "min_items", "max_already_done", "canary", "hold", "approval"];
     let guarded = load(&with(|line| key(line).is_some_and(|key| more.contains(&key)))).expect("a good job file");
     assert_eq!((guarded.guard.max_already_done, guarded.guard.canary), (Some(0.5), Some(100)));
     let both = load(&with(|line| key(line) == Some("endpoint"))).unwrap_err();

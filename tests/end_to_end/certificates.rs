@@ -32,7 +32,7 @@ fn has_tools() -> bool {
 }
 
 /// Makes a key without a passphrase, and a file that allows it to sign.
-fn key(workspace: &Workspace, name: &str) {
+pub(crate) fn key(workspace: &Workspace, name: &str) {
     let mut keygen = Process::new("ssh-keygen");
     keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "someone", "-f"]).arg(workspace.path(name));
     assert!(keygen.status().expect("ssh-keygen").success());

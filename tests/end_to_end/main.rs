@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary with the sandbox, SQLite, sockets and signals.
 
 mod again;
+mod approvals;
 mod apps;
 mod backups;
 mod carrying;

@@ -19,7 +19,7 @@ async fn begun_with_lines(queue: &mut Queue, requests: u64) -> RunId {
         loader.request(StoredRequest::encode(Some(&id("boss")), &[item(row)])).await.unwrap();
     }
     let run = loader.finish(&[]).await.unwrap();
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     run
 }
 

@@ -31,7 +31,7 @@ async fn finished(place: &QueueFolder) -> (Queue, RunId) {
     }
     loader.line_span(LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }).await.unwrap();
     let run = loader.finish(&[]).await.unwrap();
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     for request in pending(&queue, run).await {
         record_call(&mut queue, run, &request, vec![done(), done(), failed(9), done()]).await;
     }

@@ -110,7 +110,7 @@ pub(crate) async fn begun(queue: &mut Queue, operation: &'static str, requests: 
         loader.request(StoredRequest::encode(from.map(id).as_ref(), items)).await.unwrap();
     }
     let run = loader.finish(&[]).await.unwrap();
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     run
 }
 

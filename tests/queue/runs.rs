@@ -27,7 +27,7 @@ async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     assert!(queue.finish(run, NOW).await.is_err(), "it has not begun");
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     assert!(queue.finish(run, NOW).await.is_err(), "it is pending");
     intend(&mut queue, &ids([1])).await.unwrap();
     assert!(queue.finish(run, NOW).await.is_err(), "it is sending");
@@ -45,7 +45,7 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     assert!(queue.store_stop(run, EndedBy::Person, &Message::new("no")).await.is_err(), "it has not begun");
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     let late = Message::new("it's late").add_hint("run it again");
     queue.store_stop(run, EndedBy::Deadline, &late).await.unwrap();
     let stopped = queue.run(run).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
     drop(queue);
     let mut queue = place.open().await;
     assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is stored stays");
-    queue.begin(run, NOW + 5).await.unwrap();
+    queue.begin(run, NOW + 5, None).await.unwrap();
     let stored = queue.run(run).await.unwrap();
     assert_eq!((stored.has_ended(), stored.end_reason, stored.started_at), (false, None, Some(NOW)));
     drop(queue);
@@ -73,7 +73,7 @@ async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
     let shown = queue.shown_plan("job", "sandbox").await.unwrap().unwrap();
     assert_eq!((shown.parts.as_str(), shown.shown_at), ("two", NOW));
     let run = planned(&mut queue).await;
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
     assert_eq!(queue.shown_plan("job", "1400000001").await.unwrap().unwrap().parts, "real");
     place.tamper("UPDATE shown_plan SET parts = 'other'").await;
@@ -88,7 +88,7 @@ async fn forbidden_changes_of_state_fail_and_change_nothing() {
     let all = [planned, running, finished, superseded];
     let lines = place.lines().await;
     for run in [finished, superseded, RunId::new(99)] {
-        assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
+        assert!(matches!(queue.begin(run, NOW, None).await, Err(QueueError::Unexpected(_))));
         assert!(queue.finish(run, NOW).await.is_err());
         assert!(queue.store_stop(run, EndedBy::Person, &Message::new("x")).await.is_err());
     }
@@ -109,7 +109,7 @@ async fn forbidden_changes_of_state_fail_and_change_nothing() {
 async fn four(queue: &mut Queue) -> [RunId; 4] {
     let runs = [planned(queue).await, planned(queue).await, planned(queue).await, planned(queue).await];
     for run in &runs[1..] {
-        queue.begin(*run, NOW).await.unwrap();
+        queue.begin(*run, NOW, None).await.unwrap();
     }
     let request = pending(queue, runs[2]).await.remove(0);
     record_call(queue, runs[2], &request, vec![done(); 2]).await;
@@ -123,7 +123,7 @@ async fn a_superseded_run_keeps_its_rows_and_its_requests_are_recovered() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
-    queue.begin(run, NOW).await.unwrap();
+    queue.begin(run, NOW, None).await.unwrap();
     intend(&mut queue, &ids([1])).await.unwrap();
     queue.supersede(run).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, 2)]);

@@ -118,6 +118,7 @@ mod tests {
             max_already_done: None,
             canary: None,
             hold: None,
+            approval: None,
             unless_online: false,
         }
     }

@@ -151,6 +151,11 @@ pub(in crate::queue) fn verification(run: RunId, of_run: RunId, selection: &str)
     Checksum::new().number(run.get()).number(of_run.get()).text(selection).finish()
 }
 
+/// A row of `approval`. `texts`: request, requester, approver.
+pub(in crate::queue) fn approval(run: RunId, texts: [&str; 3]) -> i64 {
+    texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).finish()
+}
+
 /// A row of `certificate_secret`.
 pub(in crate::queue) fn certificate_secret(run: RunId, secret: &[u8]) -> i64 {
     Checksum::new().number(run.get()).bytes(secret).finish()

@@ -214,6 +214,13 @@ pub const JOB_KEYS: &[JobKey] = &[
     JobKey::new("guard", "hold", Duration, "\"72h\"", "a planned run is not sent before this time has passed"),
     JobKey::new(
         "guard",
+        "approval",
+        Text,
+        "\"allowed_signers\"",
+        "a second person, whose key is in this file, must sign the plan before it is sent",
+    ),
+    JobKey::new(
+        "guard",
         "unless_online",
         Boolean,
         "true",

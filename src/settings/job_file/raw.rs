@@ -105,6 +105,7 @@ pub(super) struct RawGuard {
     pub(super) max_already_done: Option<SpannedFloat>,
     pub(super) canary: Option<SpannedInteger>,
     pub(super) hold: Option<SpannedText>,
+    pub(super) approval: Option<SpannedText>,
     pub(super) unless_online: Option<Spanned<bool>>,
 }
 

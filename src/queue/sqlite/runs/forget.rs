@@ -86,11 +86,11 @@ mod tests {
     async fn the_rows_of_a_run_are_removed_from_every_table_that_has_some() {
         let folder = tempfile::tempdir().unwrap();
         let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
-        // Tables `tally` and `carried` have only numbers, and `certificate` only numbers and hashes. A row of
-        // `verification` is removed with its own run.
+        // Tables `tally` and `carried` have only numbers, and `certificate` and `approval` only numbers and
+        // hashes. A row of `verification` is removed with its own run.
         let tables: Vec<String> = sqlx::query_scalar(
             "SELECT name FROM sqlite_schema WHERE type = 'table'
-             AND name NOT IN ('tally', 'carried', 'certificate', 'verification')
+             AND name NOT IN ('tally', 'carried', 'certificate', 'approval', 'verification')
              AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) WHERE name = 'run') ORDER BY name",
         )
         .fetch_all(&mut queue.connection)

@@ -1,5 +1,6 @@
 //! The states of runs, and reading them.
 
+use super::approvals;
 use super::input_files;
 use super::run_row::{RunRow, Statement, change_run, read_run, select_run, store_end};
 use crate::clock;
@@ -8,6 +9,7 @@ use crate::domain::hint::Message;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
+use crate::queue::approval::StoredApproval;
 use crate::queue::error::QueueError;
 use crate::queue::run_state::{KILLED, NewRun, Run};
 use crate::queue::sqlite::error::{Failure, expect};
@@ -50,8 +52,8 @@ impl Queue {
     }
 
     /// Marks a run as begun, and removes the shown plan of its job, with which later runs are not compared. From now on
-    /// the run is finished before any other input of its job.
-    pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+    /// the run is finished before any other input of its job. The approval is stored with it.
+    pub async fn begin(&mut self, run: RunId, now: i64, approval: Option<&StoredApproval>) -> Result<(), QueueError> {
         let fail = self.fail();
         let begun = async {
             let mut transaction = self.transaction().await?;
@@ -63,6 +65,9 @@ impl Queue {
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             );
             change_run(&mut transaction, run, change.bind(run).bind(now)).await?;
+            if let Some(approval) = approval {
+                approvals::insert(&mut transaction, run, approval).await?;
+            }
             Ok(guarded(FailPoint::Begin, transaction.commit()).await?)
         };
         begun.await.map_err(|failure: Failure| failure.into_error(fail))

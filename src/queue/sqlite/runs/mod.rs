@@ -1,5 +1,6 @@
 //! Runs: their states, their input, their tallies and the plans that were shown.
 
+pub(in crate::queue) mod approvals;
 pub(in crate::queue) mod backup;
 pub(in crate::queue) mod certificates;
 pub(in crate::queue) mod control;
