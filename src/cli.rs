@@ -18,10 +18,12 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
 use crate::log::{LogFormat, LogOptions};
 use imbulk_sandbox::{FaultRule, FaultRuleError};
+pub use report::{ReportArgs, ReportFormat};
 
 mod certificates;
 mod forget;
 pub mod manual;
+mod report;
 
 pub use certificates::{CertifyArgs, VerifyCertificateArgs};
 pub use forget::ForgetArgs;
@@ -111,6 +113,12 @@ pub enum CliCommand {
     /// Exports one result row per input row, in input order. The file is valid input for the same job.
     #[command(after_long_help = manual::RESULTS.help())]
     Results(ResultsArgs),
+    /// Write a report on a run: a page for people, JSON or Markdown
+    ///
+    /// Writes what happened to the rows of a run, why, and what to do next. The page needs neither the network nor a
+    /// script. A report has no id of an account: rows are named by file and line.
+    #[command(after_long_help = manual::REPORT.help())]
+    Report(ReportArgs),
     /// Show what happened to one account, in all runs of the queue
     ///
     /// Shows every row that names the account, of all jobs and targets: run, role, outcome, code and reason. The id is
@@ -235,6 +243,8 @@ pub enum SchemaName {
     Verify,
     /// What `imbulk forget --run NAME --json` prints
     Forget,
+    /// What `imbulk report NAME --output run.json` writes
+    Report,
     /// What `imbulk history ID --json` prints
     History,
     /// The file `sums.json` of `imbulk results NAME --split DIR`

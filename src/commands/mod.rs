@@ -12,6 +12,7 @@ mod init;
 mod man;
 mod metrics;
 mod plan;
+mod report;
 mod restore;
 mod results;
 mod retry;
@@ -54,6 +55,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::History(args) => history::history(&args, &queue).await,
+        CliCommand::Report(args) => report::report(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,

@@ -11,6 +11,7 @@ use crate::report::json::schema_of;
 use crate::report::notification::Notification;
 use crate::report::plan::Plan;
 use crate::report::retry::RetryReport;
+use crate::report::run_report::RunReport;
 use crate::report::split_sums::SplitSums;
 use crate::report::status::StatusOutput;
 use crate::report::summary::Summary;
@@ -33,6 +34,7 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Explain => schema_of::<Explanation>("What `imbulk explain CODE --json` prints"),
         SchemaName::History => schema_of::<History>("What `imbulk history ID --json` prints"),
         SchemaName::Split => schema_of::<SplitSums>("The file `sums.json` of `imbulk results NAME --split DIR`"),
+        SchemaName::Report => schema_of::<RunReport>("What `imbulk report NAME --output run.json` writes"),
         SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
     };
     super::print_json(&schema)

@@ -16,6 +16,15 @@ pub struct CodeRows {
     pub rows: Count,
 }
 
+/// Where a row is in the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RowPlace {
+    /// The name of its file in results.
+    pub source: String,
+    /// Its line.
+    pub line: u64,
+}
+
 /// A row that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {

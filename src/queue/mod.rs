@@ -34,7 +34,7 @@ pub use carried::{CarriedOver, CarriedPage, CarriedRow, StoredCarry};
 pub use certificate::StoredCertificate;
 pub use control_file::ControlFile;
 pub use error::{Cause, FailureKind, Loss, QueueError, StoreFailure};
-pub use figures_of_run::{CodeRows, Rejected};
+pub use figures_of_run::{CodeRows, Rejected, RowPlace};
 pub use input_file::InputFile;
 pub use largest_accounts::LargeAccount;
 pub use path::{folder_of, resolve};

@@ -110,28 +110,28 @@ pub struct RunCodes {
 
 /// Rows of a run with the same code and class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-struct CodeOfRun {
+pub struct CodeOfRun {
     /// The code; null for rows that have an outcome and no code.
-    code: Option<i64>,
+    pub(super) code: Option<i64>,
     /// Its class for these rows; null without a code.
-    class: Option<&'static str>,
+    pub(super) class: Option<&'static str>,
     /// How the class is treated; null without a code.
-    description: Option<&'static str>,
+    pub(super) description: Option<&'static str>,
     /// What the code means; null if it is unknown.
     meaning: Option<&'static str>,
     /// What to do.
-    advice: &'static str,
+    pub(super) advice: &'static str,
     /// The number of rows.
-    rows: u64,
+    pub(super) rows: u64,
     /// The rows by outcome, the most frequent first.
-    outcomes: Vec<RowsOfOutcome>,
+    pub(super) outcomes: Vec<RowsOfOutcome>,
 }
 
 /// Rows with the same outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-struct RowsOfOutcome {
+pub struct RowsOfOutcome {
     /// Their outcome.
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// Their number.
     rows: u64,
 }
@@ -270,7 +270,7 @@ impl RunCodes {
 }
 
 /// The codes of rows, the most frequent first.
-fn codes_of(operation: &Operation, rows: &[CodeRows]) -> Vec<CodeOfRun> {
+pub fn codes_of(operation: &Operation, rows: &[CodeRows]) -> Vec<CodeOfRun> {
     let mut codes: BTreeMap<(Option<i64>, Option<&'static str>), CodeOfRun> = BTreeMap::new();
     for rows in rows {
         let class = rows.code.map(|code| class_of_row(operation, rows.outcome, code));
@@ -302,13 +302,27 @@ impl CodeOfRun {
         }
     }
 
+    /// What the code means, in words for every case.
+    pub(super) fn meaning_text(&self) -> &'static str {
+        match (self.code, self.meaning) {
+            (None, _) => "no answer named a code",
+            (Some(_), Some(meaning)) => meaning,
+            (Some(_), None) => "unknown to imbulk",
+        }
+    }
+
+    /// `58 failed, 2 in_doubt`
+    pub(super) fn rows_by_outcome(&self) -> String {
+        let outcomes = self.outcomes.iter().map(|of| format!("{} {}", count(of.rows), of.outcome));
+        outcomes.collect::<Vec<_>>().join(", ")
+    }
+
     fn write(&self, text: &mut Text) {
         match self.code {
-            Some(code) => text.line(&format!("{code}: {}", self.meaning.unwrap_or("unknown to imbulk"))),
-            None => text.line("no code: no answer named one"),
+            Some(code) => text.line(&format!("{code}: {}", self.meaning_text())),
+            None => text.line(&format!("no code: {}", self.meaning_text())),
         }
-        let outcomes = self.outcomes.iter().map(|of| format!("{} {}", count(of.rows), of.outcome));
-        push(text, "rows", &outcomes.collect::<Vec<_>>().join(", "));
+        push(text, "rows", &self.rows_by_outcome());
         if let (Some(class), Some(description)) = (self.class, self.description) {
             push(text, "treated", &format!("{class}: {description}"));
         }
@@ -451,7 +465,7 @@ mod tests {
         treated  item_failed: the item is `failed`; it is not sent again
         to do    `imbulk results NAME` shows the API's reason, which says what it means
 
-        no code: no answer named one
+        no code: no answer named a code
         rows     2 in_doubt
         to do    `imbulk results NAME` shows the reason of each row
 

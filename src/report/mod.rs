@@ -18,6 +18,7 @@ pub mod notification;
 pub mod plan;
 pub mod progress;
 pub mod retry;
+pub mod run_report;
 pub mod split_sums;
 pub mod state;
 pub mod state_change;

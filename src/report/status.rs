@@ -229,7 +229,7 @@ impl StatusOutput {
 
 impl StateFacts {
     /// `9,998 confirmed, 2 contradicted`
-    fn verified_text(&self) -> String {
+    pub(super) fn verified_text(&self) -> String {
         let found = self.verified.each().into_iter().filter(|(_, rows)| *rows > 0);
         found.map(|(verified, rows)| format!("{} {verified}", count(rows))).collect::<Vec<_>>().join(", ")
     }

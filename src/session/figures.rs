@@ -87,7 +87,7 @@ fn skipped_rows_to_read(outcomes: &Tally) -> u64 {
     outcomes[Outcome::Duplicate] + outcomes[Outcome::Protected]
 }
 
-fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Zoned) -> StateFacts {
+pub(super) fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Zoned) -> StateFacts {
     let heartbeat = run.heartbeat.as_ref();
     let since = match state {
         StateName::Planned => Some(run.created_at),
@@ -111,7 +111,7 @@ fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Z
 }
 
 /// Why a run is in its state: the reason that its last session stored, or what can be said without one.
-fn reason(run: &Run, state: StateName, runs: &[Run]) -> Option<Message> {
+pub(super) fn reason(run: &Run, state: StateName, runs: &[Run]) -> Option<Message> {
     match state {
         StateName::Planned | StateName::Sending | StateName::Finished => None,
         StateName::Stopped | StateName::Halted => run.end_reason.clone(),

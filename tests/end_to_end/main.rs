@@ -30,6 +30,7 @@ mod operations;
 mod outputs;
 mod own_columns;
 mod plans;
+mod reports;
 mod restoring;
 mod results_check_selftest;
 mod round_trip;

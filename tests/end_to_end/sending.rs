@@ -46,7 +46,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("forget", "older_than") => "90d",
         ("run", "plan") => "0123456789ab",
         ("run", "limit") | ("ctl", "calls_per_second") => "3",
-        ("status" | "results" | "retry" | "ctl" | "explain" | "certify", "target") => "sandbox",
+        ("status" | "results" | "report" | "retry" | "ctl" | "explain" | "certify", "target") => "sandbox",
         ("certify" | "plan", "key") => "key",
         ("run", "approval") | ("plan", "approval_request") => "approval.json",
         ("certify", "prove") => "user_1",
@@ -54,7 +54,9 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("verify-certificate", "proof") => "user_1.proof",
         ("verify-certificate", "allowed_signers") => "signers",
         ("run" | "plan", "jobs") | ("usersig", "job") => "job.toml",
-        ("status" | "results" | "retry" | "ctl" | "schema" | "certify", "name") | ("forget", "runs") => "job",
+        ("status" | "results" | "report" | "retry" | "ctl" | "schema" | "certify", "name") | ("forget", "runs") => {
+            "job"
+        }
         ("ctl", "instruction") => "resume",
         ("init", "name") => "new",
         ("init", "operation") => "account_delete",
@@ -67,6 +69,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("results", "outcome") => "failed,in_doubt",
         ("results", "format") => "jsonl",
         ("results", "split") => "split",
+        ("report", "output") => "report.html",
         ("results", "output") => "results.jsonl",
         ("retry", "code") | ("explain", "subject") => "70107",
         ("explain", "class") => "fatal",

@@ -133,8 +133,9 @@ pub(crate) fn latency(benchmark: &mut Benchmark) -> Fallible<()> {
 /// and its round trip, without the time that it needed to reach the server, which is at least half of the shortest
 /// round trip. The log contains the round trips in whole milliseconds.
 fn calls_that_slots_allow(log: &str) -> Fallible<f64> {
-    let milliseconds = |line: &str| line.split_once(" ms=")?.1.split_whitespace().next()?.parse::<f64>().ok();
-    let round_trips: Vec<f64> = log.lines().filter_map(milliseconds).collect();
+    let milliseconds = |line: &str| line.split_once(" duration_ms=")?.1.split_whitespace().next()?.parse::<f64>().ok();
+    let calls = log.lines().filter(|line| line.contains(" event=call "));
+    let round_trips: Vec<f64> = calls.filter_map(milliseconds).collect();
     let shortest = round_trips.iter().copied().reduce(f64::min).ok_or("no call was logged")?;
     let mean = round_trips.iter().sum::<f64>() / count(round_trips.len());
     Ok(f64::from(CAP) / (1.0 + (mean - shortest / 2.0) / 1000.0))

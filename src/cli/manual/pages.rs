@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 21] = [
+pub const ALL: [&Manual; 22] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -13,6 +13,7 @@ pub const ALL: [&Manual; 21] = [
     &STATUS,
     &CTL,
     &RESULTS,
+    &REPORT,
     &HISTORY,
     &RETRY,
     &VERIFY,
@@ -240,6 +241,29 @@ pub const HISTORY: Manual = Manual {
         (Exit::Done, "shown, also if no row names the account"),
         IO_ERROR,
         (Exit::Unusable, "usage error, or the queue cannot be used"),
+    ],
+};
+
+/// `imbulk report`
+pub const REPORT: Manual = Manual {
+    name: "report",
+    examples: &[
+        ("imbulk report purge --output purge.html", "a page for people"),
+        ("imbulk report purge --output purge.json", "the same figures for programs"),
+        ("imbulk report purge --output purge.md", "to paste into a message"),
+    ],
+    notes: &[Note {
+        title: "Personal data",
+        text: "A report names rows by file and line, never by the id of an account. The reason for which a run ended \
+               can quote one.",
+        rows: &[],
+    }],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "written"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, unknown name, or the queue or the output file cannot be used"),
     ],
 };
 

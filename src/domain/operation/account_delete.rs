@@ -19,6 +19,7 @@ pub(crate) static OPERATION: Operation = Operation {
         fields: FieldFamily::NONE,
     },
     options: &[],
+    effect: "accounts deleted",
     protected_list: ProtectedList::Required,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

@@ -27,6 +27,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
+    effect: "accounts imported",
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Missing,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

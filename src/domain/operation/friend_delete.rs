@@ -20,6 +20,7 @@ pub(crate) static OPERATION: Operation = Operation {
     },
     // No page says what the API does without it, so the job must.
     options: &[JobOption { default: None, ..DELETE_TYPE }],
+    effect: "friendships deleted",
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |operation, request| {

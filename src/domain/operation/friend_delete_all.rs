@@ -15,6 +15,7 @@ pub(crate) static OPERATION: Operation = Operation {
     shape: InputShape { from: None, account: "From_Account", items: ItemPlace::Body, fields: FieldFamily::NONE },
     // "One-way deletion is the default mode", says the page.
     options: &[JobOption { default: Some("single"), ..DELETE_TYPE }],
+    effect: "friend lists emptied",
     protected_list: ProtectedList::Required,
     items_before: ItemsBefore::Exist,
     // Both ways it writes every friend, too. Only the server knows who they are, so other calls to them cannot be held

@@ -33,6 +33,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
+    effect: "friends imported",
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Missing,
     writes: |_, request| AccountKeys::of(&request.from),

@@ -27,6 +27,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
+    effect: "friends updated",
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(&request.from),

@@ -67,6 +67,8 @@ pub struct Operation {
     pub shape: InputShape,
     /// The keys that a job may set under `[options]`.
     pub options: &'static [JobOption],
+    /// What was done with the items that succeeded, in the words of a report: `accounts deleted`.
+    pub effect: &'static str,
     /// Whether a job on a real app must name its protected accounts.
     pub protected_list: ProtectedList,
     /// Whether its items exist before a call.

@@ -30,6 +30,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
+    effect: "profiles changed",
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

@@ -1,10 +1,13 @@
 //! Reads the figures of a run.
 
 use crate::domain::ids::RunId;
+use crate::domain::request::row::RowNo;
+use crate::domain::response::outcome::Outcome;
 use crate::queue::error::QueueError;
-use crate::queue::figures_of_run::{CodeRows, Rejected};
+use crate::queue::figures_of_run::{CodeRows, Rejected, RowPlace};
+use crate::queue::input_file::InputFile;
 use crate::queue::sqlite::read::row_results::outcome_named;
-use crate::queue::sqlite::reader::Reader;
+use crate::queue::sqlite::reader::{Reader, Snapshot};
 
 impl Reader {
     /// The number of rows for each outcome and code, except for success without a code, the most frequent first.
@@ -37,17 +40,51 @@ impl Reader {
         let mut rejected = Vec::with_capacity(rows.len());
         for row in rows {
             // Read one by one, so that the checksum of everything that is shown is compared.
-            let lost = || QueueError::Damaged(format!("row {row} is missing in table skipped or line_span"));
+            let lost = || QueueError::Damaged(format!("row {row} is missing in table skipped"));
             let skipped = snapshot.skipped_rows(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
-            let span = snapshot.line_spans(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
-            let file = usize::try_from(span.source).ok().and_then(|source| files.get(source));
-            rejected.push(Rejected {
-                source: file.ok_or_else(lost)?.name.clone(),
-                line: span.line_of(row),
-                column: skipped.column,
-                reason: skipped.reason.unwrap_or_default(),
-            });
+            let RowPlace { source, line } = place_of(&mut snapshot, run, &files, row).await?;
+            let reason = skipped.reason.unwrap_or_default();
+            rejected.push(Rejected { source, line, column: skipped.column, reason });
         }
         Ok(rejected)
     }
+
+    /// Where the first rows with this outcome and code are in the input. Such rows are in table `outcome`.
+    pub async fn places(
+        &self,
+        run: RunId,
+        (outcome, code): (Outcome, Option<i64>),
+        limit: u32,
+    ) -> Result<Vec<RowPlace>, QueueError> {
+        let rows: Vec<i64> = sqlx::query_scalar(
+            "SELECT row FROM outcome WHERE run = ? AND outcome = ? AND code IS ? ORDER BY row LIMIT ?",
+        )
+        .bind(run)
+        .bind(outcome.name())
+        .bind(code)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        let mut snapshot = self.snapshot().await?;
+        let files = snapshot.input_files(run).await?;
+        let mut places = Vec::with_capacity(rows.len());
+        for row in rows {
+            places.push(place_of(&mut snapshot, run, &files, row.cast_unsigned()).await?);
+        }
+        Ok(places)
+    }
+}
+
+/// Where a row is in the input.
+async fn place_of(
+    snapshot: &mut Snapshot,
+    run: RunId,
+    files: &[InputFile],
+    row: RowNo,
+) -> Result<RowPlace, QueueError> {
+    let lost = || QueueError::Damaged(format!("row {row} is missing in table line_span"));
+    let span = snapshot.line_spans(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
+    let file = usize::try_from(span.source).ok().and_then(|source| files.get(source));
+    Ok(RowPlace { source: file.ok_or_else(lost)?.name.clone(), line: span.line_of(row) })
 }
