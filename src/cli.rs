@@ -1,9 +1,7 @@
 //! The command line. `-h` shows the first paragraph of each text; `--help` shows all of it, with examples, environment
 //! variables and exit codes.
 
-use std::borrow::Cow;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
@@ -11,22 +9,22 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::domain::hint::Hint;
 use crate::domain::operation;
 use crate::domain::response::codes::ErrorClass;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
 use crate::log::{LogFormat, LogOptions};
-use imbulk_sandbox::{FaultRule, FaultRuleError};
-pub use report::{ReportArgs, ReportFormat};
 
 mod certificates;
 mod forget;
 pub mod manual;
 mod report;
+mod sandbox;
 
 pub use certificates::{CertifyArgs, VerifyCertificateArgs};
 pub use forget::ForgetArgs;
+pub use report::{ReportArgs, ReportFormat};
+pub use sandbox::SandboxArgs;
 
 /// Run bulk jobs against the server API of Tencent Cloud Chat, with one recorded outcome per row
 ///
@@ -514,41 +512,6 @@ pub struct UsersigArgs {
     pub job: Option<PathBuf>,
 }
 
-/// Arguments of `imbulk sandbox`.
-#[derive(Debug, Args)]
-pub struct SandboxArgs {
-    /// Loopback address to listen on; port 0 chooses a free port
-    #[arg(long, default_value = "127.0.0.1:8900", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
-    /// SDKAppID of the app that it serves
-    #[arg(long, default_value_t = 1_400_000_001, env = "IMBULK_SDKAPPID", value_name = "N")]
-    pub sdkappid: u64,
-    /// Admin account of the app
-    #[arg(long, default_value = "administrator", env = "IMBULK_IDENTIFIER", value_name = "ID")]
-    pub identifier: String,
-    /// Latency of every call, such as 50ms
-    #[arg(long, default_value = "0ms", value_name = "TIME")]
-    pub latency: jiff::SignedDuration,
-    /// Random extra latency per call, from 0 to this
-    #[arg(long, default_value = "0ms", value_name = "TIME")]
-    pub jitter: jiff::SignedDuration,
-    /// Fault to inject, as COMMAND:KIND:WHEN; may be repeated
-    #[arg(long = "fault", value_name = "FAULT", value_parser = fault_rule)]
-    pub faults: Vec<FaultRule>,
-    /// Share of accounts and friendships that do not exist, from 0 to 1
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
-    pub missing: f64,
-    /// Share of friendships that do not exist, if it is not that of the accounts
-    #[arg(long, value_name = "SHARE")]
-    pub missing_friends: Option<f64>,
-    /// Profile of another server, which the sandbox imitates
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
-    /// Seed: equal seeds give the same faults and the same missing accounts
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub seed: u64,
-}
-
 /// Arguments of `imbulk man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
@@ -562,12 +525,6 @@ pub struct ManArgs {
 
 const GLOBAL: &str = "Global options";
 
-impl Hint for FaultRuleError {
-    fn hint(&self) -> Option<Cow<'static, str>> {
-        Some(Self::hint(self).into())
-    }
-}
-
 /// Every subcommand that has a manual page of its own.
 fn subcommand_names() -> impl Iterator<Item = &'static str> {
     manual::ALL.iter().map(|manual| manual.name).filter(|name| !name.is_empty())
@@ -575,10 +532,6 @@ fn subcommand_names() -> impl Iterator<Item = &'static str> {
 
 fn operation_names() -> Vec<&'static str> {
     operation::ALL.iter().map(|operation| operation.name).collect()
-}
-
-fn fault_rule(text: &str) -> Result<FaultRule, String> {
-    text.parse().map_err(|error: FaultRuleError| error.with_hint())
 }
 
 fn retried(name: &str) -> Result<Outcome, String> {
