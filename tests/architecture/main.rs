@@ -164,7 +164,7 @@ const RESERVED: [Reserved; 9] = [
         words: &["env :: var", "env :: var_os", "env :: vars", "env :: vars_os", ", env ="],
         within: &["src/"],
         // clap reads the two defaults of `imbulk sandbox`, so that the help shows them.
-        except: &["src/settings/", "src/cli/sandbox.rs", "src/fail_point.rs"],
+        except: &["src/settings/", "src/cli.rs", "src/cli/sandbox.rs", "src/fail_point.rs"],
         because: "the environment is read in src/settings",
     },
     Reserved {
