@@ -34,7 +34,7 @@ const PANELS: [Panel; 6] = [
         ],
     },
     Panel {
-        title: "Calls that the server refused because of the limit, in a minute",
+        title: "Calls that the server refused because of the limit, in one run of a minute",
         unit: "calls",
         better: Better::AtMost("none is best"),
         bars: &[
