@@ -40,7 +40,11 @@ async fn known_parts(run: &str, queue: &Path) -> Result<Option<KnownParts>, Queu
     };
     if run.state() == RunState::Running {
         let text = format!("note: run {} of job {} is not finished: it may remove more", run.uuid, run.job);
-        tell(Message::new(text).add_hint("finish it before you restore, or never resume it").with_hint());
+        tell(
+            Message::new(text)
+                .add_hint("if its input was right, finish it before you restore; otherwise give it up with --again")
+                .with_hint(),
+        );
     }
     reader.snapshot().await?.backup_parts(run.id).await.map(|parts| Some(KnownParts(parts)))
 }

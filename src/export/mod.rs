@@ -110,7 +110,7 @@ pub async fn write(
 /// rows by outcome. Temporary data is in `folder`.
 ///
 /// # Errors
-/// As in [`write`].
+/// As in [`write()`].
 pub async fn write_leaves(
     reader: &Reader,
     run: &Run,

@@ -60,7 +60,7 @@ const NOT_FOUND: (Exit, &str) = (Exit::Unusable, "usage error, unknown name, or 
 const USAGE: (Exit, &str) = (Exit::Unusable, "usage error");
 const HALTED: (Exit, &str) = (Exit::Halted, "halted or refused (fatal code, guard, outage, full disk); rows are left");
 const STOPPED: (Exit, &str) =
-    (Exit::Stopped, "stopped by a signal, --limit, a time limit or `imbulk ctl`; rows are left: run it again");
+    (Exit::Stopped, "stopped by a signal, --limit, a time limit or `imbulk ctl`; rows are left for the next run");
 const IN_USE: (Exit, &str) = (Exit::InUse, "another process owns the queue");
 
 /// The exit codes of a session that sends.
