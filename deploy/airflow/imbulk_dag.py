@@ -1,6 +1,6 @@
 """A nightly imbulk job in Airflow 2.7 or later, on a worker or in Kubernetes.
 
-Exit code 0 is a success and 5 (`stop.until` has passed, the next night continues) is a skip. Every other code fails
+Exit code 0 is a success and 5 (stopped with work left, the next night continues) is a skip. Every other code fails
 the DAG run, so that a person looks. Nothing is repeated by Airflow: a repetition after exit code 4 would send the
 rest although a guard has halted the run. The next night resumes a run that was killed or had an I/O error.
 """

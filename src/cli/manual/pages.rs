@@ -441,7 +441,7 @@ pub const SANDBOX: Manual = Manual {
             ("reset, close, silence", "the connection is reset, closed, or stays silent"),
             ("reset-after, close-after", "the same after the call has had its effect"),
             ("slow=TIME", "the answer takes this much longer"),
-            ("item=N, partial=N", "items fail with this code, or have half an effect"),
+            ("item=N, partial=N", "items fail with this code, or take effect in part"),
             ("missing, duplicate", "items are missing or repeated in the answer"),
         ],
     }],
