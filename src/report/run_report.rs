@@ -1,7 +1,7 @@
 //! The report on a run: one page for people, and the same figures as JSON and as Markdown.
 //!
-//! The page and the Markdown name rows by file and line, without ids and without the reasons that quote them. So they
-//! can be passed on, and can stay when `imbulk forget` removes the rows.
+//! The page and the Markdown name rows by file and line, without ids and without the reasons of rows, which quote them.
+//! So they can be passed on, and can stay when `imbulk forget` removes the rows.
 
 mod html;
 mod markdown;
@@ -17,8 +17,9 @@ use super::json::{self, DateTime, RowsByOutcome};
 use super::state::StateName;
 use super::status::{ForgottenRows, StateFacts};
 use super::text::{between, count, counted, minute, second, share, visible};
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::Hint;
+use crate::domain::job::RejectPolicy;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
@@ -26,6 +27,8 @@ use crate::queue::{InputFile, RowPlace};
 
 /// Rows of a code that a report names at most.
 pub const PLACES: usize = 5;
+/// Files of the input that the page and the Markdown list at most.
+const FILES: usize = 50;
 /// Next commands that a report shows at most.
 const MOST_COMMANDS: usize = 3;
 
@@ -34,8 +37,8 @@ const MOST_COMMANDS: usize = 3;
 pub struct RunReport {
     /// What happened, in one sentence.
     pub verdict: String,
-    /// The exit code of `imbulk run` for this state, where rejected rows count; null while it may still change, and
-    /// after a kill.
+    /// The exit code of `imbulk run` for this state; null while it may still change, after a kill, and if it depends on
+    /// `input.rejects`, because no row is failed or in doubt.
     pub exit_code: Option<u8>,
     /// The run, its rows and their codes.
     #[serde(flatten)]
@@ -46,7 +49,7 @@ pub struct RunReport {
     /// From the start of the first session to the end of the last one, with the pauses in between; null before both
     /// are known.
     pub seconds: Option<u64>,
-    /// Rows that a person must look at: failed, in doubt and rejected ones.
+    /// Rows that a person must look at: failed, in doubt and rejected ones, and those that a verification contradicts.
     pub needs_attention: u64,
     /// Commands for what is left to do, the most urgent first.
     pub next: Vec<NextCommand>,
@@ -151,10 +154,10 @@ impl RunReport {
     /// The report on what was read.
     pub fn new(parts: ReportParts) -> Self {
         let ReportParts { figures, facts, effect, sent, now, .. } = parts;
-        let needs_attention = needs_attention(&figures.outcomes);
+        let needs_attention = needs_attention(&figures.outcomes) + facts.verified.contradicted;
         Self {
-            verdict: verdict(&figures, effect),
-            exit_code: exit_code(figures.state, needs_attention).map(Exit::code),
+            verdict: verdict(&figures, effect, needs_attention),
+            exit_code: exit_code(&figures).map(Exit::code),
             seconds: sent.as_ref().map(|(began, ended)| seconds_between(began, ended)),
             needs_attention,
             next: next_commands(&figures),
@@ -183,7 +186,10 @@ impl RunReport {
     /// The files of the input with their rows.
     fn input_lines(&self) -> Vec<String> {
         let line = |file: &InputFile| format!("{}: {}", visible(&file.name), counted(file.facts.rows, "row", "rows"));
-        let mut lines: Vec<String> = self.input.iter().map(line).collect();
+        let mut lines: Vec<String> = self.input.iter().take(FILES).map(line).collect();
+        if let Some(more) = self.input.len().checked_sub(FILES + 1) {
+            lines.push(format!("and {} more", counted(more as u64 + 1, "file", "files")));
+        }
         let rejected = self.figures.rejects.0.iter().map(|row| format!("{}:{}", visible(&row.source), row.line));
         let rejected: Vec<String> = rejected.collect();
         if !rejected.is_empty() {
@@ -237,6 +243,8 @@ impl RunReport {
         ];
         if let Some(code) = self.exit_code {
             all.push(("exit code", code.to_string()));
+        } else if figures.state == StateName::Finished {
+            all.push(("exit code", texts::EXIT_OF_REJECTS.to_owned()));
         }
         if let Some((began, ended)) = &self.sent {
             all.push(("sent", format!("from {} to {}, {}", second(began), second(ended), between(began, ended))));
@@ -272,10 +280,12 @@ fn seconds_between(began: &Zoned, ended: &Zoned) -> u64 {
     u64::try_from(began.duration_until(ended).as_secs()).unwrap_or(0)
 }
 
-const fn exit_code(state: StateName, needs_attention: u64) -> Option<Exit> {
-    match state {
-        StateName::Finished if needs_attention > 0 => Some(Exit::DoneWithFailures),
-        StateName::Finished => Some(Exit::Done),
+fn exit_code(figures: &Figures) -> Option<Exit> {
+    match figures.state {
+        StateName::Finished => {
+            let exits = [RejectPolicy::Count, RejectPolicy::Allow].map(|it| exit_of_finished(&figures.outcomes, it));
+            Some(exits[0]).filter(|exit| *exit == exits[1])
+        }
         StateName::Halted => Some(Exit::Halted),
         StateName::Stopped => Some(Exit::Stopped),
         StateName::Planned | StateName::Sending | StateName::Interrupted | StateName::Superseded => None,
@@ -283,13 +293,13 @@ const fn exit_code(state: StateName, needs_attention: u64) -> Option<Exit> {
 }
 
 /// What happened, in one sentence.
-fn verdict(figures: &Figures, effect: &str) -> String {
+fn verdict(figures: &Figures, effect: &str, needs_attention: u64) -> String {
     let rows = |outcome: Outcome| figures.outcomes[outcome];
     let mut done = format!("{} of {} {effect}", count(rows(Outcome::Succeeded)), count(figures.rows));
     if rows(Outcome::AlreadyDone) > 0 {
         done.push_str(&format!(", {} already done", count(rows(Outcome::AlreadyDone))));
     }
-    let attention = match needs_attention(&figures.outcomes) {
+    let attention = match needs_attention {
         0 => "no row needs your attention".to_owned(),
         1 => "1 row needs your attention".to_owned(),
         many => format!("{} rows need your attention", count(many)),

@@ -82,7 +82,8 @@ fn the_ending_chooses_the_format_and_no_input_is_overwritten() {
 /// What Chromium makes of a page, what it wrote to standard error, and its log of the network.
 fn browsed(workspace: &Workspace, page: &str) -> (String, String, String) {
     let output = std::process::Command::new("chromium")
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--disable-background-networking"])
         .args(["--enable-logging=stderr", "--log-level=0", "--virtual-time-budget=2000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", workspace.path("browser").display()))
         .arg(format!("--log-net-log={}", workspace.path("net.json").display()))

@@ -8,9 +8,13 @@ use crate::report::explanation::codes_of;
 use crate::report::testing;
 
 fn report(figures: Figures) -> RunReport {
+    RunReport::new(parts(figures))
+}
+
+fn parts(figures: Figures) -> ReportParts {
     let now: Zoned = "2026-11-22T09:00:00+08:00[Asia/Shanghai]".parse().expect("a moment");
     let operation = by_name("account_delete").expect("an operation");
-    RunReport::new(ReportParts {
+    ReportParts {
         facts: StateFacts {
             since: Some("2026-11-22T08:59:00+08:00[Asia/Shanghai]".parse().expect("a moment")),
             pid: None,
@@ -37,7 +41,7 @@ fn report(figures: Figures) -> RunReport {
         }],
         figures,
         now,
-    })
+    }
 }
 
 #[test]
@@ -68,6 +72,20 @@ fn a_perfect_run_says_that_nothing_is_left_to_do() {
     assert_eq!(report.verdict, "5 of 5 accounts deleted; no row needs your attention");
     assert_eq!((report.exit_code, report.sum()), (Some(0), "5 = 5 rows".to_owned()));
     assert_eq!(report.next.len(), 1);
+}
+
+#[test]
+fn rejected_rows_alone_leave_the_exit_code_open_and_contradicted_rows_need_attention() {
+    let outcomes = Outcome::ALL.into_iter().zip([4, 0, 0, 0, 0, 1, 0, 0]).collect();
+    let figures = Figures { state: StateName::Finished, rows: 5, outcomes, ..testing::figures() };
+    let rejected = report(figures.clone());
+    assert_eq!((rejected.exit_code, rejected.needs_attention), (None, 1));
+    assert!(rejected.markdown().contains("exit code: 3, or 0 if the job has input.rejects"), "{}", rejected.markdown());
+    let mut verified = parts(figures);
+    verified.facts.verified.contradicted = 2;
+    let report = RunReport::new(verified);
+    assert_eq!(report.needs_attention, 3);
+    assert!(report.verdict.ends_with("3 rows need your attention"), "{}", report.verdict);
 }
 
 #[test]

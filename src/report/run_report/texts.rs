@@ -14,3 +14,5 @@ pub(super) const FAILED: &str = "shows which rows failed, and why";
 pub(super) const IN_DOUBT: &str = "shows rows whose effect is unknown";
 pub(super) const REJECTED: &str = "shows rows that could not be sent: correct them, and use the file as input";
 pub(super) const ALL_ROWS: &str = "exports one row for each row of the input";
+
+pub(super) const EXIT_OF_REJECTS: &str = "3, or 0 if the job has input.rejects = \"allow\"";
