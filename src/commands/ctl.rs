@@ -28,6 +28,7 @@ const ASK_EVERY: Duration = Duration::from_millis(30);
 /// Controls a run, whether a process is sending it or not, or its verification, while a process sends that.
 pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
     let kind = kind_of(args)?;
+    refuse_readers(path)?;
     let (run, queue, is_owned) = {
         let reader = Reader::open(path).await?;
         let run = find_controlled(&args.name, args.target.as_deref(), &reader).await?;
@@ -43,7 +44,6 @@ pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<E
             refuse_above_limit(run, rate, env)?;
         }
     }
-    refuse_readers(&queue)?;
     let instruction = Instruction {
         id: uuid_v7(clock::now().as_millisecond(), rand::random()),
         run: run.as_ref().map_or_else(|| args.name.clone(), |run| run.uuid.clone()),

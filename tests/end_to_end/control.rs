@@ -239,7 +239,10 @@ fn a_user_who_may_not_write_the_queue_may_not_control_its_runs() {
     use std::os::unix::fs::PermissionsExt;
     let (workspace, _) = prepared(5);
     workspace.imbulk(&["plan", "job.toml"]).expect(0);
-    for (path, mode) in [(workspace.folder().to_owned(), 0o755), (workspace.path("imbulk.db"), 0o444)] {
+    // As after a process that ended before SQLite had removed it.
+    let wal = workspace.path("imbulk.db-wal");
+    std::fs::write(&wal, "").expect("a file");
+    for (path, mode) in [(workspace.folder().to_owned(), 0o755), (workspace.path("imbulk.db"), 0o444), (wal, 0o600)] {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("an own file");
     }
     // The permissions of a file mean nothing to root.

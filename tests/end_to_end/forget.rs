@@ -39,11 +39,11 @@ fn lists(output: &ProgramOutput, text: &str) {
 
 #[test]
 fn no_byte_of_a_forgotten_run_is_left_and_the_file_is_smaller() {
-    let (workspace, job) = finished(30_000);
+    let (workspace, job) = finished(60_000);
     let results = workspace.imbulk(&["results", "job"]).expect(0).stdout;
     let before = status(&workspace, &["job"]);
     assert!(contains(&workspace, "user_00017"), "or this test is blind");
-    lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: 1 run with 30,000 rows");
+    lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: 1 run with 60,000 rows");
     assert!(!contains(&workspace, "user_00017") && !contains(&workspace, "job.csv"));
     let after = status(&workspace, &["job"]);
     for key in ["run", "job", "target", "state", "rows", "items", "created_at", "started_at", "finished_at", "outcomes"]
