@@ -134,11 +134,15 @@ fn a_run_that_is_not_faster_says_why() {
     workspace.imbulk(&["ctl", "job", "resume"]).expect(0);
     workspace.faults(&["any:http=503:1"]);
     let begun = Instant::now();
-    let is_outage = |kind: &Value| kind == "outage" || kind == "retry_budget";
-    let outage = until(&workspace, &mut running, |status| is_outage(&status["heartbeat"]["bottleneck"]["kind"]));
+    // The retry budget may be used up already, by the calls that were over the limit.
+    let outage = until(&workspace, &mut running, |status| {
+        let Value::Object(bottleneck) = &status["heartbeat"]["bottleneck"] else { return false };
+        let is_outage = bottleneck["kind"] == "outage" || bottleneck["kind"] == "retry_budget";
+        is_outage && bottleneck["text"].as_str().is_some_and(|text| text.contains("HTTP status 503"))
+    });
     assert!(begun.elapsed() < PATIENCE);
     let why = outage["heartbeat"]["bottleneck"]["text"].as_str().expect("a text");
-    assert!(why.contains("HTTP status 503") && why.contains("only probes are sent"), "{why}");
+    assert!(why.contains("only probes are sent"), "{why}");
     workspace.imbulk(&["status"]).expect(0).says("only probes are sent");
     running.signal(Signal::TERM);
     running.wait().expect(5);
