@@ -14,7 +14,7 @@ const LEAST_WIDTH: f64 = 6.0;
 
 /// The page.
 #[derive(Template)]
-#[template(path = "page.html")]
+#[template(path = "page.html", config = "src/report/run_report/askama.toml")]
 struct Page<'a> {
     report: &'a RunReport,
     parts: Vec<OutcomeBar>,
