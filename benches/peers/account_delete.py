@@ -51,7 +51,7 @@ async def main(args):
     credentials = {
         "sdkappid": "1400000001",
         "identifier": "administrator",
-        "usersig": "x" * 160,
+        "usersig": args.usersig,
         "contenttype": "json",
     }
     query = "&".join(f"{key}={value}" for key, value in credentials.items())
@@ -72,6 +72,7 @@ if __name__ == "__main__":
     parser.add_argument("endpoint")
     parser.add_argument("input")
     parser.add_argument("output")
+    parser.add_argument("--usersig", default="x" * 160)
     parser.add_argument("--rate", type=float, default=65536)
     parser.add_argument("--width", type=int, default=64)
     uvloop.run(main(parser.parse_args()))

@@ -80,7 +80,10 @@ fn must(command: &mut Command) -> Fallible<()> {
 }
 
 /// GNU parallel with curl, a body of 100 accounts a line. The bodies are written here, and this is not measured.
-pub(crate) fn parallel_curl(endpoint: &str, input: &Path, calls: usize, folder: &Path) -> Fallible<Command> {
+///
+/// `server` is the endpoint and a UserSig that it accepts.
+pub(crate) fn parallel_curl(server: (&str, &str), input: &Path, calls: usize, folder: &Path) -> Fallible<Command> {
+    let (endpoint, usersig) = server;
     let bodies = folder.join("bodies.txt");
     let mut out = BufWriter::new(File::create(&bodies)?);
     let mut ids = BufReader::new(File::open(input)?).lines().skip(1);
@@ -90,7 +93,7 @@ pub(crate) fn parallel_curl(endpoint: &str, input: &Path, calls: usize, folder: 
         writeln!(out, r#"{{"DeleteItem":[{}]}}"#, items.join(","))?;
     }
     out.flush()?;
-    let credentials = format!("sdkappid=1400000001&identifier=administrator&usersig={}&random=1", "x".repeat(160));
+    let credentials = format!("sdkappid=1400000001&identifier=administrator&usersig={usersig}&random=1");
     let url = format!("{endpoint}/v4/im_open_login_svc/account_delete?{credentials}&contenttype=json");
     let mut command = Command::new("parallel");
     command.args(["--will-cite", "-j", "16", "-a"]).arg(bodies);

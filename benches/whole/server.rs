@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use crate::Fallible;
 use crate::measure::{cpu_of, nap};
 
-/// The key with which the program signs. The sandbox has no key, since the other programs do not sign.
+/// The app's key: the sandbox checks signatures, and the program makes them.
 pub(crate) const KEY: &str = "5f61f048f77fe5ed5f61f048f77fe5ed5f61f048f77fe5ed5f61f048f77fe5ed";
 
 /// How long a run's beginning lasts: calls are spread, and round trips become known.
@@ -208,7 +208,7 @@ async fn sandbox(
     let faults = if slow > 0.0 { vec![format!("any:slow=3s:{slow}").parse()?] } else { Vec::new() };
     let caps = Command::ALL.into_iter().fold(Caps::default().with_app(cap), |caps, command| caps.with(command, cap));
     let config = Config {
-        app: App { sdkappid: 1_400_000_001, admins: vec!["administrator".to_owned()], key: None },
+        app: App { sdkappid: 1_400_000_001, admins: vec!["administrator".to_owned()], key: Some(KEY.into()) },
         caps,
         latency: Latency { fixed: Duration::from_secs_f64(latency / 1000.0), jitter: Duration::ZERO },
         faults,

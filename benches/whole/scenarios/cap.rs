@@ -1,5 +1,6 @@
 //! At the cap, and on the way there over slow connections: the sandbox counts the calls and reports violations.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,13 +22,14 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
     let scripts = Scripts::prepared(&benchmark.work)?;
     let with_curl = peers::has_parallel_curl();
     let input = inputs::csv(&benchmark.work, accounts.0, accounts.1)?;
+    let usersig = usersig(benchmark)?;
     for round in 0..benchmark.rounds(2) {
         at_cap(benchmark, "friend_delete", friends, round)?;
         at_cap(benchmark, "account_delete", accounts, round)?;
         let results = benchmark.path("asyncio.csv");
         let script = |endpoint: &str| {
             let mut command = scripts.account_delete(endpoint, &input, &results);
-            command.args(["--rate", &CAP.to_string()]);
+            command.args(["--rate", &CAP.to_string(), "--usersig", &usersig]);
             Ok(command)
         };
         peer_at_cap(benchmark, ASYNCIO, script, round)?;
@@ -35,7 +37,8 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
             let scratch = benchmark.scratch.clone();
             let curl = |endpoint: &str| {
                 // Too slow for all rows. It starts at most this many calls per second.
-                let mut command = peers::parallel_curl(endpoint, &input, usize::try_from(calls / 4)?, &scratch)?;
+                let mut command =
+                    peers::parallel_curl((endpoint, &usersig), &input, usize::try_from(calls / 4)?, &scratch)?;
                 command.args(["--delay", &(1.0 / f64::from(CAP)).to_string()]);
                 Ok(command)
             };
@@ -43,6 +46,15 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
         }
     }
     Ok(())
+}
+
+/// A UserSig that the sandbox accepts: the other programs do not sign.
+fn usersig(benchmark: &Benchmark) -> Fallible<String> {
+    let mut command = benchmark.imbulk(Path::new("unused.db"));
+    command.env("IMBULK_SDKAPPID", "1400000001").env("IMBULK_IDENTIFIER", "administrator").arg("usersig");
+    let output = command.output()?;
+    let usersig = String::from_utf8(output.stdout)?.trim().to_owned();
+    if usersig.is_empty() { Err("`imbulk usersig` printed nothing".into()) } else { Ok(usersig) }
 }
 
 /// Another program, which is to make as many calls per second as the cap allows.

@@ -29,7 +29,7 @@ pub(crate) fn run(benchmark: &mut Benchmark) -> Fallible<()> {
         bare(benchmark, &mut server, &accounts, round)?;
         ours(benchmark, &mut server, ("friends", "friend_delete"), &friends, round)?;
         if with_curl {
-            let command = peers::parallel_curl(&server.endpoint, &accounts, CURL_CALLS, &benchmark.scratch)?;
+            let command = peers::parallel_curl((&server.endpoint, "x"), &accounts, CURL_CALLS, &benchmark.scratch)?;
             peer(benchmark, &mut server, CURL, command, round)?;
         }
     }
