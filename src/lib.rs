@@ -25,6 +25,7 @@ pub mod intake;
 pub mod line_writer;
 pub mod loading;
 pub mod log;
+pub mod new_folder;
 pub mod notify;
 pub mod queue;
 pub mod rate_limiter;

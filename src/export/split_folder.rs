@@ -1,15 +1,12 @@
 //! A folder with one file of results per outcome. It is filled under another name, so that it appears as a whole.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, IntoInnerError, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 use super::{ExportError, Format};
 use crate::domain::response::outcome::Outcome;
-use crate::fail_point::{self, FailPoint};
+use crate::new_folder::NewFolder;
 
 /// The file with the number of rows of each other file.
 const SUMS: &str = "sums.json";
@@ -17,9 +14,7 @@ const SUMS: &str = "sums.json";
 /// The folder, until it gets its name.
 #[derive(Debug)]
 pub struct SplitFolder {
-    /// Its name in the end.
-    path: PathBuf,
-    temporary: TempDir,
+    folder: NewFolder,
     /// One for each outcome, in their sequence.
     files: Vec<BufWriter<File>>,
 }
@@ -67,13 +62,11 @@ impl SplitFolder {
     pub fn create(path: &Path, format: Format, outcomes: &[Outcome]) -> Result<Self, ExportError> {
         let fail = |source| ExportError::File { path: path.to_owned(), source };
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let private = Permissions::from_mode(0o700);
-        let made = tempfile::Builder::new().prefix(".imbulk-split-").permissions(private).tempdir_in(parent_of(&path));
-        let temporary = made.map_err(fail)?;
-        let file = |outcome: &Outcome| new_file(&temporary.path().join(split_file(*outcome, format)));
+        let folder = NewFolder::beside(&path).map_err(fail)?;
+        let file = |outcome: &Outcome| folder.file(&split_file(*outcome, format));
         let files = outcomes.iter().map(|outcome| file(outcome).map(BufWriter::new)).collect::<Result<_, _>>();
         let files = files.map_err(fail)?;
-        Ok(Self { path, temporary, files })
+        Ok(Self { folder, files })
     }
 
     /// The files, one for each outcome.
@@ -84,57 +77,31 @@ impl SplitFolder {
     /// The error with the folder as the file that could not be written.
     pub fn name(&self, error: ExportError) -> ExportError {
         match error {
-            ExportError::Output(source) => ExportError::File { path: self.path.clone(), source },
+            ExportError::Output(source) => ExportError::File { path: self.folder.path().to_owned(), source },
             of_the_queue => of_the_queue,
         }
     }
 
     /// Adds the sums and gives the folder its name. A folder with the files of an earlier split is replaced.
     pub fn finish(self, sums: &[u8]) -> Result<(), ExportError> {
-        let Self { path, temporary, files } = self;
+        let Self { folder, files } = self;
+        let path = folder.path().to_owned();
         let placed = || {
             for file in files {
                 file.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?;
             }
-            let mut new = new_file(&temporary.path().join(SUMS))?;
-            new.write_all(sums).and_then(|()| new.sync_all())?;
-            sync(temporary.path())?;
-            fail_point::before(FailPoint::PlaceFile);
-            match std::fs::rename(temporary.path(), &path) {
-                // It is not there any more under its first name.
-                Ok(()) => drop(temporary.keep()),
-                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                    let earlier = tempfile::Builder::new().prefix(".imbulk-split-").tempdir_in(parent_of(&path))?;
-                    std::fs::rename(&path, earlier.path())?;
-                    if let Err(error) = std::fs::rename(temporary.path(), &path) {
-                        std::fs::rename(earlier.path(), &path)?;
-                        return Err(error);
-                    }
-                    drop(temporary.keep());
-                }
-                Err(error) => return Err(error),
-            }
-            fail_point::after(FailPoint::PlaceFile);
-            sync(parent_of(&path))
+            folder.write(SUMS, sums)?;
+            folder.replace()
         };
-        placed().map_err(|source| ExportError::File { path: path.clone(), source })
+        placed().map_err(|source| ExportError::File { path, source })
     }
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all())
-}
-
-fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

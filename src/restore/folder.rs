@@ -1,26 +1,21 @@
 //! The folder with the jobs. It is filled under another name, so that it appears as a whole or not at all.
 
 use std::collections::{BTreeMap, btree_map::Entry};
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, IntoInnerError, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
+use std::fs::File;
+use std::io::{BufWriter, IntoInnerError, Write};
+use std::path::Path;
 
 use super::error::RestoreError;
 use super::rows::{RestoreJob, RestoredRow};
 use super::summary::WrittenJob;
 use crate::domain::hint::Message;
-use crate::fail_point::{self, FailPoint};
+use crate::new_folder::NewFolder;
 
 /// The folder with the jobs, until it gets its name.
 #[derive(Debug)]
 pub(super) struct RestoreFolder {
-    /// Its name in the end. Errors name it, because a temporary file is gone after an error.
-    path: PathBuf,
     /// Only its owner can read it: a backup has personal data.
-    temporary: TempDir,
+    folder: NewFolder,
     inputs: BTreeMap<RestoreJob, RestoreInput>,
 }
 
@@ -36,11 +31,8 @@ impl RestoreFolder {
         if std::fs::symlink_metadata(path).is_ok() {
             return Err(exists(path));
         }
-        let parent = parent_of(path);
-        let private = Permissions::from_mode(0o700);
-        let made = tempfile::Builder::new().prefix(".imbulk-restore-").permissions(private).tempdir_in(parent);
-        let temporary = made.map_err(RestoreError::io(path))?;
-        Ok(Self { path: path.to_owned(), temporary, inputs: BTreeMap::new() })
+        let folder = NewFolder::beside(path).map_err(RestoreError::io(path))?;
+        Ok(Self { folder, inputs: BTreeMap::new() })
     }
 
     /// Appends a row to the input of its job.
@@ -48,14 +40,14 @@ impl RestoreFolder {
         let input = match self.inputs.entry(row.job) {
             Entry::Occupied(input) => input.into_mut(),
             Entry::Vacant(place) => {
-                let file = self.temporary.path().join(format!("{}.jsonl", row.job.name()));
-                let file = BufWriter::new(new_file(&file).map_err(RestoreError::io(&self.path))?);
-                place.insert(RestoreInput { file, rows: 0 })
+                let file = self.folder.file(&format!("{}.jsonl", row.job.name()));
+                let file = file.map_err(RestoreError::io(self.folder.path()))?;
+                place.insert(RestoreInput { file: BufWriter::new(file), rows: 0 })
             }
         };
         input.rows += 1;
         let written = serde_json::to_writer(&mut input.file, &row.object).map_err(Into::into);
-        written.and_then(|()| input.file.write_all(b"\n")).map_err(RestoreError::io(&self.path))
+        written.and_then(|()| input.file.write_all(b"\n")).map_err(RestoreError::io(self.folder.path()))
     }
 
     /// The jobs that have rows, as they are named in the end.
@@ -63,45 +55,24 @@ impl RestoreFolder {
         let job = |(job, input): (&RestoreJob, &RestoreInput)| WrittenJob {
             job: *job,
             rows: input.rows,
-            file: self.path.join(format!("{}.toml", job.name())),
+            file: self.folder.path().join(format!("{}.toml", job.name())),
         };
         self.inputs.iter().map(job).collect()
     }
 
     /// Adds these files and gives the folder its name.
     pub(super) fn finish(self, texts: &[(String, String)]) -> Result<(), RestoreError> {
-        let Self { path, temporary, inputs } = self;
+        let Self { folder, inputs } = self;
+        let path = folder.path().to_owned();
         let placed = || {
             for input in inputs.into_values() {
                 input.file.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?;
             }
-            for (name, text) in texts {
-                let mut new = new_file(&temporary.path().join(name))?;
-                new.write_all(text.as_bytes()).and_then(|()| new.sync_all())?;
-            }
-            sync(temporary.path())?;
-            fail_point::before(FailPoint::PlaceFile);
-            // A folder with files is never replaced.
-            std::fs::rename(temporary.path(), &path)?;
-            fail_point::after(FailPoint::PlaceFile);
-            // It is not there any more under its first name.
-            drop(temporary.keep());
-            sync(parent_of(&path))
+            texts.iter().try_for_each(|(name, text)| folder.write(name, text.as_bytes()))?;
+            folder.place()
         };
         placed().map_err(RestoreError::io(&path))
     }
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all())
-}
-
-fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 fn exists(path: &Path) -> RestoreError {
@@ -125,7 +96,8 @@ mod tests {
             if with_row {
                 folder.push(&row).unwrap();
             }
-            std::fs::remove_dir_all(folder.temporary.path()).unwrap();
+            let temporary = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap();
+            std::fs::remove_dir_all(temporary.path()).unwrap();
             folder
         };
         let pushed = broken(false).push(&row).unwrap_err().to_string();

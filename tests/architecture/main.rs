@@ -21,7 +21,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 31] = [
+const MODULES: [(&str, &[&str]); 32] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -36,6 +36,8 @@ const MODULES: [(&str, &[&str]); 31] = [
     ("report", &["domain", "queue"]),
     // The bounded list of lines behind standard error and the log file.
     ("line_writer", &[]),
+    // Folders that appear as a whole.
+    ("new_folder", &["fail_point"]),
     // Lines for people, and the data of a command.
     ("stderr", &["line_writer"]),
     ("stdout", &["stderr"]),
@@ -47,7 +49,7 @@ const MODULES: [(&str, &[&str]); 31] = [
     ("certificate", &["domain", "ssh"]),
     ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "fail_point", "stderr", "testing"]),
     ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
-    ("export", &["certificate", "domain", "queue", "stored_request", "fail_point", "testing"]),
+    ("export", &["certificate", "domain", "queue", "stored_request", "fail_point", "new_folder", "testing"]),
     ("settings", &["domain", "api"]),
     // What the checks of `imbulk doctor` find.
     ("doctor", &["domain", "api"]),
@@ -56,7 +58,7 @@ const MODULES: [(&str, &[&str]); 31] = [
     // The texts of a first job.
     ("init", &["domain", "input", "settings"]),
     // Jobs that put back what a run with a backup removed.
-    ("restore", &["domain", "api", "fail_point", "init", "report", "settings"]),
+    ("restore", &["domain", "api", "fail_point", "init", "new_folder", "report", "settings"]),
     (
         "session",
         &[
