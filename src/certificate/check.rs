@@ -44,7 +44,7 @@ pub(super) fn check(certificate: Given, previous: &[Given], proofs: &[(String, V
         if root.is_none_or(|root| hex(&root) != statement.root) {
             return Err(format!("{name}: the proof does not lead to the root of {}", certificate.name));
         }
-        let input = usize::try_from(proof.row.input).ok().and_then(|at| statement.inputs.get(at));
+        let input = usize::try_from(proof.row.facts.input).ok().and_then(|at| statement.inputs.get(at));
         input.map(|_| proof.row).ok_or_else(|| format!("{name}: {} has no such input file", certificate.name))
     });
     let rows = rows.collect::<Result<_, _>>()?;

@@ -21,7 +21,7 @@ const ID: u8 = 2;
 /// The salts of the two ids of a row.
 pub(super) type Salts = [[u8; SALT_BYTES]; 2];
 
-/// The secret from which the salts of a run are made. Without it, nobody can guess an id in a leaf.
+/// The secret from which the salts of a run are made. Without it, ids in leaves cannot be guessed.
 #[derive(Clone)]
 pub struct RunSecret(hmac::Key);
 

@@ -5,27 +5,13 @@
 //! that a proof is for.
 
 use super::hashing::{Digest, RunSecret, commit, hash_leaf};
-use super::proof::{ProvenId, ProvenRow};
-use crate::domain::response::outcome::Outcome;
-use crate::domain::response::verification::Verified;
+use super::proof::{CertifiedRow, ProvenId, ProvenRow};
 
-/// What a certificate says of a row.
+/// A row of which a leaf is made.
 #[derive(Debug)]
-pub struct LeafFacts<'a> {
-    /// The row.
-    pub row: u64,
-    /// The number of its input file.
-    pub input: u32,
-    /// Its line.
-    pub line: u64,
-    /// Its outcome.
-    pub outcome: Outcome,
-    /// The code that decided it.
-    pub code: Option<i64>,
-    /// Milliseconds since 1970.
-    pub finished_at: Option<i64>,
-    /// What the last verification showed, and when.
-    pub verified: Option<(Verified, i64)>,
+pub struct LeafRow<'a> {
+    /// What the leaf says of it.
+    pub facts: CertifiedRow,
     /// The From_Account, for operations on pairs.
     pub from: Option<Option<&'a str>>,
     /// The account.
@@ -45,20 +31,12 @@ pub struct LeafSource {
 
 impl LeafSource {
     /// Appends the leaf of a row.
-    pub fn append(&self, facts: &LeafFacts<'_>, out: &mut Vec<u8>) {
+    pub fn append(&self, row: LeafRow<'_>, out: &mut Vec<u8>) {
+        let LeafRow { facts, from, account } = row;
         let salts = self.secret.salts(facts.row);
         let wanted = self.wanted.as_deref();
-        let mut proven = ProvenRow {
-            row: facts.row,
-            input: facts.input,
-            line: facts.line,
-            outcome: facts.outcome,
-            code: facts.code,
-            finished_at: facts.finished_at,
-            verified: facts.verified,
-            ids: Vec::with_capacity(2),
-        };
-        let ids = facts.from.into_iter().chain([facts.account]);
+        let mut proven = ProvenRow { facts, ids: Vec::with_capacity(2) };
+        let ids = from.into_iter().chain([account]);
         for (id, salt) in ids.zip(salts) {
             proven.ids.push(match id {
                 Some(id) if wanted == Some(id) => ProvenId::Shown { salt, id: id.to_owned() },
@@ -87,7 +65,7 @@ impl ProvenRow {
         let mut bytes = Vec::with_capacity(128);
         bytes.extend(u32::try_from(operation.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend(operation.as_bytes());
-        self.encode_facts(&mut bytes);
+        self.facts.encode(&mut bytes);
         bytes.push(u8::try_from(self.ids.len()).unwrap_or(u8::MAX));
         self.ids.iter().for_each(|id| bytes.extend(id.commitment()));
         hash_leaf(&bytes)

@@ -8,9 +8,9 @@ use crate::domain::response::verification::Verified;
 /// The first bytes of a proof.
 const MAGIC: &[u8] = b"imbulk proof 1\n";
 
-/// The row of a proof.
+/// What a certificate says of a row, apart from its ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProvenRow {
+pub struct CertifiedRow {
     /// The row, from 0.
     pub row: u64,
     /// The number of its input file, from 0.
@@ -25,6 +25,13 @@ pub struct ProvenRow {
     pub finished_at: Option<i64>,
     /// What the last verification showed, and when.
     pub verified: Option<(Verified, i64)>,
+}
+
+/// The row of a proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenRow {
+    /// What is said of it.
+    pub facts: CertifiedRow,
     pub(super) ids: Vec<ProvenId>,
 }
 
@@ -70,7 +77,7 @@ impl RowProof {
 
     /// The root of the tree of `rows` rows to which the proof leads (RFC 6962, 2.1.1); none if its path does not fit.
     pub(super) fn root(&self, operation: &str, rows: u64) -> Option<Digest> {
-        let (mut at, mut last) = (self.row.row, rows.checked_sub(1)?);
+        let (mut at, mut last) = (self.row.facts.row, rows.checked_sub(1)?);
         if at > last {
             return None;
         }
@@ -93,21 +100,9 @@ impl RowProof {
     }
 }
 
-impl ProvenRow {
-    /// The ids that the proof reveals: the same account, maybe on both sides of a pair.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.ids.iter().filter_map(|id| match id {
-            ProvenId::Shown { id, .. } => Some(id.as_str()),
-            ProvenId::Hidden(_) => None,
-        })
-    }
-
-    pub(super) fn shows_an_id(&self) -> bool {
-        self.ids().next().is_some()
-    }
-
-    /// The facts of the row without its ids, as in the leaf.
-    pub(super) fn encode_facts(&self, bytes: &mut Vec<u8>) {
+impl CertifiedRow {
+    /// The bytes of the leaf and of a proof.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.row.to_be_bytes());
         bytes.extend(self.input.to_be_bytes());
         bytes.extend(self.line.to_be_bytes());
@@ -125,10 +120,43 @@ impl ProvenRow {
         }
     }
 
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let (row, input, line) = (take(bytes)?, take(bytes)?, take(bytes)?);
+        Some(Self {
+            row: u64::from_be_bytes(row),
+            input: u32::from_be_bytes(input),
+            line: u64::from_be_bytes(line),
+            outcome: *Outcome::ALL.get(usize::from(take::<1>(bytes)?[0]))?,
+            code: optional(bytes).ok()?,
+            finished_at: optional(bytes).ok()?,
+            verified: match take::<1>(bytes)?[0] {
+                0 => None,
+                verified => {
+                    let verified = *Verified::ALL.get(usize::from(verified) - 1)?;
+                    Some((verified, i64::from_be_bytes(take(bytes)?)))
+                }
+            },
+        })
+    }
+}
+
+impl ProvenRow {
+    /// The ids that the proof reveals: the same account, maybe on both sides of a pair.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().filter_map(|id| match id {
+            ProvenId::Shown { id, .. } => Some(id.as_str()),
+            ProvenId::Hidden(_) => None,
+        })
+    }
+
+    pub(super) fn shows_an_id(&self) -> bool {
+        self.ids().next().is_some()
+    }
+
     /// A proof without its path.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        self.encode_facts(&mut bytes);
+        self.facts.encode(&mut bytes);
         bytes.push(position(Some(self.ids.len())));
         for id in &self.ids {
             match id {
@@ -148,23 +176,9 @@ impl ProvenRow {
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let (row, input, line) = (take(bytes)?, take(bytes)?, take(bytes)?);
-        Some(Self {
-            row: u64::from_be_bytes(row),
-            input: u32::from_be_bytes(input),
-            line: u64::from_be_bytes(line),
-            outcome: *Outcome::ALL.get(usize::from(take::<1>(bytes)?[0]))?,
-            code: optional(bytes).ok()?,
-            finished_at: optional(bytes).ok()?,
-            verified: match take::<1>(bytes)?[0] {
-                0 => None,
-                verified => {
-                    let verified = *Verified::ALL.get(usize::from(verified) - 1)?;
-                    Some((verified, i64::from_be_bytes(take(bytes)?)))
-                }
-            },
-            ids: (0..take::<1>(bytes)?[0]).map(|_| ProvenId::read(bytes)).collect::<Option<_>>()?,
-        })
+        let facts = CertifiedRow::read(bytes)?;
+        let ids = (0..take::<1>(bytes)?[0]).map(|_| ProvenId::read(bytes)).collect::<Option<_>>()?;
+        Some(Self { facts, ids })
     }
 }
 

@@ -12,15 +12,17 @@ fn source(wanted: &str) -> LeafSource {
     LeafSource { operation: "friend_delete".to_owned(), secret, wanted: Some(wanted.to_owned()) }
 }
 
-fn facts(row: u64, account: &str) -> LeafFacts<'_> {
-    LeafFacts {
-        row,
-        input: 0,
-        line: row + 2,
-        outcome: Outcome::Succeeded,
-        code: Some(70_107),
-        finished_at: Some(1_793_000_000_120),
-        verified: Some((Verified::Confirmed, 1_793_000_000_999)),
+fn leaf_row(row: u64, account: &str) -> LeafRow<'_> {
+    LeafRow {
+        facts: CertifiedRow {
+            row,
+            input: 0,
+            line: row + 2,
+            outcome: Outcome::Succeeded,
+            code: Some(70_107),
+            finished_at: Some(1_793_000_000_120),
+            verified: Some((Verified::Confirmed, 1_793_000_000_999)),
+        },
         from: Some(Some("another account, whose id is as long as one can be")),
         account: Some(account),
     }
@@ -31,7 +33,7 @@ fn grown(rows: u64, wanted: &str) -> (Vec<Digest>, Tree) {
     let (mut hashes, mut tree, source) = (Vec::new(), Tree::default(), source(wanted));
     for row in 0..rows {
         let mut leaf = Vec::new();
-        source.append(&facts(row, &format!("user_{row}")), &mut leaf);
+        source.append(leaf_row(row, &format!("user_{row}")), &mut leaf);
         hashes.push(*leaf.first_chunk().unwrap());
         tree.write_all(&leaf).unwrap();
     }
@@ -73,7 +75,7 @@ fn the_tree_is_that_of_the_rfc_and_each_proof_leads_to_its_root_and_to_no_other(
 fn the_proof_of_a_pair_among_ten_million_has_less_than_a_thousand_bytes() {
     let mut leaf = Vec::new();
     let account = "a".repeat(32);
-    source(&account).append(&facts(9_999_999, &account), &mut leaf);
+    source(&account).append(leaf_row(9_999_999, &account), &mut leaf);
     let row = leaf::next_leaf(&mut leaf.as_slice()).and_then(|(_, row)| row).unwrap().to_vec();
     let proof = RowProof::bytes(&row, &[[0; 32]; 24]);
     assert!(proof.len() <= 1000, "{}", proof.len());
@@ -87,7 +89,7 @@ fn an_id_cannot_be_guessed_without_its_salt() {
         let secret = RunSecret::new(&[secret; SECRET_BYTES]);
         let source = LeafSource { secret, ..source("nobody") };
         let mut leaf = Vec::new();
-        source.append(&facts(row, "user_1"), &mut leaf);
+        source.append(leaf_row(row, "user_1"), &mut leaf);
         leaf
     };
     assert_eq!(hidden(1, 0), hidden(1, 0));

@@ -38,14 +38,14 @@ fn text(Checked { statement, signer, rows }: &Checked, previous: usize) -> Strin
         text.push_str("the chain was not checked: name the earlier certificates with --previous\n");
     }
     for row in rows {
-        let input = usize::try_from(row.input).ok().and_then(|at| statement.inputs.get(at));
+        let input = usize::try_from(row.facts.input).ok().and_then(|at| statement.inputs.get(at));
         let input = input.map_or("", |input| &input.name);
         let ids: Vec<_> = row.ids().map(visible).collect();
-        let place = format!("{}:{}", visible(input), row.line);
-        text.push_str(&format!("proved: {} ({place}): {}", ids.join(", "), row.outcome));
-        row.code.iter().for_each(|code| text.push_str(&format!(", code {code}")));
-        row.finished_at.iter().for_each(|at| text.push_str(&format!(", at {}", rfc3339(*at))));
-        if let Some((verified, at)) = row.verified {
+        let place = format!("{}:{}", visible(input), row.facts.line);
+        text.push_str(&format!("proved: {} ({place}): {}", ids.join(", "), row.facts.outcome));
+        row.facts.code.iter().for_each(|code| text.push_str(&format!(", code {code}")));
+        row.facts.finished_at.iter().for_each(|at| text.push_str(&format!(", at {}", rfc3339(*at))));
+        if let Some((verified, at)) = row.facts.verified {
             text.push_str(&format!(", {} at {}", verified.name(), rfc3339(at)));
         }
         text.push('\n');

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::ExportError;
 use super::own_rows::OwnLayout;
 use super::{Division, ExportOptions, Format};
-use crate::certificate::{LeafFacts, LeafSource};
+use crate::certificate::{CertifiedRow, LeafRow, LeafSource};
 use crate::domain::operation::{BoundOperation, InputShape};
 use crate::domain::request::own_row::{OwnCell, OwnRow, OwnValues};
 use crate::domain::request::row::{FieldValues, RowNo};
@@ -158,7 +158,7 @@ impl<'a> RowWriter<'a> {
 
     pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
         if let Buffer::Leaves(out, source) = &mut self.out {
-            source.append(&line.leaf_facts(&self.layout.operation.shape), out);
+            source.append(line.leaf_row(&self.layout.operation.shape), out);
             return Ok(());
         }
         let class = line.code.map(|code| class_of_row(&self.layout.operation, line.outcome, code).name());
@@ -186,15 +186,17 @@ impl<'a> RowWriter<'a> {
 }
 
 impl ResultRow<'_> {
-    fn leaf_facts(&self, shape: &InputShape) -> LeafFacts<'_> {
-        LeafFacts {
-            row: self.row,
-            input: self.input,
-            line: self.number,
-            outcome: self.outcome,
-            code: self.code,
-            finished_at: self.finished_at,
-            verified: self.verified,
+    fn leaf_row(&self, shape: &InputShape) -> LeafRow<'_> {
+        LeafRow {
+            facts: CertifiedRow {
+                row: self.row,
+                input: self.input,
+                line: self.number,
+                outcome: self.outcome,
+                code: self.code,
+                finished_at: self.finished_at,
+                verified: self.verified,
+            },
             from: shape.from.map(|_column| self.from),
             account: self.account,
         }
