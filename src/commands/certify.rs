@@ -1,6 +1,5 @@
 //! `imbulk certify`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -15,7 +14,7 @@ use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::timestamp::rfc3339;
-use crate::export::{ExportError, PRIVATE, atomic_file, refuse_used_file, write_leaves};
+use crate::export::{PRIVATE, refuse_used_file, write_file, write_leaves};
 use crate::queue::{Queue, QueueError, Reader, Run, RunState, StoredCertificate, folder_of};
 use crate::session::{SessionError, StepDisplay, find, only_time, refuse_forgotten};
 use crate::settings::Env;
@@ -52,8 +51,8 @@ async fn write_certificate(key: &Path, run: &Run, output: &Path, path: &Path) ->
     let bytes = statement.to_bytes();
     let signature = ssh::sign(key, NAMESPACE, &bytes).map_err(SessionError::Usage)?;
     // The certificate is stored last: without its files, the next one could not be checked.
-    write(&signature_of(output), signature.as_bytes()).await?;
-    write(output, &bytes).await?;
+    write_file(&signature_of(output), PRIVATE, signature.as_bytes()).await?;
+    write_file(output, PRIVATE, &bytes).await?;
     let (number, head) = (statement.number, hex(&sha256(&bytes)));
     let stored = StoredCertificate { number, head, root: statement.root };
     queue.store_certificate(run.id, &stored).await?;
@@ -81,7 +80,7 @@ async fn prove(id: &str, run: &Run, reader: &Reader, args: &CertifyArgs, env: &E
     for (at, proof) in proofs.iter().enumerate() {
         let file = proof_file(&args.output, at);
         refuse_used_file(&file, reader, env.secret_key_files()).await?;
-        write(&file, proof).await?;
+        write_file(&file, PRIVATE, proof).await?;
         let (bytes, number) = (proof.len(), certificate.number);
         text.push_str(&format!("{}: {bytes} bytes, for certificate {number} of {}\n", file.display(), run.job));
     }
@@ -148,10 +147,6 @@ fn refuse_unfinished(run: &Run) -> Result<(), SessionError> {
     }
     let text = format!("run {} of job {} is not finished: only finished runs are certified", run.uuid, run.job);
     Err(SessionError::usage(text, "`imbulk run` of the job finishes it, unless it was given up"))
-}
-
-async fn write(file: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    atomic_file(file, PRIVATE, async |out: &mut _| Write::write_all(out, bytes).map_err(ExportError::Output)).await
 }
 
 /// The file of a proof: `a.proof`, then `a-2.proof`, `a-3.proof`.

@@ -1,13 +1,12 @@
 //! Writes the metrics files that jobs name (`report.metrics`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::clock;
 use crate::domain::hint::{Hint, Message};
-use crate::export::{ExportError, READABLE, atomic_file};
+use crate::export::{READABLE, write_file};
 use crate::report::job_result::JobResult;
 use crate::report::metrics::metrics_text;
 use crate::stderr::tell;
@@ -35,8 +34,7 @@ async fn replace(path: &Path, jobs: &[&JobResult]) -> Result<(), Message> {
         let hint = "name another file in `report.metrics`, or remove this one";
         Message::new(format!("{}: {foreign}, so the file is not replaced", path.display())).add_hint(hint)
     })?;
-    let fill = async |out: &mut BufWriter<File>| out.write_all(text.as_bytes()).map_err(ExportError::Output);
-    atomic_file(path, READABLE, fill)
+    write_file(path, READABLE, text.as_bytes())
         .await
         .map_err(|error| Message { text: error.to_string(), hint: error.hint().map(Into::into) })
 }

@@ -1,6 +1,5 @@
 //! `imbulk plan`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
@@ -11,7 +10,7 @@ use crate::clock;
 use crate::domain::approval::{APPROVAL, ApprovalRequest, REQUEST, VALID_HOURS};
 use crate::domain::exit::Exit;
 use crate::domain::timestamp::rfc3339;
-use crate::export::{ExportError, READABLE, atomic_file};
+use crate::export::{READABLE, write_file};
 use crate::report::plan::{Plan, closing};
 use crate::session::{self, Planned, SessionError};
 use crate::settings::Env;
@@ -52,8 +51,7 @@ async fn ask_for_approval(Planned { plans, runs }: Planned, file: &Path, key: &P
     let mut signed = file.as_os_str().to_owned();
     signed.push(".requester.sig");
     for (file, text) in [(Path::new(&signed), &signature), (file, &bytes)] {
-        let fill = async |out: &mut _| Write::write_all(out, text.as_bytes()).map_err(ExportError::Output);
-        atomic_file(file, READABLE, fill).await?;
+        write_file(file, READABLE, text.as_bytes()).await?;
     }
     let (file, plan) = (file.display(), &request.plan);
     tell(format!(

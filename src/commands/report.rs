@@ -1,12 +1,11 @@
 //! `imbulk report`
 
-use std::io::Write;
 use std::path::Path;
 
 use super::error::Error;
 use crate::cli::{self, ReportFormat};
 use crate::domain::exit::Exit;
-use crate::export::{ExportError, PRIVATE, atomic_file, refuse_used_file};
+use crate::export::{PRIVATE, refuse_used_file, write_file};
 use crate::queue::Reader;
 use crate::session::{find, run_report};
 use crate::settings::Env;
@@ -23,7 +22,6 @@ pub(super) async fn report(args: &cli::ReportArgs, env: &Env, path: &Path) -> Re
         ReportFormat::Json => serde_json::to_string_pretty(&report).expect("texts and numbers are JSON") + "\n",
         ReportFormat::Markdown => report.markdown(),
     };
-    atomic_file(&file.path, PRIVATE, async |out: &mut _| out.write_all(text.as_bytes()).map_err(ExportError::Output))
-        .await?;
+    write_file(&file.path, PRIVATE, text.as_bytes()).await?;
     Ok(Exit::Done)
 }

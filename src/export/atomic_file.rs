@@ -43,6 +43,11 @@ pub async fn atomic_file<T>(
     Ok(filled)
 }
 
+/// Writes these bytes as a file that appears as a whole.
+pub async fn write_file(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), ExportError> {
+    atomic_file(path, mode, async |out: &mut BufWriter<File>| out.write_all(bytes).map_err(ExportError::Output)).await
+}
+
 /// The path of the file, with links followed. A device, a pipe or a folder is refused.
 fn target(path: &Path) -> Result<PathBuf, ExportError> {
     let Ok(found) = path.canonicalize() else {

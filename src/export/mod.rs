@@ -32,7 +32,7 @@ use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
-pub use atomic_file::{PRIVATE, READABLE, atomic_file};
+pub use atomic_file::{PRIVATE, READABLE, atomic_file, write_file};
 pub use error::ExportError;
 use lines::Layout;
 pub use outlet::Outlet;

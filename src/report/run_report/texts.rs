@@ -1,4 +1,4 @@
-//! The sentences of a report, in one place.
+//! Sentences of a report that do not depend on its numbers. Titles are in the template and in the Markdown.
 
 /// What the queue does not know.
 pub(super) const UNKNOWN: &[&str] = &[
