@@ -50,7 +50,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Init(args) => init::init(&args),
         CliCommand::Doctor(args) => doctor::doctor(&args, &env, &queue).await,
         CliCommand::Run(args) => Box::pin(run::run(args, &env, &queue, log)).await,
-        CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
+        CliCommand::Plan(args) => Box::pin(plan::plan(&args, &env, &queue)).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
         CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,

@@ -10,7 +10,8 @@ use crate::clock;
 use crate::domain::approval::{APPROVAL, ApprovalRequest, REQUEST, VALID_HOURS};
 use crate::domain::exit::Exit;
 use crate::domain::timestamp::rfc3339;
-use crate::export::{READABLE, write_file};
+use crate::export::{READABLE, refuse_used_file, write_file};
+use crate::queue::Reader;
 use crate::report::plan::{Plan, closing};
 use crate::session::{self, Planned, SessionError};
 use crate::settings::Env;
@@ -26,13 +27,29 @@ const MEANING: &str = "The person who signs this file has checked the plan and i
 pub(super) async fn plan(args: &cli::PlanArgs, env: &Env, queue: &Path) -> Result<Exit, Error> {
     let (planned, exit) = show_planned(&args.jobs, args.json, env, queue).await?;
     if let (Some(file), Some(key)) = (&args.approval_request, &args.key) {
-        ask_for_approval(planned, file, key).await?;
+        let signature = with_ending(file, ".requester.sig");
+        let reader = Reader::open(queue).await?;
+        for output in [file.as_path(), &signature] {
+            refuse_used_file(output, &reader, env.secret_key_files().chain([key.as_path()])).await?;
+        }
+        ask_for_approval(planned, (file, &signature), key).await?;
     }
     Ok(exit)
 }
 
+/// The file beside `file` whose name is longer by `ending`.
+fn with_ending(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Writes the request for an approval of the plan, and the signature of the person who asks.
-async fn ask_for_approval(Planned { plans, runs }: Planned, file: &Path, key: &Path) -> Result<(), Error> {
+async fn ask_for_approval(
+    Planned { plans, runs }: Planned,
+    (file, signed): (&Path, &Path),
+    key: &Path,
+) -> Result<(), Error> {
     let Some(plan) = plans.into_iter().find_map(|plan| plan.plan_id) else {
         return Err(
             SessionError::usage("`run` would send nothing, so nothing can be approved", "the plan says why").into()
@@ -48,9 +65,7 @@ async fn ask_for_approval(Planned { plans, runs }: Planned, file: &Path, key: &P
     };
     let bytes = format!("{}\n", serde_json::to_string_pretty(&request).expect("texts and numbers are JSON"));
     let signature = ssh::sign(key, REQUEST, bytes.as_bytes()).map_err(SessionError::Usage)?;
-    let mut signed = file.as_os_str().to_owned();
-    signed.push(".requester.sig");
-    for (file, text) in [(Path::new(&signed), &signature), (file, &bytes)] {
+    for (file, text) in [(signed, &signature), (file, &bytes)] {
         write_file(file, READABLE, text.as_bytes()).await?;
     }
     let (file, plan) = (file.display(), &request.plan);

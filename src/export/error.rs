@@ -111,9 +111,9 @@ impl Hint for ExportError {
             Self::Input(error) => return error.hint(),
             Self::Temporary { .. } => "free disk space in that folder: the results pass through it once",
             Self::File { .. } => "the folder must exist and be writable, and its disk must have free space",
-            Self::UsedFile { .. } => "name another file with --output, or another folder with --split",
+            Self::UsedFile { .. } => "name another file, or another folder with --split",
             Self::OtherFiles { .. } => "name a new folder with --split: results are not mixed with other files",
-            Self::NotAFile(_) => "name another file, or leave out --output to write to standard output",
+            Self::NotAFile(_) => "name another file; without --output, `imbulk results` writes to standard output",
             Self::Output(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => return None,
         };
         Some(hint.into())

@@ -212,3 +212,20 @@ fn an_approval_that_no_job_requires_is_refused() {
     let args = ["run", &job, "--execute", "--plan", "0123456789ab", "--approval", "a.json"];
     workspace.imbulk(&args).expect(2).says("no job of the command requires an approval");
 }
+
+#[test]
+fn a_request_is_not_written_over_a_file_that_is_used() {
+    if !has_tools() {
+        return;
+    }
+    let (workspace, _) = guarded(3);
+    for file in ["job.toml", "job.csv", "imbulk.db", "ann"] {
+        let before = std::fs::read(workspace.path(file)).unwrap_or_default();
+        let output = workspace.imbulk(&["plan", "job.toml", "--approval-request", file, "--key", "ann"]);
+        output.expect(2).says(file).says("name another file");
+        // The queue is created by the plan.
+        if file != "imbulk.db" {
+            assert!(std::fs::read(workspace.path(file)).expect("a file") == before, "{file} was written over");
+        }
+    }
+}
