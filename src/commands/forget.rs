@@ -13,7 +13,9 @@ use crate::domain::progress::Phase;
 use crate::export::{self, Division, ExportOptions, Format};
 use crate::queue::{Queue, Reader, Run, folder_of};
 use crate::report::forget::ForgetOutput;
-use crate::session::{ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget};
+use crate::session::{
+    ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget, until_calls_have_ended,
+};
 use crate::stderr::tell;
 
 /// Shows the runs that are old enough, and removes their rows with `--execute`.
@@ -42,6 +44,7 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
     let ForgetSelection { runs, report } = select_to_forget(&reader, args.older_than, &args.runs).await?;
     if !runs.is_empty() {
         confirm_forget(&report, args.yes).await?;
+        until_calls_have_ended(&reader, &runs).await?;
     }
     for run in &runs {
         let _shown = StepDisplay::new(Phase::Forget, only_time);

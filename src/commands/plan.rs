@@ -25,7 +25,8 @@ const MEANING: &str = "The person who signs this file has checked the plan and i
 
 /// Shows what would be sent. Exits 4 where `run` would refuse.
 pub(super) async fn plan(args: &cli::PlanArgs, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    let (planned, exit) = show_planned(&args.jobs, args.json, env, queue).await?;
+    let approval = args.approval_request.as_deref();
+    let (planned, exit) = show_planned((&args.jobs, approval), args.json, env, queue).await?;
     if let (Some(file), Some(key)) = (&args.approval_request, &args.key) {
         let signature = with_ending(file, ".requester.sig");
         let reader = Reader::open(queue).await?;
@@ -46,14 +47,13 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 
 /// Writes the request for an approval of the plan, and the signature of the person who asks.
 async fn ask_for_approval(
-    Planned { plans, runs }: Planned,
+    Planned { plans, runs, lacks_approval }: Planned,
     (file, signed): (&Path, &Path),
     key: &Path,
 ) -> Result<(), Error> {
-    let Some(plan) = plans.into_iter().find_map(|plan| plan.plan_id) else {
-        return Err(
-            SessionError::usage("`run` would send nothing, so nothing can be approved", "the plan says why").into()
-        );
+    let Some(plan) = plans.into_iter().find_map(|plan| plan.plan_id).filter(|_| lacks_approval) else {
+        let hint = "the plan says what `run` would send; guard.approval in the job file requires an approval";
+        return Err(SessionError::usage("no run of this plan needs an approval", hint).into());
     };
     let request = ApprovalRequest {
         schema: 1,
@@ -68,28 +68,33 @@ async fn ask_for_approval(
     for (file, text) in [(signed, &signature), (file, &bytes)] {
         write_file(file, READABLE, text.as_bytes()).await?;
     }
-    let (file, plan) = (file.display(), &request.plan);
+    let file = file.display();
     tell(format!(
         "{file}: a second person signs it within {VALID_HOURS} h: ssh-keygen -Y sign -n {APPROVAL} -f KEY {file}"
     ));
-    tell(format!("then add to the run: --plan {plan} --approval {file}"));
     Ok(())
 }
 
 /// Shows the plan, also for `run` without `--execute`.
 pub(super) async fn show(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    Ok(show_planned(jobs, json, env, queue).await?.1)
+    Ok(show_planned((jobs, None), json, env, queue).await?.1)
 }
 
-async fn show_planned(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<(Planned, Exit), Error> {
-    let planned = session::plan(jobs, env, queue).await?;
+/// `approval`: the request for an approval that is written after this.
+async fn show_planned(
+    (jobs, approval): (&[PathBuf], Option<&Path>),
+    json: bool,
+    env: &Env,
+    queue: &Path,
+) -> Result<(Planned, Exit), Error> {
+    let planned = session::plan(jobs, approval.is_some(), env, queue).await?;
     let plans = &planned.plans;
     if json {
         print_json(plans).map_err(Error::io("stdout"))?;
     } else {
         let files: Vec<String> = jobs.iter().map(|file| file.display().to_string()).collect();
         let texts: Vec<String> = plans.iter().map(Plan::text).collect();
-        print(&format!("{}{}", texts.join("\n"), closing(plans, &files))).map_err(Error::io("stdout"))?;
+        print(&format!("{}{}", texts.join("\n"), closing(plans, &files, approval))).map_err(Error::io("stdout"))?;
     }
     let is_refused = |plan: &Plan| !plan.conditions.refusals.is_empty() || !plan.conditions.later_refusals.is_empty();
     let exit = if plans.iter().any(is_refused) { Exit::Halted } else { Exit::Done };

@@ -4,6 +4,7 @@ mod conditions;
 mod estimate;
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Zoned};
@@ -290,8 +291,8 @@ impl Plan {
 }
 
 /// The last lines of the text: the id of the plan of these jobs, and what to type to send it. `jobs` are the job files
-/// as they were named on the command line.
-pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
+/// as they were named on the command line. `approval`: the request for an approval of this plan.
+pub fn closing(plans: &[Plan], jobs: &[String], approval: Option<&Path>) -> String {
     let jobs: Vec<_> = jobs.iter().map(|job| visible(job)).collect();
     let jobs = jobs.join(" ");
     let refused = plans.iter().any(|plan| !plan.conditions.refusals.is_empty());
@@ -305,9 +306,14 @@ pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
                        nothing: see `then refused` above\n"
             .to_owned(),
         None => "nothing was sent: this input is finished; --again makes a new run of it\n".to_owned(),
-        Some(id) => format!(
-            "plan           {id}\nnothing was sent; to send exactly this: imbulk run {jobs} {how} --plan {id}\n"
-        ),
+        Some(id) => {
+            let (when, option) = approval.map_or(("", String::new()), |file| {
+                let file = file.display().to_string();
+                (" once a second person has signed", format!(" --approval {}", visible(&file)))
+            });
+            let command = format!("imbulk run {jobs} {how} --plan {id}{option}");
+            format!("plan           {id}\nnothing was sent; to send exactly this{when}: {command}\n")
+        }
     }
 }
 
@@ -531,18 +537,20 @@ mod tests {
         let jobs = ["a.toml".to_owned(), "b.toml".to_owned()];
         let mut plan = plan();
         assert_eq!(
-            closing(std::slice::from_ref(&plan), &jobs),
+            closing(std::slice::from_ref(&plan), &jobs, None),
             "nothing was sent: this input is finished; --again makes a new run of it\n"
         );
         plan.plan_id = Some("0123456789ab".to_owned());
-        insta::assert_snapshot!(closing(std::slice::from_ref(&plan), &jobs), @r"
+        insta::assert_snapshot!(closing(std::slice::from_ref(&plan), &jobs, None), @r"
         plan           0123456789ab
         nothing was sent; to send exactly this: imbulk run a.toml b.toml --sandbox --plan 0123456789ab
         ");
         plan.conditions.target.name = "1400000001".to_owned();
-        assert!(closing(std::slice::from_ref(&plan), &jobs).contains("a.toml b.toml --execute --plan 0123456789ab"));
+        assert!(
+            closing(std::slice::from_ref(&plan), &jobs, None).contains("a.toml b.toml --execute --plan 0123456789ab")
+        );
         plan.conditions.refusals.push("no".to_owned());
-        insta::assert_snapshot!(closing(&[plan], &jobs), @r"
+        insta::assert_snapshot!(closing(&[plan], &jobs, None), @r"
         nothing was sent, and `imbulk run` would send nothing: see `refused` above
         ");
     }

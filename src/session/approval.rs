@@ -67,11 +67,11 @@ impl Approvals {
     }
 
     async fn clear(&mut self, queue: &mut Queue, input: &JobInput, run: &Run) -> Result<Clearance, SessionError> {
-        let Some(signers) = input.job.guard.approval.as_deref().filter(|_| run.target != SANDBOX) else {
+        let Some(signers) = signers(&input.job, run)? else {
             return Ok(Clearance { run: run.id, approval: None });
         };
         let stored = queue.approvals().await?;
-        let was_approved = run.started_at.is_some() && stored.iter().any(|(of, _)| *of == run.id);
+        let was_approved = has_begun_with_approval(run, &stored);
         let (given, approval) = match &self.file {
             Some(file) => {
                 let (mut given, approval) = read(file, signers)?;
@@ -86,6 +86,32 @@ impl Approvals {
         self.used_here.extend(approval.iter().map(|approval| approval.request.clone()));
         Ok(Clearance { run: run.id, approval })
     }
+}
+
+/// Why `run` without an approval would refuse this run; none if it needs no approval, or has begun with one.
+pub(super) async fn missing_approval(
+    queue: &mut Queue,
+    input: &JobInput,
+    run: &Run,
+) -> Result<Option<SessionError>, SessionError> {
+    if signers(&input.job, run)?.is_none() || has_begun_with_approval(run, &queue.approvals().await?) {
+        return Ok(None);
+    }
+    Ok(Some(refused(&input.job, ApprovalRefusal::Missing)))
+}
+
+/// The file of those who may approve a run, which can be read; none if the run needs no approval.
+fn signers<'a>(job: &'a Job, run: &Run) -> Result<Option<&'a Path>, SessionError> {
+    let Some(signers) = job.guard.approval.as_deref().filter(|_| run.target != SANDBOX) else { return Ok(None) };
+    std::fs::File::open(signers).map(|_| Some(signers)).map_err(|error| {
+        let text = format!("{}: guard.approval: cannot read {}: {error}", job.file.display(), signers.display());
+        SessionError::usage(text, "write a line into it for each person who may approve: a name and an ssh public key")
+    })
+}
+
+/// Whether the run has begun with an approval, so that only its rest is sent.
+fn has_begun_with_approval(run: &Run, stored: &[(RunId, StoredApproval)]) -> bool {
+    run.started_at.is_some() && stored.iter().any(|(of, _)| *of == run.id)
 }
 
 /// A run as an approval describes it.

@@ -7,11 +7,11 @@ use super::error::SessionError;
 use super::events::log_loading;
 use super::job_input::{InputState, JobInput};
 use super::outlook::{Carry, Outlook};
+use super::quarantine::until_calls_have_ended;
 use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice, previewed};
-use crate::domain::schedule::QUARANTINE;
 use crate::domain::state_change::StateChange;
 use crate::loading::{LoadSpec, ProgressWatch, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
@@ -127,11 +127,7 @@ impl JobInput {
     /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
     async fn reuse(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected_digest != self.protected.digest() {
-            if queue.reader().await?.sending_items(run.id).await? > 0 {
-                // What is removed from a request keeps no account leased any more. So the calls that a killed process
-                // left in flight must have ended before.
-                tokio::time::sleep(QUARANTINE).await;
-            }
+            until_calls_have_ended(&queue.reader().await?, std::slice::from_ref(run)).await?;
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             if rows > 0 {

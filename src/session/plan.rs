@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
-use super::approval::approved_run;
+use super::approval::{approved_run, missing_approval};
 use super::apps;
 use super::error::SessionError;
 use super::figures::figures_with;
@@ -47,16 +47,24 @@ pub struct Planned {
     pub plans: Vec<Plan>,
     /// The runs that would be sent, in order, as an approval describes them.
     pub runs: Vec<ApprovedRun>,
+    /// Whether a run needs an approval to begin.
+    pub lacks_approval: bool,
 }
 
-/// Loads the input of each job as a planned run, and reads what would be sent.
-pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Planned, SessionError> {
+/// Loads the input of each job as a planned run, and reads what would be sent. `asks_for_approval`: a missing approval
+/// is no reason to refuse, because this command asks for it.
+pub async fn plan(
+    files: &[PathBuf],
+    asks_for_approval: bool,
+    env: &Env,
+    queue: &Path,
+) -> Result<Planned, SessionError> {
     jobs::check_environment(env)?;
     let jobs = jobs::load(files, env)?;
     jobs::tell_zone(&jobs);
     apps::agreed(&jobs, env)?;
     let mut queue = open_queue(queue).await?;
-    let (mut plans, mut parts, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut plans, mut parts, mut runs, mut lacks_approval) = (Vec::new(), Vec::new(), Vec::new(), false);
     for job in jobs {
         let target = TargetSettings::of(&job, env)?;
         if target.is_real() {
@@ -64,13 +72,19 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Planned,
         }
         jobs::check_backup(&job)?;
         let mut input = jobs::with_protected(job, target)?;
-        let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
+        let (mut plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
         let sent: Vec<&str> = part.continues.iter().map(|older| older.run.as_str()).collect();
-        let current = part.input.as_ref().map(|_| plan.figures.run.as_str());
-        for run in queue.reader().await?.runs().await? {
-            if sent.contains(&run.uuid.as_str()) || current == Some(&run.uuid) {
-                runs.push(approved_run(&run)?);
+        let current = part.input.as_ref().map(|_| plan.figures.run.clone());
+        let mut own = queue.reader().await?.runs().await?;
+        own.retain(|run| sent.contains(&run.uuid.as_str()) || current.as_ref() == Some(&run.uuid));
+        for (at, run) in own.iter().enumerate() {
+            if let Some(refusal) = missing_approval(&mut queue, &input, run).await? {
+                lacks_approval = true;
+                let conditions = &mut plan.conditions;
+                let refusals = if at == 0 { &mut conditions.refusals } else { &mut conditions.later_refusals };
+                refusals.extend((!asks_for_approval).then(|| refusal.with_hint()));
             }
+            runs.push(approved_run(run)?);
         }
         plans.push(plan);
         parts.push(part);
@@ -81,7 +95,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Planned,
         store_shown(&mut queue, part).await?;
     }
     queue.close().await?;
-    Ok(Planned { plans, runs })
+    Ok(Planned { plans, runs, lacks_approval })
 }
 
 /// The plan of one job, and the parts that its id depends on.

@@ -79,6 +79,9 @@ fn only_the_plan_that_a_second_person_signed_is_sent_and_only_once() {
         assert_eq!(workspace.report().calls, 0, "{says}");
     };
     workspace.imbulk(&["run", "job.toml", "--execute"]).expect(4).says("a second person has to approve");
+    let asked = workspace.imbulk(&["plan", "job.toml", "--approval-request", REQUEST, "--key", "ann"]).expect(0);
+    let command = format!("imbulk run job.toml --execute --plan {plan} --approval {REQUEST}");
+    assert!(asked.stdout.contains(&command), "{}", asked.stdout);
     refused("approval.json.sig: nothing is sent");
     approve(&workspace, "ann");
     refused("the person who asked for the approval signed it");
@@ -126,9 +129,14 @@ fn the_rest_of_an_approved_run_needs_no_second_approval() {
     let (workspace, _) = guarded(300);
     let plan = ask(&workspace);
     approve(&workspace, "bob");
+    let shows = |code: i32| workspace.imbulk(&["plan", "job.toml"]).expect(code).stdout;
+    assert!(shows(4).contains("refused: ") && shows(4).contains("a second person has to approve this run"));
     let limited = ["run", "job.toml", "--execute", "--plan", &plan, "--approval", REQUEST, "--limit", "100"];
     workspace.faults(&["account_delete:item=70402:#1"]);
     workspace.imbulk(&limited).expect(5);
+    assert!(!shows(0).contains("approve"), "the rest needs no approval");
+    let asked = ["plan", "job.toml", "--approval-request", "second.json", "--key", "ann"];
+    workspace.imbulk(&asked).expect(2).says("no run of this plan needs an approval");
     run(&workspace, &plan).expect(4);
     workspace.imbulk(&["run", "job.toml", "--execute"]).expect(3);
     workspace.faults(&[]);
@@ -204,6 +212,19 @@ fn without_an_approval_no_way_in_sends_anything() {
     assert!(workspace.report().calls > 0, "it has begun");
     job.write(&workspace);
     every_way_in_is_refused(&workspace, &plan, "unfinished");
+}
+
+#[test]
+fn plan_and_run_refuse_a_file_of_signers_that_cannot_be_read() {
+    let job = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 3)).with("guard", "approval", "\"allowed\"");
+    let (workspace, _) = job.in_a_workspace();
+    for args in [&["plan", "job.toml"][..], &["run", "job.toml", "--execute"]] {
+        workspace
+            .imbulk(args)
+            .expect(2)
+            .says("job.toml: guard.approval: cannot read")
+            .says("a name and an ssh public key");
+    }
 }
 
 #[test]

@@ -117,6 +117,20 @@ fn a_named_run_is_removed_although_it_is_unfinished_and_is_never_sent_again() {
 }
 
 #[test]
+fn a_forgotten_run_leaves_no_call_in_flight_that_a_later_run_can_meet() {
+    let (workspace, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 100)).in_a_workspace();
+    workspace.faults(&["any:slow=2s:#1"]);
+    let mut killed = workspace.start_run(&job);
+    workspace.until_calls(1, &mut killed);
+    killed.kill();
+    workspace.imbulk(&["forget", "--run", "job", "--execute", "--yes"]).expect(0);
+    let other = JobFile::new("other", OPERATION).rows(&plain(OPERATION, 100)).write(&workspace);
+    workspace.run(&other).expect(0);
+    let report = workspace.report();
+    assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 0));
+}
+
+#[test]
 fn nothing_is_forgotten_while_a_run_has_the_queue() {
     let (workspace, _) = finished(20);
     workspace.faults(&["any:slow=2s:1"]);
