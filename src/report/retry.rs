@@ -60,7 +60,7 @@ impl RetryReport {
         let job = visible(&self.job);
         let away = self.carried_over.as_ref().map(|CarriedAway { run, rows }| {
             let were = counted(*rows, "row was", "rows were");
-            format!("\n{were} carried over into run {}, which sends them again", visible(run))
+            format!("\n{were} carried over into run {0}: `imbulk status {0}` shows its state", visible(run))
         });
         let away = away.unwrap_or_default();
         if self.codes.is_empty() {

@@ -196,9 +196,9 @@ impl Session<'_> {
         let sending = (runner_jobs, subject(&runs)?);
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, end) = sent.await?;
-        let closed = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await?;
+        let (closed, failed) = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await;
         let steps = steps_after(&runs, &end, &closed);
-        self.add_closed(closed);
+        self.add_closed(closed.into_iter().flatten().collect());
         let mut over = BTreeSet::new();
         let mut not_sent: Vec<_> = withheld.into_iter().map(|job| (job, StopReason::ItemLimit)).collect();
         for (job, step) in steps {
@@ -210,6 +210,9 @@ impl Session<'_> {
         }
         self.end_jobs(&over);
         self.withhold(not_sent);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if !self.inputs.is_empty() {
             return Ok(Some(queue));
         }
@@ -336,12 +339,13 @@ impl Session<'_> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
         }
-        let mut text = String::new();
+        let (mut text, mut parts) = (String::new(), Vec::new());
         for input in &mut self.inputs {
-            let (plan, _) = plan_job(input, queue, rerun).await?;
+            let (plan, part) = plan_job(input, queue, rerun).await?;
             text.push_str(&plan.question());
+            parts.push(part);
         }
-        self.comparison.confirm();
+        self.comparison.confirm(parts);
         let is_sent_to = |target: &&Target| targets.iter().any(|name| target.is_named(name));
         let apps: Vec<NonZeroU64> = self.targets.iter().filter(is_sent_to).map(|target| target.sdkappid).collect();
         confirm::ask(&apps, &text, &mut self.signals).await
@@ -354,8 +358,8 @@ impl Session<'_> {
         let result = self.result(&run.job);
         result.add_exit(exit);
         result.finished_before = Some(tally);
-        // In a later round it is the run that this session has just finished.
-        if self.summaries.is_empty() {
+        // In a later round it can be a run that this session has just finished.
+        if self.summaries.iter().all(|summary| summary.figures.run != run.uuid) {
             events::log_finished_before(run, exit, &tally);
             let (job, id) = (&run.job, &run.uuid);
             let note = Message::new(format!("{job}: this input is finished (run {id}); nothing is sent"));
@@ -377,20 +381,17 @@ impl Session<'_> {
     }
 }
 
-/// What follows for the job of each run that was sent.
-fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Closed]) -> Vec<(String, NextStep)> {
-    let sent: Vec<SentRun<'_>> = runs
-        .iter()
-        .zip(&end.stops)
-        .zip(closed)
-        .map(|((run, stop), closed)| SentRun {
-            target: &run.ready.run.target,
-            is_older: run.ready.is_older,
-            stop: stop.as_ref(),
-            end: &closed.end,
+/// What follows for the job of each run that was sent and closed.
+fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Option<Closed>]) -> Vec<(String, NextStep)> {
+    let closed = runs.iter().zip(&end.stops).zip(closed);
+    let (jobs, sent): (Vec<String>, Vec<SentRun<'_>>) = closed
+        .filter_map(|((run, stop), closed)| {
+            let (ReadyRun { run, is_older, .. }, end) = (&run.ready, &closed.as_ref()?.end);
+            let sent = SentRun { target: &run.target, is_older: *is_older, stop: stop.as_ref(), end };
+            Some((run.job.clone(), sent))
         })
-        .collect();
-    runs.iter().map(|run| run.ready.run.job.clone()).zip(next_steps(&sent)).collect()
+        .unzip();
+    jobs.into_iter().zip(next_steps(&sent)).collect()
 }
 
 /// What the runner needs of the runs: each is sent to its own target, and those of one target share its client and its
@@ -460,25 +461,38 @@ pub(super) async fn send(
     Ok((queue, end))
 }
 
-/// Closes the runs, in the order of their jobs.
+/// Closes the runs, in the order of their jobs. A run that cannot be closed does not keep the others from it. Returns
+/// those that were closed, each at the place of its run, and the first error.
 async fn close_all(
     queue: &mut Queue,
     runs: &[SessionRun<'_>],
     end: &SessionEnd,
     signals: &mut Signals,
     log: &mut RunLog,
-) -> Result<Vec<Closed>, SessionError> {
+) -> (Vec<Option<Closed>>, Option<SessionError>) {
     let begun = Instant::now();
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck).into());
-    let _shown = StepDisplay::new(Phase::FinalCheck, only_time);
+    let shown = StepDisplay::new(Phase::FinalCheck, only_time);
     let names: Vec<&str> = runs.iter().map(|it| it.ready.run.job.as_str()).collect();
-    let mut closed = Vec::new();
+    let (mut closed, mut failed) = (Vec::new(), None);
     for (job, run) in runs.iter().enumerate() {
-        closed.push(or_signal(signals, close(queue, run, end, job, &names)).await?);
+        let done = match failed {
+            Some(SessionError::Interrupted(_)) => None,
+            _ => Some(or_signal(signals, close(queue, run, end, job, &names)).await),
+        };
+        closed.push(match done {
+            Some(Ok(closed)) => Some(closed),
+            Some(Err(error)) if failed.is_none() || matches!(error, SessionError::Interrupted(_)) => {
+                failed = Some(error);
+                None
+            }
+            Some(Err(_)) | None => None,
+        });
     }
+    drop(shown);
     log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() }.into());
-    closed.iter().for_each(|closed| log.end(closed));
-    Ok(closed)
+    closed.iter().flatten().for_each(|closed| log.end(closed));
+    (closed, failed)
 }
 
 /// Waits for a step that a signal may interrupt, because the next session can repeat it.

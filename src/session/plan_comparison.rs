@@ -33,9 +33,11 @@ impl PlanComparison {
         self.is_confirmed || self.required.is_some()
     }
 
-    /// Notes that a person confirmed the plan of this round. What follows it must be unchanged.
-    pub(super) fn confirm(&mut self) {
+    /// Notes that a person confirms this plan of the round. What follows it must be unchanged. It may have fewer rows
+    /// than before the question, which removes ids that were protected since.
+    pub(super) fn confirm(&mut self, parts: Vec<PlanParts>) {
         self.is_confirmed = true;
+        self.last_round = parts;
     }
 
     /// Refuses any other plan than that of `--plan`. Without `--plan`, notes the differences from the last plan.

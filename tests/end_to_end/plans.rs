@@ -279,6 +279,31 @@ fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
     assert_eq!((received(&workspace, &plain(OPERATION, 150)), received(&workspace, &others(3))), (150, 3));
 }
 
+/// The question removes ids that were protected since. The rounds after it meet the runs that it showed.
+#[test]
+fn a_confirmed_plan_of_several_older_runs_is_sent_although_the_protected_list_grew() {
+    let first: Vec<_> = (0..20).map(|n| InputRow::account(&format!("first_{n}"))).collect();
+    let (workspace, job) = slow_job().rows(&first).protecting("somebody\n").on(everybody_exists());
+    workspace.faults(&["any:poison=70402/first_0:1"]);
+    workspace.run(&job).expect(3);
+    let run = status(&workspace)[0]["run"].as_str().expect("an id").to_owned();
+    workspace.write("job.csv", csv(OPERATION, &others(30)));
+    workspace.faults(&["any:slow=3s:1"]);
+    let mut running = workspace.start_run(&job);
+    workspace.until_calls(workspace.report().calls + 1, &mut running);
+    running.signal(Signal::TERM);
+    running.wait().expect(5);
+    workspace.imbulk(&["retry", &run]).expect(0);
+    workspace.faults(&[]);
+    workspace.write("job.csv", csv(OPERATION, &plain(OPERATION, 5)));
+    workspace.write("keep.txt", "somebody\nnew_29\n");
+    let output = workspace.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert!(output.stdout.matches("goes first").count() == 2, "{}", output.stdout);
+    let other = others(30);
+    assert_eq!(received(&workspace, &other[29..]), 0, "protected since");
+    assert_eq!((received(&workspace, &other[..29]), received(&workspace, &plain(OPERATION, 5))), (29, 5));
+}
+
 #[test]
 fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
     let (workspace, job) = stopped_by(Signal::TERM);

@@ -1,7 +1,10 @@
 //! Commands of several rounds and several jobs: each job has its own exit code, and what is not sent is said.
 
+use std::process::Command as Process;
+
 use imbulk_sandbox::Command;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use imbulk_testkit::rows::{InputRow, csv, tally};
 use imbulk_testkit::{JobFile, Workspace};
@@ -93,6 +96,40 @@ fn a_job_that_is_over_does_not_get_the_error_of_another() {
     let done = workspace.imbulk(&["run", &good, &small, "--execute", "--yes"]).expect(4);
     done.says("guard.max_items");
     assert_eq!([exit_code(&workspace, "good"), exit_code(&workspace, "small")], ["0", "4"]);
+}
+
+#[test]
+fn a_job_that_is_finished_is_a_success_although_another_one_cannot_be_closed() {
+    let (workspace, good) = job("good", 3).in_a_workspace();
+    let damaged = job("damaged", 1).write(&workspace);
+    workspace.faults(&["any:slow=3s:1"]);
+    let command = ["run", damaged.as_str(), &good, "--execute", "--yes"];
+    let mut running = workspace.start(&command, b"");
+    workspace.until_calls(1, &mut running);
+    let change = "import sqlite3, sys; queue = sqlite3.connect(sys.argv[1], timeout=60); queue.execute(\
+                  \"update tally set rows = rows + 1 where outcome = 'failed' and run in \
+                  (select id from run where job = 'damaged')\"); queue.commit()";
+    let changed = Process::new("python3").args(["-c", change]).arg(workspace.path("imbulk.db")).status();
+    assert!(changed.expect("python3").success());
+    let done = running.wait().expect(1).says("the tally says");
+    assert!(done.stdout.contains("good"), "{}", done.stdout);
+    assert_eq!([exit_code(&workspace, "good"), exit_code(&workspace, "damaged")], ["0", "1"]);
+}
+
+#[test]
+fn an_input_that_was_finished_before_is_named_also_after_an_older_run() {
+    let (workspace, night) = job("night", 2).in_a_workspace();
+    let status = || serde_json::from_str::<Value>(&workspace.imbulk(&["status", "--json", "night"]).expect(0).stdout);
+    let latest = || status().expect("JSON")["run"].as_str().expect("an id").to_owned();
+    workspace.faults(&["any:poison=70402/night_0:1"]);
+    workspace.run(&night).expect(3);
+    let older = latest();
+    workspace.write("night.csv", csv(OPERATION, &accounts("new", 3)));
+    workspace.faults(&[]);
+    workspace.run(&night).expect(0);
+    workspace.imbulk(&["retry", &older]).expect(0);
+    workspace.run(&night).expect(0).says(&format!("night: this input is finished (run {}); nothing is sent", latest()));
+    assert_eq!(received(&workspace, "new_2"), 1);
 }
 
 #[test]
