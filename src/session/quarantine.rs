@@ -1,4 +1,4 @@
-//! The quarantine of calls that a killed process left in flight, for commands that change their requests without sending.
+//! The quarantine of calls that a killed process left in flight, for commands that change requests without sending.
 
 use crate::domain::schedule::QUARANTINE;
 use crate::queue::{QueueError, Reader, Run};
