@@ -23,7 +23,7 @@ mod sandbox;
 
 pub use certificates::{CertifyArgs, VerifyCertificateArgs};
 pub use forget::ForgetArgs;
-pub use report::{ReportArgs, ReportFormat};
+pub use report::ReportArgs;
 pub use sandbox::SandboxArgs;
 
 /// Run bulk jobs against the server API of Tencent Cloud Chat, with one recorded outcome per row

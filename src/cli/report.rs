@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::domain::report_file::ReportFormat;
+
 /// Arguments of `imbulk report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -26,28 +28,12 @@ pub struct ReportFile {
     pub format: ReportFormat,
 }
 
-/// Format of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportFormat {
-    /// A page.
-    Html,
-    /// For programs.
-    Json,
-    /// For people, to paste into a message.
-    Markdown,
-}
-
 impl ReportFile {
     /// The file with this name.
     pub(super) fn named(path: &str) -> Result<Self, String> {
         let path = PathBuf::from(path);
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let format = match ending.as_str() {
-            "html" => ReportFormat::Html,
-            "json" => ReportFormat::Json,
-            "md" => ReportFormat::Markdown,
-            _ => return Err("the ending of the file chooses the format: .html, .json or .md".to_owned()),
-        };
+        let format = ReportFormat::of(&path);
+        let format = format.ok_or("the ending of the file chooses the format: .html, .json or .md")?;
         Ok(Self { path, format })
     }
 }

@@ -13,6 +13,7 @@ mod man;
 mod metrics;
 mod plan;
 mod report;
+mod report_files;
 mod restore;
 mod results;
 mod retry;

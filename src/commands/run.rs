@@ -5,6 +5,7 @@ use std::path::Path;
 use super::error::Error;
 use super::metrics;
 use super::plan::show;
+use super::report_files;
 use crate::cli;
 use crate::clock;
 use crate::domain::exit::Exit;
@@ -42,6 +43,7 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
         let of_job = JobError { text: error.to_string(), without_content: error.without_content() };
         results.iter_mut().filter(|job| !job.is_over).for_each(|job| job.fail(error.exit(), of_job.clone()));
     }
+    report_files::write(&results, env, queue).await;
     if is_real {
         metrics::write(&results).await;
     }

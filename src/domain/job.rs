@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{BoundOperation, Preparations};
 use super::rate_limit::calls_per_day::CallsPerDay;
+use super::report_file::JobReportFile;
 use super::time_limit::{TimeLimits, TimeOfDayLimit};
 
 /// The content of a job file.
@@ -41,7 +42,7 @@ pub struct Job {
     pub stop: Stop,
     /// How long a session may send.
     pub times: TimeLimits,
-    /// What is written for other programs after a session.
+    /// What is written after a session.
     pub report: Reporting,
     /// Who is notified of a session.
     pub notify: Notify,
@@ -71,9 +72,11 @@ pub struct Notify {
     pub folder: PathBuf,
 }
 
-/// What is written for other programs after a session.
+/// What is written after a session, for people and for other programs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reporting {
+    /// The report on each run that was sent.
+    pub file: Option<JobReportFile>,
     /// The Prometheus textfile. A relative path was joined to the job file's folder.
     pub metrics: Option<PathBuf>,
 }

@@ -24,6 +24,7 @@ pub mod outage;
 pub mod plan_id;
 pub mod progress;
 pub mod rate_limit;
+pub mod report_file;
 pub mod request;
 pub mod response;
 pub mod results;

@@ -21,7 +21,9 @@ pub struct JobResult {
     pub reporting: Reporting,
     /// Who is notified of it.
     pub notify: Notify,
-    /// The runs that were sent, in this order.
+    /// The ids of the runs that were begun, in this order. Each of them is sent.
+    pub begun: Vec<String>,
+    /// The runs that were sent to their end, in this order.
     pub summaries: Vec<Summary>,
     /// The rows of a run of this input that was finished before.
     pub finished_before: Option<Tally>,
@@ -51,6 +53,7 @@ impl JobResult {
             target,
             reporting: job.report.clone(),
             notify: job.notify.clone(),
+            begun: Vec::new(),
             summaries: Vec::new(),
             finished_before: None,
             error: None,

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod notification;
 pub mod plan;
 pub mod progress;
+pub mod report_files;
 pub mod retry;
 pub mod run_report;
 pub mod split_sums;

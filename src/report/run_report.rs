@@ -20,6 +20,7 @@ use super::text::{between, count, counted, minute, second, share, visible};
 use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::Hint;
 use crate::domain::job::RejectPolicy;
+use crate::domain::report_file::ReportFormat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
@@ -222,14 +223,13 @@ impl RunReport {
         places.join(", ")
     }
 
-    /// The page, readable with a browser and without a network.
-    pub fn html(&self) -> String {
-        html::page(self)
-    }
-
-    /// The report as Markdown.
-    pub fn markdown(&self) -> String {
-        markdown::Markdown(self).to_string()
+    /// The text of the file. A page needs no network.
+    pub fn text(&self, format: ReportFormat) -> String {
+        match format {
+            ReportFormat::Html => html::page(self),
+            ReportFormat::Json => serde_json::to_string_pretty(self).expect("texts and numbers are JSON") + "\n",
+            ReportFormat::Markdown => markdown::Markdown(self).to_string(),
+        }
     }
 
     /// The facts at the top, each with its name.

@@ -51,6 +51,7 @@ pub(super) fn job_result(name: &str) -> JobResult {
         target: "1400000001".to_owned(),
         reporting: Reporting::default(),
         notify: Notify::default(),
+        begun: Vec::new(),
         summaries: Vec::new(),
         finished_before: None,
         error: None,

@@ -142,8 +142,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// The result of a job of this command.
     fn result(&mut self, job: &str) -> &mut JobResult {
-        let found = self.results.iter_mut().find(|result| result.job == job);
-        found.unwrap_or_else(|| unreachable!("each job of the command has a result"))
+        result_of(self.results, job)
     }
 
     /// Nothing more is sent for these jobs.
@@ -192,7 +191,10 @@ impl Session<'_> {
         }
         let runner_jobs = connect(&self.targets, &runs)?;
         or_signal(&mut self.signals, begin(&mut queue, &runs, clearances)).await?;
-        runs.iter().try_for_each(|run| self.log.start(run))?;
+        for run in &runs {
+            result_of(self.results, &run.ready.run.job).begun.push(run.ready.run.uuid.clone());
+            self.log.start(run)?;
+        }
         let sending = (runner_jobs, subject(&runs)?);
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, end) = sent.await?;
@@ -379,6 +381,11 @@ impl Session<'_> {
         let exit = self.results.iter().map(|result| result.exit).max();
         self.not_shown.map_or(Ok(exit.unwrap_or(Exit::Done)), Err)
     }
+}
+
+fn result_of<'a>(results: &'a mut [JobResult], job: &str) -> &'a mut JobResult {
+    let found = results.iter_mut().find(|result| result.job == job);
+    found.unwrap_or_else(|| unreachable!("each job of the command has a result"))
 }
 
 /// What follows for the job of each run that was sent and closed.

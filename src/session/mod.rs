@@ -48,7 +48,7 @@ pub use forget::{ForgetSelection, confirm_forget, refuse_forgotten, select_to_fo
 pub use history::history;
 pub use identity::{credentials, identity};
 pub use jobs::{load as load_jobs, results_of};
-pub use named_run::{find, find_controlled};
+pub use named_run::{find, find_controlled, run_with_id};
 pub use own_input::{OwnInput, own_input};
 pub use plan::{Planned, plan};
 pub(crate) use progress_display::{StepDisplay, only_time};

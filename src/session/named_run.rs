@@ -13,6 +13,15 @@ pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<R
     choose(reader.runs().await?, name, target, reader)
 }
 
+/// The run with this id.
+pub async fn run_with_id(id: &str, reader: &Reader) -> Result<Run, SessionError> {
+    let mut runs = reader.runs().await?;
+    match runs.iter().position(|run| run.uuid == id) {
+        Some(found) => Ok(runs.swap_remove(found)),
+        None => Err(unknown(id, &runs, reader.is_owned())),
+    }
+}
+
 /// Finds the run that `imbulk ctl` controls, which may still be loading. None if the queue is being created: then its
 /// first run cannot be read yet.
 pub async fn find_controlled(name: &str, target: Option<&str>, reader: &Reader) -> Result<Option<Run>, SessionError> {

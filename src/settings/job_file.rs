@@ -32,6 +32,7 @@ use crate::domain::job::{
 };
 use crate::domain::operation::{self, BackupSource, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
+use crate::domain::report_file::{JobReportFile, ReportFormat};
 use crate::domain::request::account::UserId;
 use crate::domain::time_limit::{TimeLimits, TimeOfDayLimit};
 
@@ -427,7 +428,22 @@ fn reporting(raw: &RawReport, folder: &Path) -> Result<Reporting, InvalidValue> 
         }
         Ok(folder.join(path))
     });
-    Ok(Reporting { metrics: metrics? })
+    let file = optional(raw.file.as_ref(), |value| report_file(value, folder));
+    Ok(Reporting { file: file?, metrics: metrics? })
+}
+
+fn report_file(value: &SpannedText, folder: &Path) -> Result<JobReportFile, InvalidValue> {
+    let template = value.get_ref();
+    let invalid = |cause: String| InvalidValue::new(value.span(), format!("report.file: {cause}"));
+    let Some(format) = ReportFormat::of(Path::new(template)) else {
+        return Err(invalid(format!("`{template}` does not end with .html, .json or .md"))
+            .hint("the ending chooses the format: a page, JSON or Markdown"));
+    };
+    match JobReportFile::unknown_placeholder(template) {
+        Some(unknown) => Err(invalid(format!("unknown placeholder `{unknown}`"))
+            .hint("write {job} for the name of the job, and {run} for the id of the run")),
+        None => Ok(JobReportFile { folder: folder.to_owned(), template: template.clone(), format }),
+    }
 }
 
 fn notify(raw: &RawNotify, folder: &Path) -> Result<Notify, InvalidValue> {

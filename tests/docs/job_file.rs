@@ -74,6 +74,8 @@ fn every_other_key_of_the_example_can_be_used() {
     let more = ["cap_was_raised", "min_items", "max_already_done", "canary", "hold", "approval"];
     let guarded = load(&with(|line| key(line).is_some_and(|key| more.contains(&key)))).expect("a good job file");
     assert_eq!((guarded.guard.max_already_done, guarded.guard.canary), (Some(0.5), Some(100)));
+    let reported = load(&with(|line| key(line) == Some("file"))).expect("a good job file");
+    assert!(reported.report.file.is_some());
     let both = load(&with(|line| key(line) == Some("endpoint"))).unwrap_err();
     assert!(both.contains("both given"), "{both}");
     let endpoint = with(|line| key(line) == Some("endpoint")).replace("region = ", "# region = ");

@@ -30,6 +30,7 @@ mod operations;
 mod outputs;
 mod own_columns;
 mod plans;
+mod report_files;
 mod reports;
 mod restoring;
 mod results_check_selftest;

@@ -3,6 +3,7 @@ use rstest::rstest;
 use super::*;
 use crate::domain::hint::Message;
 use crate::domain::operation::by_name;
+use crate::domain::report_file::ReportFormat;
 use crate::queue::CodeRows;
 use crate::report::explanation::codes_of;
 use crate::report::testing;
@@ -46,7 +47,7 @@ fn parts(figures: Figures) -> ReportParts {
 
 #[test]
 fn the_markdown_says_what_happened_and_what_to_do_without_any_id() {
-    insta::assert_snapshot!(report(testing::figures()).markdown());
+    insta::assert_snapshot!(report(testing::figures()).text(ReportFormat::Markdown));
 }
 
 #[rstest]
@@ -80,7 +81,11 @@ fn rejected_rows_alone_leave_the_exit_code_open_and_contradicted_rows_need_atten
     let figures = Figures { state: StateName::Finished, rows: 5, outcomes, ..testing::figures() };
     let rejected = report(figures.clone());
     assert_eq!((rejected.exit_code, rejected.needs_attention), (None, 1));
-    assert!(rejected.markdown().contains("exit code: 3, or 0 if the job has input.rejects"), "{}", rejected.markdown());
+    assert!(
+        rejected.text(ReportFormat::Markdown).contains("exit code: 3, or 0 if the job has input.rejects"),
+        "{}",
+        rejected.text(ReportFormat::Markdown)
+    );
     let mut verified = parts(figures);
     verified.facts.verified.contradicted = 2;
     let report = RunReport::new(verified);
@@ -91,7 +96,7 @@ fn rejected_rows_alone_leave_the_exit_code_open_and_contradicted_rows_need_atten
 #[test]
 fn the_page_has_no_text_of_a_server_that_a_browser_acts_on() {
     let hostile = "<img src=x onerror=alert(1)> \u{1b}[2J </title><script>";
-    let page = report(Figures { stopped: Some(Message::new(hostile)), ..testing::figures() }).html();
+    let page = report(Figures { stopped: Some(Message::new(hostile)), ..testing::figures() }).text(ReportFormat::Html);
     assert!(page.contains("&#60;img src=x") && !page.contains("<img") && !page.contains("<script"), "{page}");
     assert!(!page.contains('\u{1b}'), "{page}");
 }
@@ -99,7 +104,7 @@ fn the_page_has_no_text_of_a_server_that_a_browser_acts_on() {
 #[test]
 fn the_page_stays_small_with_many_codes() {
     let codes = (0..300).map(|code| CodeRows { outcome: Outcome::Failed, code: Some(70_000 + code), rows: 1 });
-    let page = report(Figures { codes: codes.collect(), ..testing::figures() }).html();
+    let page = report(Figures { codes: codes.collect(), ..testing::figures() }).text(ReportFormat::Html);
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }
 

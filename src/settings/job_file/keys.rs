@@ -2,7 +2,7 @@
 
 use KeyKind::{
     Boolean, Columns, CommandLine, Count, Duration, DurationOrNever, Factor, Files, JobName, MetricsFile, OneOf,
-    Operation, Protected, Region, Share, Text, TimeOfDay, Url, Window,
+    Operation, Protected, Region, ReportFile, Share, Text, TimeOfDay, Url, Window,
 };
 
 /// A key of the job file. The keys of `[options]` are not here: each operation has its own.
@@ -43,6 +43,8 @@ pub enum KeyKind {
     Files,
     /// A program and its arguments.
     CommandLine,
+    /// A file whose name ends with `.html`, `.json` or `.md`.
+    ReportFile,
     /// A file whose name ends with `.prom`.
     MetricsFile,
     /// The file's own name for each column of the operation.
@@ -264,6 +266,13 @@ pub const JOB_KEYS: &[JobKey] = &[
         Duration,
         "\"4h\"",
         "no new calls after this time since the start of the command (exit code 5)",
+    ),
+    JobKey::new(
+        "report",
+        "file",
+        ReportFile,
+        "\"{job}-{run}.html\"",
+        "a report on each run that is sent, written when the command ends; .json and .md are other formats",
     ),
     JobKey::new(
         "report",

@@ -130,6 +130,7 @@ pub(super) struct RawStop {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawReport {
+    pub(super) file: Option<SpannedText>,
     pub(super) metrics: Option<SpannedText>,
 }
 

@@ -80,6 +80,9 @@ fn values(kind: KeyKind) -> Value {
         KeyKind::Url => json!({ "type": "string", "pattern": "^https?://" }),
         KeyKind::Files => json!({ "oneOf": [text, { "type": "array", "items": text, "minItems": 1 }] }),
         KeyKind::CommandLine => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+        KeyKind::ReportFile => {
+            json!({ "type": "string", "pattern": "\\.([Hh][Tt][Mm][Ll]|[Jj][Ss][Oo][Nn]|[Mm][Dd])$" })
+        }
         KeyKind::MetricsFile => json!({ "type": "string", "pattern": "\\.prom$" }),
         KeyKind::Columns => json!({ "type": "object", "additionalProperties": text }),
         KeyKind::Protected => json!({ "oneOf": [text, { "type": "array", "maxItems": 0 }] }),
