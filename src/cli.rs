@@ -9,6 +9,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::domain::language::Language;
 use crate::domain::operation;
 use crate::domain::response::codes::ErrorClass;
 use crate::domain::response::outcome::Outcome;
@@ -17,6 +18,7 @@ use crate::log::{LogFormat, LogOptions};
 
 mod certificates;
 mod forget;
+mod language;
 pub mod manual;
 mod report;
 mod sandbox;
@@ -500,6 +502,9 @@ pub struct ExplainArgs {
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
     #[arg(long, requires = "subject", value_name = "TARGET")]
     pub target: Option<String>,
+    /// Language of the text; JSON is English
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE", conflicts_with = "json")]
+    pub lang: Language,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

@@ -19,7 +19,7 @@ pub(super) async fn explain(args: &cli::ExplainArgs, queue: &Path) -> Result<Exi
             Ok(_) | Err(_) => Explanation::Run(of_run(subject, args.target.as_deref(), queue).await?),
         },
     };
-    if args.json { super::print_json(&explanation) } else { super::print(&explanation.text()) }
+    if args.json { super::print_json(&explanation) } else { super::print(&explanation.text(args.lang)) }
 }
 
 async fn of_run(name: &str, target: Option<&str>, queue: &Path) -> Result<RunCodes, Error> {

@@ -57,8 +57,8 @@ fn read(answer: &CheckAnswer, admin: &str) -> Finding {
         return Finding::error("admin", text, "look the code up in the API's pages");
     };
     let level = if passes_by_itself(info) { Level::Warning } else { Level::Error };
-    let text = format!("account_check was answered with code {code}: {}", info.meaning);
-    Finding { level, check: "admin", text, hint: Some(info.advice.to_owned()) }
+    let text = format!("account_check was answered with code {code}: {}", info.meaning.en);
+    Finding { level, check: "admin", text, hint: Some(info.advice.en.to_owned()) }
 }
 
 /// Whether every treatment of the code is to send again later.

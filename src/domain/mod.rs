@@ -18,6 +18,7 @@ pub mod heartbeat;
 pub mod hint;
 pub mod ids;
 pub mod job;
+pub mod language;
 pub mod next_round;
 pub mod operation;
 pub mod outage;

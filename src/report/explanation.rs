@@ -1,23 +1,21 @@
 //! Explanations of codes: of one code, of all codes, and of the codes of a run.
 
+mod texts;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::json::{self, FormatVersion};
 use super::text::{Text, count, visible};
 use crate::domain::hint::{Hint, Message};
+use crate::domain::language::{Language, Translated};
 use crate::domain::operation::Operation;
-use crate::domain::response::codes::{CodeInfo, ErrorClass, all_codes, class_of_row, lookup};
+use crate::domain::response::codes::{CodeInfo, ErrorClass, all_codes, class_of_row, lines_of, lookup};
 use crate::domain::response::outcome::Outcome;
 use crate::queue::{CodeRows, Run};
-
-/// What to do about a code that is in no table.
-const UNKNOWN_ADVICE: &str =
-    "`imbulk results NAME` shows the text of the API; look up the code in the documentation of the API";
-/// What to do about rows without a code.
-const NO_CODE_ADVICE: &str = "`imbulk results NAME` shows the reason of each row";
 
 /// What `imbulk explain CODE --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -41,24 +39,24 @@ pub struct CodeExplanation {
     /// Whether imbulk knows it.
     known: bool,
     /// What it means; null if it is unknown.
-    meaning: Option<&'static str>,
+    meaning: Option<Translated>,
     /// How it is treated, case by case. The last one is for all other cases.
     treatment: Vec<Treatment>,
     /// What to do; null if it is unknown.
-    advice: Option<&'static str>,
+    advice: Option<Translated>,
     /// Where the meaning is published; null if it is unknown.
-    source: Option<&'static str>,
+    source: Option<Translated>,
 }
 
 /// How a code is treated in one case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 struct Treatment {
     /// The case.
-    applies: String,
+    applies: Translated<String>,
     /// The class.
     class: &'static str,
     /// What imbulk does.
-    description: &'static str,
+    description: Translated,
 }
 
 /// All codes that imbulk knows, or those that can have one class.
@@ -77,14 +75,17 @@ struct ListedCode {
     code: i64,
     /// The last code of the range.
     last_code: i64,
+    /// Both, for people.
+    #[serde(skip)]
+    range: Translated<String>,
     /// What it means.
-    meaning: &'static str,
+    meaning: Translated,
     /// How it is treated, case by case. The last one is for all other cases.
     treatment: Vec<Treatment>,
     /// What to do.
-    advice: &'static str,
+    advice: Translated,
     /// Where the meaning is published.
-    source: &'static str,
+    source: Translated,
 }
 
 /// The codes of the rows of a run.
@@ -116,11 +117,11 @@ pub struct CodeOfRun {
     /// Its class for these rows; null without a code.
     pub(super) class: Option<&'static str>,
     /// How the class is treated; null without a code.
-    pub(super) description: Option<&'static str>,
+    pub(super) description: Option<Translated>,
     /// What the code means; null if it is unknown.
-    meaning: Option<&'static str>,
+    meaning: Option<Translated>,
     /// What to do.
-    pub(super) advice: &'static str,
+    pub(super) advice: Translated,
     /// The number of rows.
     pub(super) rows: u64,
     /// The rows by outcome, the most frequent first.
@@ -138,12 +139,14 @@ pub struct RowsOfOutcome {
 
 impl Explanation {
     /// The text for people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, language: Language) -> String {
+        let mut text = ExplanationText { text: Text::default(), language };
         match self {
-            Self::Code(code) => code.text(),
-            Self::List(list) => list.text(),
-            Self::Run(run) => run.text(),
+            Self::Code(code) => code.write(&mut text),
+            Self::List(list) => list.write(&mut text),
+            Self::Run(run) => run.write(&mut text),
         }
+        text.text.into()
     }
 }
 
@@ -156,35 +159,32 @@ impl CodeExplanation {
             code,
             known: info.is_some(),
             meaning: info.map(|info| info.meaning),
-            treatment: info.map_or_else(
-                || vec![treatment(("always".to_owned(), ErrorClass::Unknown))],
-                |info| info.lines().into_iter().map(treatment).collect(),
-            ),
+            treatment: lines_of(code).into_iter().map(treatment).collect(),
             advice: info.map(|info| info.advice),
             source: info.map(|info| info.source),
         }
     }
 
-    fn text(&self) -> String {
-        let mut text = Text::default();
-        let range = lookup(self.code).filter(|info| info.codes.start() != info.codes.end());
-        let range = range.map_or_else(String::new, |info| format!(" (one of {info})"));
-        text.line(&format!("{}{range}: {}", self.code, self.meaning.unwrap_or("unknown to imbulk")));
-        text.line("");
+    fn write(&self, text: &mut ExplanationText) {
+        let mut head = self.code.to_string();
+        if let Some(info) = lookup(self.code).filter(|info| info.codes.start() != info.codes.end()) {
+            head.push_str(one_of(&info.range()).of(text.language));
+        }
+        text.head(&head, &self.meaning.unwrap_or(texts::UNKNOWN));
+        text.text.line("");
         match self.treatment.as_slice() {
-            [only] => push(&mut text, "treated", &only.line()),
+            [only] => text.push(&texts::TREATED, &text.treatment(only.class, &only.description)),
             cases => {
                 for case in cases {
-                    push(&mut text, "treated", &case.applies);
-                    push(&mut text, "", &case.line());
+                    text.push(&texts::TREATED, case.applies.of(text.language));
+                    text.push(&texts::NO_TITLE, &text.treatment(case.class, &case.description));
                 }
             }
         }
-        push(&mut text, "to do", self.advice.unwrap_or(UNKNOWN_ADVICE));
-        if let Some(source) = self.source {
-            push(&mut text, "source", source);
+        text.push_text(&texts::TO_DO, &self.advice.unwrap_or(texts::UNKNOWN_ADVICE));
+        if let Some(source) = &self.source {
+            text.push_text(&texts::SOURCE, source);
         }
-        text.into()
     }
 }
 
@@ -196,17 +196,15 @@ impl CodeList {
         Self { schema: FormatVersion, codes: codes.collect() }
     }
 
-    fn text(&self) -> String {
-        let mut text = Text::default();
+    fn write(&self, text: &mut ExplanationText) {
         for code in &self.codes {
-            let ListedCode { code: first, last_code, meaning, advice, .. } = code;
-            let range = if first == last_code { first.to_string() } else { format!("{first} to {last_code}") };
-            text.line(&format!("{range}: {meaning}"));
-            push(&mut text, "class", &code.classes().join(", "));
-            push(&mut text, "to do", advice);
+            text.head(code.range.of(text.language), &code.meaning);
+            text.push(&texts::CLASS, &code.classes().join(texts::COMMA.of(text.language)));
+            text.push_text(&texts::TO_DO, &code.advice);
         }
-        push(&mut text, "others", &format!("every other code is {}", line_of(ErrorClass::Unknown)));
-        text.into()
+        let unknown = ErrorClass::Unknown;
+        let others = text.treatment(unknown.name(), &unknown.treatment());
+        text.push(&texts::OTHERS, &format!("{}{others}", texts::EVERY_OTHER_CODE.of(text.language)));
     }
 }
 
@@ -215,6 +213,7 @@ impl ListedCode {
         Self {
             code: *info.codes.start(),
             last_code: *info.codes.end(),
+            range: info.range(),
             meaning: info.meaning,
             treatment: info.lines().into_iter().map(treatment).collect(),
             advice: info.advice,
@@ -248,24 +247,23 @@ impl RunCodes {
         }
     }
 
-    fn text(&self) -> String {
-        let mut text = Text::default();
+    fn write(&self, text: &mut ExplanationText) {
         if let Some(stopped) = &self.stopped {
-            push(&mut text, "stopped", &visible(&stopped.text));
+            text.push(&texts::STOPPED, &visible(&stopped.text));
             if let Some(hint) = stopped.hint() {
-                text.line(&format!("hint: {}", visible(&hint)));
+                let (title, colon) = (texts::HINT.of(text.language), texts::COLON.of(text.language));
+                text.text.line(&format!("{title}{colon}{}", visible(&hint)));
             }
         }
         if self.codes.is_empty() {
-            text.line(&format!("no row of this run has a code of {}", self.operation));
+            text.text.line(no_codes(self.operation).of(text.language));
         }
         for (nth, code) in self.codes.iter().enumerate() {
             if nth > 0 || self.stopped.is_some() {
-                text.line("");
+                text.text.line("");
             }
-            code.write(&mut text);
+            code.write(text);
         }
-        text.into()
     }
 }
 
@@ -294,8 +292,8 @@ impl CodeOfRun {
             meaning: info.map(|info| info.meaning),
             advice: match (code, info) {
                 (_, Some(info)) => info.advice,
-                (Some(_), None) => UNKNOWN_ADVICE,
-                (None, None) => NO_CODE_ADVICE,
+                (Some(_), None) => texts::UNKNOWN_ADVICE,
+                (None, None) => texts::NO_CODE_ADVICE,
             },
             rows: 0,
             outcomes: Vec::new(),
@@ -303,184 +301,76 @@ impl CodeOfRun {
     }
 
     /// What the code means, in words for every case.
-    pub(super) fn meaning_text(&self) -> &'static str {
+    pub(super) fn meaning_text(&self) -> Translated {
         match (self.code, self.meaning) {
-            (None, _) => "no answer named a code",
+            (None, _) => texts::NOT_NAMED,
             (Some(_), Some(meaning)) => meaning,
-            (Some(_), None) => "unknown to imbulk",
+            (Some(_), None) => texts::UNKNOWN,
         }
     }
 
     /// `58 failed, 2 in_doubt`
-    pub(super) fn rows_by_outcome(&self) -> String {
+    pub(super) fn rows_by_outcome(&self, language: Language) -> String {
         let outcomes = self.outcomes.iter().map(|of| format!("{} {}", count(of.rows), of.outcome));
-        outcomes.collect::<Vec<_>>().join(", ")
+        outcomes.collect::<Vec<_>>().join(texts::COMMA.of(language))
     }
 
-    fn write(&self, text: &mut Text) {
-        match self.code {
-            Some(code) => text.line(&format!("{code}: {}", self.meaning_text())),
-            None => text.line(&format!("no code: {}", self.meaning_text())),
+    fn write(&self, text: &mut ExplanationText) {
+        let code = self.code.map_or_else(|| texts::NO_CODE.of(text.language).to_string(), |code| code.to_string());
+        text.head(&code, &self.meaning_text());
+        text.push(&texts::ROWS, &self.rows_by_outcome(text.language));
+        if let (Some(class), Some(description)) = (self.class, &self.description) {
+            text.push(&texts::TREATED, &text.treatment(class, description));
         }
-        push(text, "rows", &self.rows_by_outcome());
-        if let (Some(class), Some(description)) = (self.class, self.description) {
-            push(text, "treated", &format!("{class}: {description}"));
-        }
-        push(text, "to do", self.advice);
+        text.push_text(&texts::TO_DO, &self.advice);
     }
 }
 
-impl Treatment {
-    fn line(&self) -> String {
-        format!("{}: {}", self.class, self.description)
+/// An explanation for people, in one language.
+struct ExplanationText {
+    text: Text,
+    language: Language,
+}
+
+impl ExplanationText {
+    /// `60007: too many calls`
+    fn head(&mut self, code: &str, meaning: &Translated) {
+        self.text.line(&format!("{code}{}{}", texts::COLON.of(self.language), meaning.of(self.language)));
+    }
+
+    /// A class and what imbulk does.
+    fn treatment(&self, class: &str, description: &Translated) -> String {
+        format!("{class}{}{}", texts::COLON.of(self.language), description.of(self.language))
+    }
+
+    fn push_text(&mut self, title: &Translated, what: &Translated) {
+        self.push(title, what.of(self.language));
+    }
+
+    /// Adds a line: the title, filled up to 9 columns, and the value. A Chinese character has two columns.
+    fn push(&mut self, title: &Translated, what: &str) {
+        let title = title.of(self.language);
+        let blanks = 9_usize.saturating_sub(title.width());
+        self.text.line(&format!("{title}{:blanks$}{what}", ""));
     }
 }
 
-fn treatment((applies, class): (String, ErrorClass)) -> Treatment {
+fn treatment((applies, class): (Translated<String>, ErrorClass)) -> Treatment {
     Treatment { applies, class: class.name(), description: class.treatment() }
 }
 
-fn line_of(class: ErrorClass) -> String {
-    format!("{}: {}", class.name(), class.treatment())
+/// After a code of a range.
+fn one_of(range: &Translated<String>) -> Translated<String> {
+    Translated::new(format!(" (one of {})", range.en), format!("（属于 {}）", range.zh))
 }
 
-fn push(text: &mut Text, title: &str, what: &str) {
-    text.line(&format!("{title:<9}{what}"));
+/// What is said about a run without codes.
+fn no_codes(operation: &str) -> Translated<String> {
+    Translated::new(
+        format!("no row of this run has a code of {operation}"),
+        format!("本次运行没有任何行带有 {operation} 的错误码"),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::operation::by_name;
-
-    fn text(code: i64) -> String {
-        Explanation::Code(CodeExplanation::new(code)).text()
-    }
-
-    #[test]
-    fn a_code_is_explained_with_meaning_treatment_advice_and_source() {
-        insta::assert_snapshot!(text(60007), @"
-        60007: too many calls of this command per second
-
-        treated  throttled: calls of this command slow down and then speed up again; does not count as an attempt
-        to do    nothing; if it continues, lower `[limits] calls_per_second`, or find other callers of it
-        source   error code tables 2023 and 2025
-        ");
-    }
-
-    #[test]
-    fn a_code_that_is_treated_differently_says_where() {
-        let text = text(30001).replace(ErrorClass::AlreadyDone.treatment(), "(treatment)");
-        insta::assert_snapshot!(text, @"
-        30001: a parameter is wrong; or the accounts are no friends, or are friends already (some commands)
-
-        treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
-                 already_done: (treatment)
-        treated  friend_import, as the verdict on an item that says Friend_Exist
-                 already_done: (treatment)
-        treated  as the verdict on a whole request
-                 split: a batch is halved until the bad item is alone; then the class for an item applies
-        treated  otherwise, as the verdict on an item
-                 item_failed: the item is `failed`; it is not sent again
-        to do    `imbulk results NAME` shows the API's reason, which says what it means
-        source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
-        ");
-    }
-
-    #[test]
-    fn an_unknown_code_says_so_and_how_it_is_treated() {
-        let text = text(12345).replace(ErrorClass::Unknown.treatment(), "(treatment)");
-        insta::assert_snapshot!(text, @"
-        12345: unknown to imbulk
-
-        treated  unknown: (treatment)
-        to do    `imbulk results NAME` shows the text of the API; look up the code in the documentation of the API
-        ");
-        assert!(!CodeExplanation::new(12345).known);
-    }
-
-    #[test]
-    fn every_code_says_the_same_in_text_and_json() {
-        for code in all_codes().map(|info| *info.codes.start()) {
-            let (text, json) = (text(code), serde_json::to_value(CodeExplanation::new(code)).expect("JSON"));
-            assert_eq!(json["code"], code);
-            for key in ["meaning", "advice", "source"] {
-                assert!(text.contains(json[key].as_str().unwrap_or("missing")), "{code} {key}");
-            }
-            for treatment in json["treatment"].as_array().expect("a list") {
-                assert!(text.contains(treatment["description"].as_str().unwrap_or("missing")), "{code}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_list_has_every_code_once_and_a_class_chooses_the_codes_that_can_have_it() {
-        let all = CodeList::new(None).codes.len();
-        assert_eq!(all, all_codes().count());
-        let mut seen = 0;
-        for class in ErrorClass::NAMES {
-            let list = CodeList::new(Some(class));
-            seen += list.codes.len();
-            assert!(list.codes.iter().all(|code| code.classes().contains(&class)), "{class}");
-            assert_eq!(list.codes.is_empty(), class == "unknown", "{class}");
-        }
-        assert!(seen > all, "a code with several classes is in each of their lists");
-        let text = Explanation::List(CodeList::new(Some("conflict"))).text();
-        insta::assert_snapshot!(text.replace(ErrorClass::Unknown.treatment(), "(treatment)"), @"
-        30008: another write to the same account was in progress
-        class    conflict
-        to do    make sure that no other program writes these accounts now; imbulk itself never does so
-        others   every other code is unknown: (treatment)
-        ");
-    }
-
-    #[test]
-    fn the_codes_of_a_run_have_the_class_of_its_operation_and_the_most_frequent_is_first() {
-        let rows = |outcome, code, rows| CodeRows { outcome, code, rows };
-        let friends = by_name("friend_delete").expect("an operation");
-        let codes = [
-            rows(Outcome::InDoubt, None, 2),
-            rows(Outcome::Failed, Some(30001), 3),
-            rows(Outcome::AlreadyDone, Some(30001), 4),
-            rows(Outcome::Failed, Some(12345), 1),
-            rows(Outcome::AlreadyDone, Some(31704), 1_000),
-            rows(Outcome::InDoubt, Some(31704), 1),
-        ];
-        let text = of_run(codes_of(friends, &codes)).replace(ErrorClass::AlreadyDone.treatment(), "(treatment)");
-        insta::assert_snapshot!(text.replace(ErrorClass::Unknown.treatment(), "(treatment)"), @"
-        stopped  fuse: 812 of 1000 items failed
-
-        31704: the two accounts are not friends
-        rows     1,000 already_done, 1 in_doubt
-        treated  already_done: (treatment)
-        to do    nothing if the friendship was to be deleted
-
-        30001: a parameter is wrong; or the accounts are no friends, or are friends already (some commands)
-        rows     4 already_done
-        treated  already_done: (treatment)
-        to do    `imbulk results NAME` shows the API's reason, which says what it means
-
-        30001: a parameter is wrong; or the accounts are no friends, or are friends already (some commands)
-        rows     3 failed
-        treated  item_failed: the item is `failed`; it is not sent again
-        to do    `imbulk results NAME` shows the API's reason, which says what it means
-
-        no code: no answer named a code
-        rows     2 in_doubt
-        to do    `imbulk results NAME` shows the reason of each row
-
-        12345: unknown to imbulk
-        rows     1 failed
-        treated  unknown: (treatment)
-        to do    `imbulk results NAME` shows the text of the API; look up the code in the documentation of the API
-        ");
-        assert!(of_run(Vec::new()).contains("no row of this run has a code"));
-    }
-
-    fn of_run(codes: Vec<CodeOfRun>) -> String {
-        let [run, job, target] = ["0190", "purge", "1400000001"].map(ToOwned::to_owned);
-        let stopped = Some(Message::new("fuse: 812 of 1000 items failed"));
-        let operation = "friend_delete";
-        Explanation::Run(RunCodes { schema: FormatVersion, run, job, operation, target, stopped, codes }).text()
-    }
-}
+mod tests;

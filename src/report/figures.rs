@@ -170,7 +170,7 @@ fn code_line(code: &CodeRows) -> String {
     let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     let meaning = match code.code {
         Some(_) if code.outcome == Outcome::Succeeded && is_data_left(code.code) => "gone; data of it may remain",
-        Some(code) => codes::lookup(code).map_or("", |info| info.meaning),
+        Some(code) => codes::lookup(code).map_or("", |info| info.meaning.en),
         None => "no answer that names one",
     };
     format!("{number:>7}  {:<12} {rows:>10}  {meaning}", code.outcome)
@@ -183,7 +183,7 @@ fn is_data_left(code: Option<i64>) -> bool {
 
 fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(all.iter().map(|&CodeRows { outcome, code, rows }| {
-        let meaning = code.and_then(codes::lookup).map(|info| info.meaning);
+        let meaning = code.and_then(codes::lookup).map(|info| info.meaning.en);
         CodeFigures { code, outcome, rows, meaning }
     }))
 }

@@ -309,7 +309,7 @@ impl<'a> Caller<'a> {
 fn refused(what: &str, code: Option<i64>) -> SessionError {
     let (text, hint) = match code {
         Some(code) => match codes::lookup(code) {
-            Some(info) => (format!("{what}: code {code}, {}", info.meaning), info.advice),
+            Some(info) => (format!("{what}: code {code}, {}", info.meaning.en), info.advice.en),
             None => (format!("{what}: code {code}"), "look the code up in the API's pages"),
         },
         None => (format!("{what}: the call has no answer"), "check the network, and try again"),

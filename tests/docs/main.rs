@@ -8,6 +8,7 @@ mod manual;
 mod messages;
 mod pages;
 mod sandbox;
+mod texts;
 mod translations;
 
 use std::collections::BTreeSet;

@@ -9,6 +9,7 @@ use imbulk::domain::response::codes::lookup;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::pages::files_below;
+use crate::texts::is_chinese;
 use crate::{quoted, read, root, section, table};
 
 const PAGE: &str = "docs/messages.md";
@@ -183,7 +184,7 @@ fn is_for_programmers(name: &str) -> bool {
     names.contains(&name) || name.starts_with("assert") || name.starts_with("debug_assert")
 }
 
-/// Whether a literal reads as prose: two words, and no SQL.
+/// Whether a literal reads as prose: two words and no SQL, or Chinese.
 fn is_message(text: &str) -> bool {
     const SQL: [&str; 10] =
         ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "BEGIN ", "WITH ", "FROM ", "VALUES "];
@@ -191,5 +192,6 @@ fn is_message(text: &str) -> bool {
     let is_word = |word: &&str| word.chars().filter(char::is_ascii_lowercase).count() > 1;
     let is_sql = SQL.iter().any(|start| text.starts_with(start))
         || [" = ?", "ORDER BY", "excluded.", "(run, "].iter().any(|part| text.contains(part));
-    !is_sql && text.split_whitespace().filter(is_word).count() > 1
+    let is_chinese = text.chars().any(is_chinese);
+    is_chinese || !is_sql && text.split_whitespace().filter(is_word).count() > 1
 }

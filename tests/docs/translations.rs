@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use crate::pages::{Block, blocks_of};
+use crate::texts::is_chinese;
 use crate::{read, table};
 
 const README: &str = "README.zh-CN.md";
@@ -149,12 +150,7 @@ fn every_term_of_the_glossary_has_one_chinese_term() {
 
 #[test]
 fn no_chinese_text_has_a_word_that_the_glossary_rejects() {
-    let rejected: Vec<String> = table(&read(GLOSSARY))
-        .iter()
-        .flat_map(|row| row[2].split(", ").map(ToOwned::to_owned).collect::<Vec<_>>())
-        .filter(|word| !word.is_empty())
-        .collect();
-    assert!(rejected.len() > 5, "the column is read");
+    let rejected = rejected_words();
     for page in [README] {
         let text = read(page);
         for word in &rejected {
@@ -163,6 +159,13 @@ fn no_chinese_text_has_a_word_that_the_glossary_rejects() {
     }
 }
 
-fn is_chinese(character: char) -> bool {
-    matches!(character, '\u{4E00}'..='\u{9FFF}')
+/// The words that the Chinese glossary rejects.
+pub(crate) fn rejected_words() -> Vec<String> {
+    let rejected: Vec<String> = table(&read(GLOSSARY))
+        .iter()
+        .flat_map(|row| row[2].split(", ").map(ToOwned::to_owned).collect::<Vec<_>>())
+        .filter(|word| !word.is_empty())
+        .collect();
+    assert!(rejected.len() > 5, "the column is read");
+    rejected
 }

@@ -415,6 +415,7 @@ pub const EXPLAIN: Manual = Manual {
         ("imbulk explain 70107", "for a person"),
         ("imbulk explain purge-trial-accounts", "the codes of the job's latest run"),
         ("imbulk explain --list --class fatal", "all codes that halt a run"),
+        ("imbulk explain 70107 --lang zh", "in Chinese"),
         ("imbulk explain 60008 --json", "for a program"),
     ],
     notes: &[],

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{EarlierRun, RunReport};
+use crate::domain::language::Language;
 use crate::domain::response::outcome::Outcome;
 use crate::report::explanation::CodeOfRun;
 use crate::report::text::{count, minute};

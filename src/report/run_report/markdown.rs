@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::RunReport;
+use crate::domain::language::Language;
 use crate::report::text::{count, minute, visible};
 
 /// Writes the report as Markdown.
@@ -61,9 +62,9 @@ impl Markdown<'_> {
                 f,
                 "| {number} | {} | {} | {} | {} | {} |",
                 code.class.unwrap_or("none"),
-                code.rows_by_outcome(),
-                plain(code.meaning_text()),
-                plain(code.advice),
+                code.rows_by_outcome(Language::En),
+                plain(code.meaning_text().en),
+                plain(code.advice.en),
                 plain(&self.0.places_of(code)),
             )?;
         }

@@ -8,11 +8,13 @@ mod account;
 mod common;
 mod profile;
 mod relationship;
+mod texts;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::outcome::Outcome;
+use crate::domain::language::Translated;
 use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation, says_one_of};
 
 /// The part of an answer that holds a code.
@@ -124,60 +126,25 @@ impl ErrorClass {
     }
 
     /// What imbulk does, as a part of a sentence.
-    pub const fn treatment(self) -> &'static str {
+    pub const fn treatment(self) -> Translated {
         match self {
-            Self::Done => "the item is `succeeded`",
-            Self::AlreadyDone => {
-                "if it proves the whole requested state: the item is `already_done`, or `succeeded` after an earlier \
-                 attempt that may have arrived; if it proves only a part of it: `in_doubt`, unless a lookup settles it"
-            }
-            Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
-            Self::Transient(Effect::Unknown) => {
-                "sent again after a random, growing delay; counts as an attempt; it may have taken effect, so \
-                 \"already done\" is then `succeeded`"
-            }
-            Self::Transient(Effect::Partial) => {
-                "sent again after a random, growing delay; counts as an attempt; a part may have taken effect, so \
-                 \"already done\" is then `in_doubt`"
-            }
-            Self::Transient(Effect::DataLeft) => {
-                "sent again after a random, growing delay; counts as an attempt; a part may have taken effect, so \
-                 \"already done\" is then `in_doubt`, and on account_delete `succeeded` with this code, since data may \
-                 remain"
-            }
-            Self::Conflict => {
-                "sent again after a delay, while nothing else is sent for the account; counts as an attempt; \
-                 \"already done\" is then `in_doubt`"
-            }
-            Self::Throttled(Scope::Command, Pause::Short) => {
-                "calls of this command slow down and then speed up again; does not count as an attempt"
-            }
-            Self::Throttled(Scope::App, Pause::Short) => {
-                "all calls to the app slow down and then speed up again; does not count as an attempt"
-            }
-            Self::Throttled(_, Pause::Long) => {
-                "nothing of this command is sent for 90 s, then it starts slowly; does not count as an attempt"
-            }
-            Self::Renew(RenewFallback::Fatal) => {
-                "the call is sent once more with a new UserSig; if that is refused as well, the code is fatal"
-            }
-            Self::Renew(RenewFallback::Transient) => {
-                "the call is sent once more with a new UserSig; if that is refused as well, the code is transient"
-            }
-            Self::Split => "a batch is halved until the bad item is alone; then the class for an item applies",
-            Self::ItemFailed => "the item is `failed`; it is not sent again",
-            Self::Fatal(Scope::Command) => {
-                "nothing more of this job is sent, the work stays `pending`, and the exit code is 4; other jobs go on; \
-                 if other items of the same answer succeeded, only this item is `failed`"
-            }
-            Self::Fatal(Scope::App) => {
-                "nothing more of the jobs of this app is sent, their work stays `pending`, and the exit code is 4; the \
-                 jobs of other apps go on; if other items of the same answer succeeded, only this item is `failed`"
-            }
-            Self::Unknown => {
-                "a whole request is sent once more, then halved until an item is alone; the item is `failed`, \
-                 is counted separately, and never counts as success"
-            }
+            Self::Done => Translated::new("the item is `succeeded`", "条目的结果是 `succeeded`"),
+            Self::AlreadyDone => texts::TREAT_ALREADY_DONE,
+            Self::Transient(Effect::None) => texts::TREAT_TRANSIENT,
+            Self::Transient(Effect::Unknown) => texts::TREAT_UNKNOWN_EFFECT,
+            Self::Transient(Effect::Partial) => texts::TREAT_PARTIAL_EFFECT,
+            Self::Transient(Effect::DataLeft) => texts::TREAT_DATA_LEFT,
+            Self::Conflict => texts::TREAT_CONFLICT,
+            Self::Throttled(Scope::Command, Pause::Short) => texts::TREAT_SLOW_COMMAND,
+            Self::Throttled(Scope::App, Pause::Short) => texts::TREAT_SLOW_APP,
+            Self::Throttled(_, Pause::Long) => texts::TREAT_LONG_PAUSE,
+            Self::Renew(RenewFallback::Fatal) => texts::TREAT_RENEW_OR_FATAL,
+            Self::Renew(RenewFallback::Transient) => texts::TREAT_RENEW_OR_TRANSIENT,
+            Self::Split => texts::TREAT_SPLIT,
+            Self::ItemFailed => texts::TREAT_ITEM_FAILED,
+            Self::Fatal(Scope::Command) => texts::TREAT_FATAL_FOR_OPERATION,
+            Self::Fatal(Scope::App) => texts::TREAT_FATAL,
+            Self::Unknown => texts::TREAT_UNKNOWN_CODE,
         }
     }
 }
@@ -188,11 +155,11 @@ pub struct CodeInfo {
     /// The code, or a range of codes with the same meaning.
     pub codes: RangeInclusive<i64>,
     /// The meaning, in the words of this project.
-    pub meaning: &'static str,
+    pub meaning: Translated,
     /// What the user can do.
-    pub advice: &'static str,
+    pub advice: Translated,
     /// The public page or table that names it.
-    pub source: &'static str,
+    pub source: Translated,
     /// How it is treated.
     rule: Rule,
 }
@@ -241,16 +208,18 @@ const SLOW_APP: Rule = Rule::Always(ErrorClass::Throttled(Scope::App, Pause::Sho
 
 impl CodeInfo {
     /// The treatment in lines for people: the case, and the class in this case. The last line is for all other cases.
-    pub fn lines(&self) -> Vec<(String, ErrorClass)> {
+    pub fn lines(&self) -> Vec<(Translated<String>, ErrorClass)> {
         let done = operation::ALL.iter().filter_map(|operation| self.place_of_done(operation));
-        let mut lines: Vec<(String, ErrorClass)> = done.map(|place| (place, ErrorClass::AlreadyDone)).collect();
+        let mut lines: Vec<(Translated<String>, ErrorClass)> =
+            done.map(|place| (place, ErrorClass::AlreadyDone)).collect();
         let is_done_somewhere = !lines.is_empty();
         lines.extend(self.rule.lines());
         if is_done_somewhere
             && matches!(self.rule, Rule::ByLevel { .. })
             && let Some((last, _)) = lines.last_mut()
         {
-            last.insert_str(0, "otherwise, ");
+            last.en.insert_str(0, "otherwise, ");
+            last.zh.insert_str(0, "其他情况，");
         }
         lines
     }
@@ -260,17 +229,29 @@ impl CodeInfo {
         self.rule == DATA_LEFT
     }
 
+    /// The code, or the first and the last code of its range.
+    pub fn range(&self) -> Translated<String> {
+        let (first, last) = (self.codes.start(), self.codes.end());
+        if first == last {
+            Translated::new(first.to_string(), first.to_string())
+        } else {
+            Translated::new(format!("{first} to {last}"), format!("{first} 至 {last}"))
+        }
+    }
+
     /// The cases in which an operation reads the code as "already done".
-    fn place_of_done(&self, operation: &Operation) -> Option<String> {
+    fn place_of_done(&self, operation: &Operation) -> Option<Translated<String>> {
         let done = operation.already_done.codes.iter().find(|done| self.codes.contains(&done.code))?;
+        let name = operation.name;
         Some(match (operation.answer, done.info) {
-            (AnswerShape::Whole, _) => operation.name.to_owned(),
+            (AnswerShape::Whole, _) => Translated::new(name.to_owned(), name.to_owned()),
             (AnswerShape::Items { .. } | AnswerShape::Failures, []) => {
-                format!("{}, as the verdict on an item", operation.name)
+                Translated::new(format!("{name}, as the verdict on an item"), format!("{name}，作为对单个条目的判定"))
             }
-            (AnswerShape::Items { .. } | AnswerShape::Failures, says) => {
-                format!("{}, as the verdict on an item that says {}", operation.name, says.join(" or "))
-            }
+            (AnswerShape::Items { .. } | AnswerShape::Failures, says) => Translated::new(
+                format!("{name}, as the verdict on an item that says {}", says.join(" or ")),
+                format!("{name}，作为对单个条目的判定，且其信息包含 {}", says.join(" 或 ")),
+            ),
         })
     }
 }
@@ -278,9 +259,9 @@ impl CodeInfo {
 /// Zero, the only code that means success.
 const DONE: CodeInfo = CodeInfo {
     codes: 0..=0,
-    meaning: "done",
-    advice: "nothing to do",
-    source: "all pages",
+    meaning: Translated::new("done", "已完成"),
+    advice: Translated::new("nothing to do", "无需处理"),
+    source: Translated::new("all pages", "所有页面"),
     rule: Rule::Always(ErrorClass::Done),
 };
 
@@ -298,6 +279,11 @@ pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
         let next = family.partition_point(|info| *info.codes.end() < code);
         family.get(next).filter(|info| info.codes.contains(&code))
     })
+}
+
+/// The treatment of `code` in lines for people, as [`CodeInfo::lines`], also of an unknown code.
+pub fn lines_of(code: i64) -> Vec<(Translated<String>, ErrorClass)> {
+    lookup(code).map_or_else(|| Rule::Always(ErrorClass::Unknown).lines(), CodeInfo::lines)
 }
 
 /// How `code` is treated. `info` is the `ResultInfo` or `ErrorInfo` beside it, which distinguishes two meanings of some
@@ -341,35 +327,29 @@ impl Rule {
     }
 
     /// The rule in lines for people, without the operations that read the code as "already done".
-    fn lines(self) -> Vec<(String, ErrorClass)> {
+    fn lines(self) -> Vec<(Translated<String>, ErrorClass)> {
+        let case = |text: Translated| Translated::new(text.en.to_owned(), text.zh.to_owned());
         match self {
-            Self::Always(class) => vec![("always".to_owned(), class)],
-            Self::ByLevel { request, item } => vec![by_request(request), by_item(item)],
+            Self::Always(class) => vec![(case(texts::ALWAYS), class)],
+            Self::ByLevel { request, item } => {
+                vec![(case(texts::OF_REQUEST), request), (case(texts::OF_ITEM), item)]
+            }
             Self::OfFromAccount => {
                 let without = operation::ALL.iter().filter(|operation| !operation.names_from_account());
                 let names: Vec<&str> = without.map(|operation| operation.name).collect();
-                vec![
-                    (format!("{}, as the verdict on a whole request", names.join(", ")), ErrorClass::Split),
-                    ("otherwise, for every item concerned".to_owned(), ErrorClass::ItemFailed),
-                ]
+                let without = Translated::new(
+                    format!("{}, {}", names.join(", "), texts::OF_REQUEST.en),
+                    format!("{}，{}", names.join("、"), texts::OF_REQUEST.zh),
+                );
+                vec![(without, ErrorClass::Split), (case(texts::OTHERWISE_EVERY_ITEM), ErrorClass::ItemFailed)]
             }
         }
     }
 }
 
-fn by_request(class: ErrorClass) -> (String, ErrorClass) {
-    ("as the verdict on a whole request".to_owned(), class)
-}
-
-fn by_item(class: ErrorClass) -> (String, ErrorClass) {
-    ("as the verdict on an item".to_owned(), class)
-}
-
 impl fmt::Display for CodeInfo {
-    /// The code, or the first and the last code of its range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.codes.start(), self.codes.end());
-        if first == last { write!(f, "{first}") } else { write!(f, "{first} to {last}") }
+        f.write_str(&self.range().en)
     }
 }
 
@@ -378,7 +358,7 @@ impl fmt::Display for CodeInfo {
 pub(super) fn text_of(code: i64, info: &str) -> String {
     match info.trim() {
         "" | "0" => lookup(code)
-            .map_or_else(|| format!("the API sent code {code} without a text"), |info| info.meaning.to_owned()),
+            .map_or_else(|| format!("the API sent code {code} without a text"), |info| info.meaning.en.to_owned()),
         info => info.to_owned(),
     }
 }
