@@ -1,9 +1,9 @@
 //! Reads what happened to one account, in all runs of a queue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::clock;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RequestId, RunId};
 use crate::domain::operation::BoundOperation;
 use crate::domain::request::row::RowNo;
 use crate::domain::response::codes::class_of_row;
@@ -21,14 +21,39 @@ pub async fn history(reader: &Reader, id: &str) -> Result<History, QueueError> {
         Some(ForgottenRun { run: run.uuid.clone(), job: run.job.clone(), target: run.target.clone(), forgotten_at: at })
     });
     let forgotten = forgotten.collect();
-    let mut found = if runs.is_empty() { Vec::new() } else { RowSearch::new(reader, &runs, id).await?.rows().await? };
-    found.sort_by_key(|(run, row, _)| (*run, *row));
-    let rows = found.into_iter().map(|(_, _, row)| row).collect();
-    Ok(History::new(id, rows, forgotten, zone))
+    // A queue without runs may have no tables.
+    let rows = if runs.is_empty() { FoundRows::new() } else { Halves::begin(reader, &runs, id).await?.rows().await? };
+    Ok(History::new(id, rows.into_values().collect(), forgotten, zone))
 }
 
-/// A row that names the account, with its place.
-type PlacedRow = (RunId, RowNo, AccountRow);
+/// The rows that name the account, by their places.
+type FoundRows = BTreeMap<(RunId, RowNo), AccountRow>;
+
+/// The search in two halves at once. The state of the first half is the earlier one. What is moved meanwhile gets into
+/// the second half or the skipped rows, so that no row is missed. A row of both is taken as the later state shows it.
+struct Halves<'a> {
+    middle: RequestId,
+    first: RowSearch<'a>,
+    second: RowSearch<'a>,
+}
+
+impl<'a> Halves<'a> {
+    async fn begin(reader: &Reader, runs: &'a [Run], id: &'a str) -> Result<Self, QueueError> {
+        let mut first = RowSearch::new(reader, runs, id).await?;
+        // The first read makes the state of the first half the earlier one.
+        let middle = first.snapshot.middle_request().await?;
+        Ok(Self { middle, first, second: RowSearch::new(reader, runs, id).await? })
+    }
+
+    async fn rows(mut self) -> Result<FoundRows, QueueError> {
+        let (first, second) = tokio::try_join!(
+            self.first.requested_rows((RequestId::BEFORE_FIRST, self.middle)),
+            self.second.requested_rows((self.middle, RequestId::MAX)),
+        )?;
+        let skipped = self.second.skipped_rows().await?;
+        Ok(first.into_iter().chain(second).chain(skipped).collect())
+    }
+}
 
 /// The search in one state of the queue.
 struct RowSearch<'a> {
@@ -55,16 +80,21 @@ impl<'a> RowSearch<'a> {
         Ok(Self { id, runs, files: HashMap::new(), snapshot: reader.snapshot().await? })
     }
 
-    async fn rows(mut self) -> Result<Vec<PlacedRow>, QueueError> {
-        let mut found = Vec::new();
-        for request in self.snapshot.requests_naming(self.id).await? {
+    async fn requested_rows(&mut self, part: (RequestId, RequestId)) -> Result<FoundRows, QueueError> {
+        let mut found = FoundRows::new();
+        for request in self.snapshot.requests_naming(self.id, part).await? {
             // Runs that are loading, and verifications, have requests as well.
             let Some(run) = self.runs.get(&request.run()).copied() else { continue };
             self.rows_of_request(run, &request, &mut found).await?;
         }
+        Ok(found)
+    }
+
+    async fn skipped_rows(&mut self) -> Result<FoundRows, QueueError> {
+        let mut found = FoundRows::new();
         for (run, row) in self.snapshot.skipped_rows_naming(self.id).await? {
             let Some(run) = self.runs.get(&run).copied() else { continue };
-            found.push((run.id, row, self.skipped_row(run, row).await?));
+            found.insert((run.id, row), self.skipped_row(run, row).await?);
         }
         Ok(found)
     }
@@ -73,7 +103,7 @@ impl<'a> RowSearch<'a> {
         &mut self,
         run: &Run,
         request: &RequestResult,
-        found: &mut Vec<PlacedRow>,
+        found: &mut FoundRows,
     ) -> Result<(), QueueError> {
         let items = request.items()?;
         let reason = request.earlier_codes()?;
@@ -91,7 +121,7 @@ impl<'a> RowSearch<'a> {
                     attempts: request.attempts(),
                     finished_at: request.finished_at(),
                 };
-                found.push((run.id, row, self.row(run, row, known).await?));
+                found.insert((run.id, row), self.row(run, row, known).await?);
             }
         }
         Ok(())
@@ -165,5 +195,48 @@ impl<'a> RowSearch<'a> {
         let span = self.snapshot.line_spans(run.id, row..row + 1).await?.pop().ok_or_else(lost)?;
         let file = usize::try_from(span.source).ok().and_then(|source| self.files[&run.id].get(source));
         Ok((file.ok_or_else(lost)?.name.clone(), span.line_of(row)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::request::Item;
+    use crate::domain::request::line_span::LineSpan;
+    use crate::domain::response::verdict::{ItemResult, Verdict};
+    use crate::queue::RetrySelection;
+    use crate::testing::{Load, TestQueue, id};
+
+    /// Twenty requests of two items each.
+    async fn queue() -> TestQueue {
+        let item = |row| Item { account: id(&format!("u{row:02}")), row, updates: None };
+        let load = Load {
+            requests: (0..20).map(|request| (None, vec![item(2 * request), item(2 * request + 1)])).collect(),
+            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            sources: vec!["x.csv".to_owned()],
+            ..Load::default()
+        };
+        TestQueue::new("account_delete", load).await
+    }
+
+    async fn outcomes(halves: Halves<'_>) -> Vec<Outcome> {
+        halves.rows().await.unwrap().into_values().map(|row| row.outcome).collect()
+    }
+
+    #[tokio::test]
+    async fn a_row_that_moves_during_the_search_is_found_once() {
+        let mut test_queue = queue().await;
+        let failed = Verdict::Final(ItemResult { outcome: Outcome::Failed, code: Some(70402), reason: String::new() });
+        for request in test_queue.pending().await {
+            test_queue.record_call(request, vec![failed.clone(), failed.clone()], 2_000).await;
+        }
+        let (runs, reader) = ([test_queue.run.clone()], test_queue.reader.clone());
+        let halves = Halves::begin(&reader, &runs, "u00").await.unwrap();
+        test_queue.queue.retry(&runs[0], RetrySelection::Ended { outcome: Outcome::Failed, code: None }).await.unwrap();
+        assert_eq!(outcomes(halves).await, [Outcome::Pending]);
+        let run = reader.runs().await.unwrap().remove(0);
+        let halves = Halves::begin(&reader, &runs, "u00").await.unwrap();
+        assert_eq!(test_queue.queue.protect(&run, &|id| id == "u00", "digest", 3_000).await.unwrap(), 1);
+        assert_eq!(outcomes(halves).await, [Outcome::Protected]);
     }
 }

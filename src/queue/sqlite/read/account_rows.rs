@@ -9,16 +9,33 @@ use crate::queue::sqlite::reader::Snapshot;
 use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
 
 impl Snapshot {
-    /// The requests of all runs that may name `id`: an account of the request can also contain `id` as a part.
-    pub async fn requests_naming(&mut self, id: &str) -> Result<Vec<RequestResult>, QueueError> {
+    /// The request in the middle of all requests. What is moved to a new request later gets a higher number.
+    pub async fn middle_request(&mut self) -> Result<RequestId, QueueError> {
+        let ends =
+            "SELECT coalesce((SELECT min(request) FROM payload), 0), coalesce((SELECT max(request) FROM payload), 0)";
+        let found: Result<(i64, i64), _> = sqlx::query_as(ends).fetch_one(&mut *self.transaction).await;
+        let (first, last) = found.map_err(self.fail())?;
+        Ok(RequestId::new(first.midpoint(last)))
+    }
+
+    /// The requests of all runs after `after` up to `last` that may name `id`: an account of the request can also
+    /// contain `id` as a part.
+    pub async fn requests_naming(
+        &mut self,
+        id: &str,
+        (after, last): (RequestId, RequestId),
+    ) -> Result<Vec<RequestResult>, QueueError> {
         // Most requests of single items are decided by the comparison and the length, which are faster than a search.
         let found: Vec<RequestId> = sqlx::query_scalar(
             "SELECT request FROM payload
-             WHERE accounts = ?1 OR from_account = ?1
-                OR octet_length(accounts) > octet_length(?1) AND instr(accounts, ?1) > 0
+             WHERE request > ?2 AND request <= ?3
+               AND (accounts = ?1 OR from_account = ?1
+                    OR octet_length(accounts) > octet_length(?1) AND instr(accounts, ?1) > 0)
              ORDER BY request",
         )
         .bind(id)
+        .bind(after)
+        .bind(last)
         .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
