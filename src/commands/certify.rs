@@ -96,7 +96,7 @@ async fn grow(
 ) -> Result<(Tally, u64, Digest, Vec<Vec<u8>>), Error> {
     let damaged = || QueueError::Damaged(format!("the secret of run {} is too short", run.uuid));
     let secret = RunSecret::new(secret.first_chunk().ok_or_else(damaged)?);
-    let operation = run.operation()?.name.to_owned();
+    let operation = run.operation.name.to_owned();
     let source = LeafSource { operation, secret, wanted: wanted.map(str::to_owned) };
     let _shown = StepDisplay::new(Phase::Export, only_time);
     let mut tree = Tree::default();
@@ -114,7 +114,7 @@ async fn statement(
     (tally, rows, root): (Tally, u64, &Digest),
     (previous, key): (Option<StoredCertificate>, String),
 ) -> Result<CertificateStatement, Error> {
-    let operation = run.operation()?;
+    let operation = run.operation;
     let options = operation.options().map(|(option, value)| (option.name.to_owned(), value.name.to_owned()));
     let inputs = reader.input_files(run.id).await?.into_iter();
     Ok(CertificateStatement {

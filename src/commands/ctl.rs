@@ -145,14 +145,14 @@ fn refuse_above_limit(run: &Run, rate: NonZeroU32, env: &Env) -> Result<(), Erro
 fn limit_of(run: &Run, env: &Env) -> Option<NonZeroU32> {
     let file = run.files().iter().find(|file| file.kind == FileKind::Job)?;
     let job = load_job(&file.path, env).ok()?;
-    let is_same = job.name == run.job && run.operation().is_ok_and(|operation| operation.name == job.operation.name);
+    let is_same = job.name == run.job && run.operation.name == job.operation.name;
     is_same.then_some(job.limits.calls_per_second)
 }
 
 /// Refuses a rate above the published cap of the operation. Without a process that sends the run, the limit of its job
 /// is not known here; the next session does not exceed it either.
 fn refuse_above_cap(run: &Run, rate: NonZeroU32) -> Result<(), Error> {
-    let operation = run.operation()?;
+    let operation = run.operation;
     if rate.get() <= operation.calls_per_second {
         return Ok(());
     }

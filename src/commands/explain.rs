@@ -26,7 +26,7 @@ async fn of_run(name: &str, target: Option<&str>, queue: &Path) -> Result<RunCod
     let reader = Reader::open(queue).await?;
     let run = find(name, target, &reader).await?;
     refuse_forgotten(&run)?;
-    let operation = run.operation().map_err(SessionError::from)?;
+    let operation = run.operation;
     let rows = reader.codes(run.id).await.map_err(SessionError::from)?;
     Ok(RunCodes::new(&run, &operation, &rows))
 }

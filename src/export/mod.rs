@@ -143,8 +143,7 @@ async fn write_ranges(
     let mut spill = Spill::new(options.folder, rows, range_rows);
     distribute(&mut snapshot, run, &mut spill).await?;
 
-    let layout =
-        Arc::new(Layout::new((&options, leaves), run.operation()?, run.fields().to_vec(), sources, own_layout));
+    let layout = Arc::new(Layout::new((&options, leaves), run.operation, run.fields().to_vec(), sources, own_layout));
     let head = layout.head()?;
     outputs.iter_mut().try_for_each(|out| out.write_all(&head)).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());

@@ -86,6 +86,14 @@ pub enum QueueError {
     /// An earlier version of imbulk created the tables. Opening the queue as its owner upgrades them.
     #[error("{}: an earlier version of imbulk created the queue", .0.display())]
     Earlier(PathBuf),
+    /// A later version of imbulk has loaded a run.
+    #[error("run {run} has an operation that this version does not know: {what}")]
+    UnknownOperation {
+        /// The run's UUID.
+        run: String,
+        /// The operation or the option.
+        what: String,
+    },
     /// The SQLite library is too old.
     #[error("SQLite {0} can lose committed data; 3.51.3 or newer is required")]
     OldLibrary(String),
@@ -120,6 +128,7 @@ impl QueueError {
             | Self::HalfWritten(_)
             | Self::Migration { .. }
             | Self::Earlier(_)
+            | Self::UnknownOperation { .. }
             | Self::Linked(_)
             | Self::Locked(_)
             | Self::Lost { .. }
@@ -143,6 +152,7 @@ impl QueueError {
             | Self::HalfWritten(_)
             | Self::Migration { .. }
             | Self::Earlier(_)
+            | Self::UnknownOperation { .. }
             | Self::OldLibrary(_)
             | Self::Damaged(_)
             | Self::Unexpected(_)
@@ -171,6 +181,9 @@ impl Hint for QueueError {
                  and name a new one with --queue"
             }
             Self::Earlier(_) => "`imbulk status` upgrades it",
+            Self::UnknownOperation { .. } => {
+                "use the version of imbulk that loaded it, or name another queue with --queue"
+            }
             Self::OldLibrary(_) | Self::Damaged(_) | Self::Unexpected(_) | Self::Sums { .. } => return None,
         };
         Some(hint.into())

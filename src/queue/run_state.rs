@@ -3,14 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::carried::StoredCarry;
-use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
 use crate::domain::call_settings::CallSettings;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
-use crate::domain::operation::{self, BoundOperation};
+use crate::domain::operation::BoundOperation;
 use crate::domain::run_choice::{EndedBy, RunProgress};
 
 /// Why a run ended whose session stored no reason.
@@ -67,8 +66,8 @@ pub struct Run {
     pub job: String,
     /// The target: `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     pub target: String,
-    pub(super) operation: String,
-    pub(super) options: String,
+    /// The operation with its options.
+    pub operation: BoundOperation,
     /// Digest of the parts of the job that decide what its input means.
     pub definition_digest: String,
     /// Digest of the input's bytes.
@@ -184,15 +183,6 @@ impl Run {
             RunState::Finished => RunProgress::Finished,
             RunState::Superseded => RunProgress::Superseded,
         }
-    }
-
-    /// Its operation with its options.
-    pub fn operation(&self) -> Result<BoundOperation, QueueError> {
-        let damaged = |what: &str| QueueError::Damaged(format!("run {} has {what}", self.uuid));
-        let operation = operation::by_name(&self.operation)
-            .ok_or_else(|| damaged(&format!("the unknown operation {}", self.operation)))?;
-        let options = serde_json::from_str(&self.options).map_err(|_| damaged("options that are not a JSON object"))?;
-        operation.bind(&options).map_err(|error| damaged(&format!("options that do not fit: {error}")))
     }
 
     /// The items that its input names. The others were only carried over.

@@ -130,7 +130,7 @@ impl VerifyReport {
             schema: FormatVersion,
             run: run.uuid.clone(),
             job: run.job.clone(),
-            operation: run.operation()?.name,
+            operation: run.operation.name,
             target: run.target.clone(),
             selection,
             verified: VerifiedRows::default(),

@@ -47,7 +47,7 @@ fn job(run: &TestQueue, tally: Tally, client: &Arc<Client>) -> RunnerJob {
     let cap = Cap::try_from(rate).unwrap();
     let ledger = run.folder.path().join("ledger");
     let settings = LimiterSettings { ledger, app_cap: cap, calls_per_day: Vec::new(), call_timeout: CALL_TIMEOUT };
-    let operation = run.run.operation().unwrap();
+    let operation = run.run.operation;
     let (base_delay, max_delay) = (Duration::from_millis(10), Duration::from_millis(20));
     RunnerJob {
         last_request: RequestId::MAX,

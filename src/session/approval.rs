@@ -81,7 +81,7 @@ impl Approvals {
             }
             None => (None, None),
         };
-        let wanted = (self.plan.as_deref(), &approved_run(run)?);
+        let wanted = (self.plan.as_deref(), &approved_run(run));
         decide(given.as_ref(), wanted, was_approved, clock::now()).map_err(|refusal| refused(&input.job, refusal))?;
         self.used_here.extend(approval.iter().map(|approval| approval.request.clone()));
         Ok(Clearance { run: run.id, approval })
@@ -115,17 +115,16 @@ fn has_begun_with_approval(run: &Run, stored: &[(RunId, StoredApproval)]) -> boo
 }
 
 /// A run as an approval describes it.
-pub(super) fn approved_run(run: &Run) -> Result<ApprovedRun, SessionError> {
-    let operation = run.operation()?;
-    Ok(ApprovedRun {
+pub(super) fn approved_run(run: &Run) -> ApprovedRun {
+    ApprovedRun {
         job: run.job.clone(),
         run: run.uuid.clone(),
         target: run.target.clone(),
-        operation: operation.name.to_owned(),
-        options: operation.options_json(),
+        operation: run.operation.name.to_owned(),
+        options: run.operation.options_json(),
         rows: run.row_count.cast_unsigned(),
         items: run.item_count.cast_unsigned(),
-    })
+    }
 }
 
 fn refused(job: &Job, refusal: ApprovalRefusal) -> SessionError {

@@ -193,9 +193,9 @@ impl Session<'_> {
         or_signal(&mut self.signals, begin(&mut queue, &runs, clearances)).await?;
         for run in &runs {
             result_of(self.results, &run.ready.run.job).begun.push(run.ready.run.uuid.clone());
-            self.log.start(run)?;
+            self.log.start(run);
         }
-        let sending = (runner_jobs, subject(&runs)?);
+        let sending = (runner_jobs, subject(&runs));
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, end) = sent.await?;
         let (closed, failed) = close_all(&mut queue, &runs, &end, &mut self.signals, self.log).await;
@@ -301,7 +301,7 @@ impl Session<'_> {
         if let Some(ReadyRun { run, .. }) = &ready {
             // A resumed run may be of another operation than the job has now.
             if input.target.is_real() {
-                jobs::check_protection(&input.job, &*run.operation()?)?;
+                jobs::check_protection(&input.job, &run.operation)?;
             }
             let refusals = input.refusals(queue, run).await?;
             if !refusals.is_empty() {
@@ -425,17 +425,17 @@ fn connect(targets: &[Target], runs: &[SessionRun<'_>]) -> Result<Vec<RunnerJob>
 const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(QUARANTINE);
 
 /// What is sent, for the progress.
-fn subject(runs: &[SessionRun<'_>]) -> Result<Subject, SessionError> {
+fn subject(runs: &[SessionRun<'_>]) -> Subject {
     let runs = || runs.iter().map(|it| &it.ready.run);
-    let operations = runs().map(|run| Ok(run.operation()?.name)).collect::<Result<BTreeSet<_>, SessionError>>()?;
+    let operations: BTreeSet<&str> = runs().map(|run| run.operation.name).collect();
     let only = operations.first().copied().filter(|_| operations.len() == 1);
     let targets: BTreeSet<String> = runs().map(|run| target_text(&run.target)).collect();
-    Ok(Subject {
+    Subject {
         jobs: runs().map(|run| run.job.clone()).collect(),
         operation: only,
         target: targets.into_iter().collect::<Vec<_>>().join(", "),
         runs: runs().map(|run| run.uuid.clone()).collect(),
-    })
+    }
 }
 
 /// Sends the requests of the runs, shows the progress, and logs what changes.

@@ -229,6 +229,7 @@ impl SessionError {
                 | QueueError::Store { .. }
                 | QueueError::Migration { .. }
                 | QueueError::Earlier(_)
+                | QueueError::UnknownOperation { .. }
                 | QueueError::OldLibrary(_)
                 | QueueError::Damaged(_)
                 | QueueError::Unexpected(_)

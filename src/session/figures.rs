@@ -34,7 +34,7 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
         let verified = reader.verified_rows(run.id).await?;
         let is_sending = state == StateName::Sending;
         shown.push(RunStatus {
-            operation: run.operation()?.name,
+            operation: run.operation.name,
             state,
             facts: StateFacts { verified, ..facts(reader, run, state, &outcomes, &now) },
             stopped: reason(run, state, &runs),
@@ -57,7 +57,7 @@ pub async fn detail(reader: &Reader, id: &str) -> Result<Option<Detail>, QueueEr
     let outcomes = reader.tally(run).await?;
     let verified = reader.verified_rows(run.id).await?;
     let (with_code, skipped) = (with_code(&outcomes), skipped_rows_to_read(&outcomes));
-    let mut figures = figures_without_lists(reader, run, outcomes)?;
+    let mut figures = figures_without_lists(reader, run, outcomes);
     figures.codes = reader.codes_of_first(run.id, READ_ROWS).await?;
     if outcomes[Outcome::Rejected] > 0 && skipped <= READ_ROWS.cast_unsigned() {
         figures.rejects = Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?);
@@ -143,16 +143,16 @@ pub(super) async fn figures_with(reader: &Reader, run: &Run, rejected_rows: u32)
         _ => reader.rejected(run.id, rejected_rows).await?,
     };
     let codes = reader.codes(run.id).await?;
-    Ok(Figures { codes, rejects: Rejects(rejected), ..figures_without_lists(reader, run, outcomes)? })
+    Ok(Figures { codes, rejects: Rejects(rejected), ..figures_without_lists(reader, run, outcomes) })
 }
 
 /// The figures that are read without reading rows.
-fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Result<Figures, QueueError> {
-    Ok(Figures {
+fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Figures {
+    Figures {
         schema: FormatVersion,
         run: run.uuid.clone(),
         job: run.job.clone(),
-        operation: run.operation()?.name,
+        operation: run.operation.name,
         target: run.target.clone(),
         state: StateName::of(run, owner(reader)),
         stopped: run.end_reason.clone(),
@@ -165,7 +165,7 @@ fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Result<
         outcomes,
         codes: Vec::new(),
         rejects: Rejects(Vec::new()),
-    })
+    }
 }
 
 /// The first rejected rows of a run.

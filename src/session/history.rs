@@ -150,7 +150,7 @@ impl<'a> RowSearch<'a> {
     }
 
     async fn row(&mut self, run: &Run, row: RowNo, known: RowState<'_>) -> Result<AccountRow, QueueError> {
-        let operation = run.operation()?;
+        let operation = run.operation;
         let (source, line) = self.place(run, row).await?;
         let verified = self.snapshot.verified(run.id, row..row + 1).await?.pop();
         Ok(AccountRow {

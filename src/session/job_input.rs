@@ -97,29 +97,28 @@ impl JobInput {
     }
 
     /// How a session of a run calls the API, for commands that have no job file.
-    pub(super) fn call_settings(&self, run: &Run) -> Result<CallSettings, SessionError> {
+    pub(super) fn call_settings(&self, run: &Run) -> CallSettings {
         let daily = self.job.calls_per_day();
         let zone = daily.as_ref().and_then(|limit| limit.zone.as_ref()).and_then(TimeZone::iana_name);
-        Ok(CallSettings {
+        CallSettings {
             endpoint: self.target.endpoint(),
             identifier: self.target.admin().map(str::to_owned),
-            calls_per_second: self.calls_per_second(run)?,
+            calls_per_second: self.calls_per_second(run),
             app_calls_per_second: self.job.limits.app_calls_per_second,
             calls_per_day: daily.as_ref().map(|limit| limit.calls),
             zone: zone.map(str::to_owned),
             retry: self.job.retry,
             outage: self.job.stop.outage,
-        })
+        }
     }
 
     /// The calls per second of a run's command. A resumed run may be of another operation than the job has now.
-    pub(super) fn calls_per_second(&self, run: &Run) -> Result<NonZeroU32, SessionError> {
-        let operation = run.operation()?;
+    pub(super) fn calls_per_second(&self, run: &Run) -> NonZeroU32 {
         let rate = self.job.limits.calls_per_second;
-        if operation.name == self.job.operation.name {
-            return Ok(rate);
+        if run.operation.name == self.job.operation.name {
+            return rate;
         }
-        Ok(NonZeroU32::new(operation.calls_per_second).map_or(rate, |cap| rate.min(cap)))
+        NonZeroU32::new(run.operation.calls_per_second).map_or(rate, |cap| rate.min(cap))
     }
 
     /// The files that a run of the job uses, which an export must not overwrite.

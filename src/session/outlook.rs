@@ -82,7 +82,7 @@ impl JobInput {
         if tally[Outcome::Failed] + tally[Outcome::InDoubt] + given_up == 0 {
             return Ok(Carry::Nothing);
         }
-        if run.operation()? != self.job.operation {
+        if run.operation != self.job.operation {
             return Ok(Carry::OtherOperation(run.uuid.clone()));
         }
         let digest = digests::digest(&digests::carried(run, nights, &tally));

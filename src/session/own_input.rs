@@ -72,7 +72,7 @@ pub async fn own_input(run: &Run, env: &Env, folder: &Path) -> Result<OwnInput, 
     if state.digest != run.input_digest {
         return Err(other_input(run, &stamps, &state.sources));
     }
-    let operation = run.operation()?;
+    let operation = run.operation;
     let ids = operation.shape.columns().map(|id| job.input.columns.get(id).map_or(id, String::as_str).to_owned());
     let ids = ids.collect();
     let (shape, input) = (operation.shape, job.input);

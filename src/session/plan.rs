@@ -84,7 +84,7 @@ pub async fn plan(
                 let refusals = if at == 0 { &mut conditions.refusals } else { &mut conditions.later_refusals };
                 refusals.extend((!asks_for_approval).then(|| refusal.with_hint()));
             }
-            runs.push(approved_run(run)?);
+            runs.push(approved_run(run));
         }
         plans.push(plan);
         parts.push(part);
@@ -140,7 +140,7 @@ pub(super) async fn plan_job(
     }
     let reader = queue.reader().await?;
     let rates = planned_rates(input, &run, &reader).await?;
-    let read = planned_run(&reader, &run, input.job.preparations(run.operation()?), rates).await?;
+    let read = planned_run(&reader, &run, input.job.preparations(run.operation), rates).await?;
     drop(reader);
     let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
     let calls = older.map(|older| older.estimate.calls_left()).sum::<u64>() + read.estimate.calls_left();
@@ -156,7 +156,7 @@ async fn planned_run(
     rates: (NonZeroU32, NonZeroU32),
 ) -> Result<PlannedRun, QueueError> {
     let (requests_left, requests) = reader.request_counts(run.id).await?;
-    let (figures, operation) = (figures_with(reader, run, REJECTS_IN_PLAN).await?, run.operation()?);
+    let (figures, operation) = (figures_with(reader, run, REJECTS_IN_PLAN).await?, run.operation);
     let items_left = figures.items.min(figures.outcomes[Outcome::Pending]);
     let preparations = preparations.calls(operation, requests_left.cast_unsigned(), items_left);
     let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
@@ -180,7 +180,7 @@ async fn planned_run(
 /// The calls per second that the limits and a person allow a run, and those that the limits allow the app.
 async fn planned_rates(input: &JobInput, run: &Run, reader: &Reader) -> Result<(NonZeroU32, NonZeroU32), SessionError> {
     let app = input.job.limits.app_calls_per_second;
-    let limit = input.calls_per_second(run)?.min(app);
+    let limit = input.calls_per_second(run).min(app);
     let set = reader.control_state(run.id).await?.rate;
     Ok((set.map_or(limit, |rate| rate.min(limit)), app))
 }
@@ -260,7 +260,7 @@ async fn unfinished(
     let tally = reader.tally(run).await?;
     let (requests_left, _all) = reader.request_counts(run.id).await?;
     let rates = planned_rates(input, run, &reader).await?;
-    let (operation, rows_left) = (run.operation()?, tally[Outcome::Pending]);
+    let (operation, rows_left) = (run.operation, tally[Outcome::Pending]);
     let preparations = input.job.preparations(operation).calls(operation, requests_left.cast_unsigned(), rows_left);
     Ok(Unfinished {
         run: run.uuid.clone(),

@@ -5,7 +5,6 @@ use std::num::NonZeroU64;
 use tracing::{Level, enabled, info};
 
 use super::close::Closed;
-use super::error::SessionError;
 use super::events::{log_change, log_end};
 use super::session_run::SessionRun;
 use crate::domain::exit::Exit;
@@ -34,7 +33,7 @@ struct StartedRun {
 
 impl RunLog {
     /// A run starts or is resumed: nothing of this session was sent.
-    pub(super) fn start(&mut self, session_run: &SessionRun<'_>) -> Result<(), SessionError> {
+    pub(super) fn start(&mut self, session_run: &SessionRun<'_>) {
         let (run, job) = (&session_run.ready.run, &session_run.input.job);
         self.begin(run);
         let resumed = run.started_at.is_some();
@@ -43,20 +42,19 @@ impl RunLog {
             event = "start",
             run = run.uuid,
             job = run.job,
-            operation = run.operation()?.name,
+            operation = run.operation.name,
             target = run.target,
             resumed,
             input = job.input.paths.join(","),
             rows = session_run.tally.total(),
             pending = session_run.tally[Outcome::Pending],
-            calls_per_second = session_run.input.calls_per_second(run)?.get(),
+            calls_per_second = session_run.input.calls_per_second(run).get(),
             app_calls_per_second = job.limits.app_calls_per_second.get(),
             max_attempts = job.retry.max_attempts.get(),
             version = env!("CARGO_PKG_VERSION"),
             "run {}",
             if resumed { "resumed" } else { "started" }
         );
-        Ok(())
     }
 
     /// The changes that follow concern this run.

@@ -24,7 +24,7 @@ pub async fn run_report(reader: &Reader, run: &Run) -> Result<RunReport, Session
     figures.stopped = reason(run, figures.state, &runs);
     let mut facts = facts(reader, run, figures.state, &figures.outcomes, &now);
     facts.verified = reader.verified_rows(run.id).await?;
-    let operation = run.operation()?;
+    let operation = run.operation;
     Ok(RunReport::new(ReportParts {
         explained_codes: codes_of(&operation, &figures.codes),
         places: places(reader, run, &figures.codes).await?,

@@ -86,7 +86,7 @@ pub(super) async fn begin(
         clearances.into_iter().map(Clearance::into_parts).collect();
     for SessionRun { input, ready: ReadyRun { run, replaces, .. }, .. } in runs {
         let approval = cleared.remove(&run.id).expect("only a run with a clearance begins");
-        queue.store_settings(run.id, &input.settings_digest(), &input.call_settings(run)?).await?;
+        queue.store_settings(run.id, &input.settings_digest(), &input.call_settings(run)).await?;
         // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
         // session begins. In the other order both runs would be unfinished, and both would be sent.
         for replaced in replaces {
@@ -106,7 +106,7 @@ pub(super) fn runner_job(
 ) -> Result<RunnerJob, SessionError> {
     let job = &session_run.input.job;
     let run = &session_run.ready.run;
-    let (operation, max_rate) = (run.operation()?, session_run.input.calls_per_second(run)?);
+    let (operation, max_rate) = (run.operation, session_run.input.calls_per_second(run));
     // The job file may have been changed since the rate was set.
     let calls_per_second = session_run.rate.map_or(max_rate, |rate| rate.min(max_rate));
     let preparations = job.preparations(operation);
@@ -150,7 +150,7 @@ pub(super) fn runner_job(
 /// Writes the backup of the run, if the job asks for one.
 fn backup_writer(job: &Job, run: &Run, endpoint: &str) -> Result<Option<BackupWriter>, SessionError> {
     let Some(backup) = &job.backup else { return Ok(None) };
-    let operation = run.operation()?;
+    let operation = run.operation;
     let header = BackupHeader {
         schema: SCHEMA.to_owned(),
         job: run.job.clone(),

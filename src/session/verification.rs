@@ -105,7 +105,7 @@ fn refuse_unverifiable(run: &Run) -> Result<ReadCommand, SessionError> {
         let hint = "to rehearse a verification, start `imbulk sandbox` and send the job there with IMBULK_ENDPOINT";
         return Err(SessionError::usage(text, hint));
     }
-    let operation = run.operation()?;
+    let operation = run.operation;
     operation.lookup.map(LookupKind::command).ok_or_else(|| {
         let text = format!("no read-only call shows the effects of {}", operation.name);
         SessionError::usage(text, "compare the results with a list of your own")
@@ -115,7 +115,7 @@ fn refuse_unverifiable(run: &Run) -> Result<ReadCommand, SessionError> {
 /// How the run was sent, with what the environment says instead.
 fn call_settings(run: &Run, env: &Env) -> Result<CallSettings, SessionError> {
     let stored = run.call_settings.clone();
-    let published = NonZeroU32::new(run.operation()?.calls_per_second).unwrap_or(NonZeroU32::MIN);
+    let published = NonZeroU32::new(run.operation.calls_per_second).unwrap_or(NonZeroU32::MIN);
     let mut settings = stored.unwrap_or(CallSettings {
         endpoint: None,
         identifier: None,
@@ -278,7 +278,7 @@ impl VerifySession<'_> {
                 run: own.id,
                 sdkappid: sdkappid_of(&self.run.target),
                 priority: 0,
-                operation: own.operation()?,
+                operation: own.operation,
                 preparations: Preparations::default(),
                 calls_per_second: self.rate(),
                 retry: self.settings.retry,
@@ -334,7 +334,7 @@ impl VerifySession<'_> {
             schema: FormatVersion,
             run: self.run.uuid.clone(),
             job: self.run.job.clone(),
-            operation: own.operation()?.name,
+            operation: own.operation.name,
             target: self.run.target.clone(),
             selection: self.verification.selection.clone(),
             verified: VerifiedRows::of(&tally),

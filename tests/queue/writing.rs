@@ -217,7 +217,7 @@ async fn requests_that_were_sending_at_a_crash_are_found_until_they_are_pending_
     assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
     let recovered = queue.recover().await.unwrap();
     let expected = Request { calls: 1, doubt: Doubt::EffectUnknown, ..page[0].clone() };
-    let operation = queue.run(run).await.unwrap().operation().unwrap();
+    let operation = queue.run(run).await.unwrap().operation;
     let keys = operation.keys(&page[0]);
     assert_eq!(recovered, [(run, expected.clone(), keys)]);
     drop(queue);

@@ -2,7 +2,6 @@
 
 use super::carried_items::CarriedItems;
 use crate::queue::carried::{CarriedOver, CarriedRow, StoredCarry};
-use crate::queue::error::QueueError;
 use crate::queue::load_totals::LoadTotals;
 use crate::queue::run_state::CarrySource;
 use crate::queue::sqlite::bulk_insert::Value::{Bound, Null, Number};
@@ -97,11 +96,10 @@ impl Gathering {
     }
 
     /// Sets the run from which rows were carried over, and the number of those that stayed there.
-    pub(in crate::queue) fn carried_from(&mut self, source: &CarrySource, left_behind: u64) -> Result<(), QueueError> {
-        self.carried.limit_items(source.run.operation()?.items_per_request);
+    pub(in crate::queue) fn carried_from(&mut self, source: &CarrySource, left_behind: u64) {
+        self.carried.limit_items(source.run.operation.items_per_request);
         let over = CarriedOver { run: source.run.uuid.clone(), rows: self.carried.row_count(), items: 0, left_behind };
         self.carried_from = Some(StoredCarry { digest: source.digest.clone(), over });
-        Ok(())
     }
 
     /// What the run has taken over.

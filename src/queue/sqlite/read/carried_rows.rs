@@ -81,7 +81,7 @@ impl Snapshot {
         .map_err(self.fail())?;
         let Some(last) = requests.last() else { return Ok(None) };
         *after = last.id;
-        let operation = run.operation()?;
+        let operation = run.operation;
         let carried_before = run.carried.as_ref().map_or(0, |carried| carried.over.rows);
         let mut page = CarriedPage::default();
         for request in &requests {

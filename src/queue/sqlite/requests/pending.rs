@@ -106,7 +106,7 @@ impl Queue {
                 request.doubt = Doubt::EffectUnknown;
                 in_doubt += 1;
             }
-            let keys = run.operation()?.keys(&request).in_app(sdkappid_of(&run.target));
+            let keys = run.operation.keys(&request).in_app(sdkappid_of(&run.target));
             recovered.push((run.id, request, keys));
         }
         refuse_shared_accounts(&recovered)?;

@@ -109,7 +109,7 @@ impl ProtectTransaction<'_> {
         let rows: u64 = named.iter().map(|(item, _)| item.row_count()).sum();
         let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let calls = EarlierCalls { doubt: stored.doubt_if_not_sent_again()?, history };
-        if let Some(result) = result_if_protected(&*self.run.operation()?, &calls, &purpose) {
+        if let Some(result) = result_if_protected(&self.run.operation, &calls, &purpose) {
             let items: Vec<Item> = named.into_iter().map(|(item, _)| item).collect();
             self.leave_in_doubt(stored, &items, &result).await?;
             self.in_doubt += rows;

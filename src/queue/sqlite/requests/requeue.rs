@@ -45,7 +45,7 @@ impl Queue {
     }
 
     async fn retry_all(&mut self, run: &Run, selection: RetrySelection) -> Result<Retried, Failure> {
-        let most = run.operation()?.items_per_request;
+        let most = run.operation.items_per_request;
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut requeue = Requeue {
@@ -130,7 +130,7 @@ impl Requeue<'_> {
         let (from, purpose) = (stored.from()?, stored.purpose()?);
         let calls = EarlierCalls { doubt: stored.doubt(), history: stored.history()? };
         let had = |row| selected.get(&row).map(|before| before.unwrap_or(PLAIN_SUCCESS));
-        let RetrySplit { retried, kept } = split_for_retry(&*self.run.operation()?, items, &calls, had);
+        let RetrySplit { retried, kept } = split_for_retry(&self.run.operation, items, &calls, had);
         self.take_back_outcomes(&retried, &selected).await?;
         let before = (&calls.history, &purpose);
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, before).await?;

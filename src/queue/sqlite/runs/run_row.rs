@@ -7,6 +7,7 @@ use sqlx::{FromRow, Sqlite, SqliteConnection};
 
 use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
+use crate::domain::operation::{self, BoundOperation};
 use crate::domain::run_choice::EndedBy;
 use crate::queue::error::QueueError;
 use crate::queue::run_state::{Forgotten, Run, RunState};
@@ -114,6 +115,7 @@ impl RunRow {
             QueueError::Damaged(format!("{name} has a value in column {column} of table run that cannot be read"))
         };
         Ok(Run {
+            operation: self.bound_operation()?,
             files: json(&self.files).ok_or_else(|| unreadable("files"))?,
             fields: json(&self.fields).ok_or_else(|| unreadable("fields"))?,
             largest_accounts: json(&self.largest_accounts).ok_or_else(|| unreadable("largest_accounts"))?,
@@ -128,8 +130,6 @@ impl RunRow {
             uuid: self.uuid,
             job: self.job,
             target: self.target,
-            operation: self.operation,
-            options: self.options,
             definition_digest: self.definition_digest,
             input_digest: self.input_digest,
             file_stamps: Some(self.file_stamps).filter(|stamps| !stamps.is_empty()),
@@ -144,6 +144,16 @@ impl RunRow {
             ended_at: self.ended_at,
             forgotten: self.forgotten_at.zip(self.results_digest).map(|(at, results)| Forgotten { at, results }),
         })
+    }
+}
+
+impl RunRow {
+    /// The operation with its options.
+    fn bound_operation(&self) -> Result<BoundOperation, QueueError> {
+        let unknown = |what| QueueError::UnknownOperation { run: self.uuid.clone(), what };
+        let operation = operation::by_name(&self.operation).ok_or_else(|| unknown(self.operation.clone()))?;
+        let options = json(&self.options).ok_or_else(|| unknown(format!("the options {}", self.options)))?;
+        operation.bind(&options).map_err(|error| unknown(error.to_string()))
     }
 }
 
@@ -207,6 +217,7 @@ pub(in crate::queue) async fn store_end(
 mod tests {
     use super::*;
 
+    type ChangeRow = fn(&mut RunRow);
     type SetColumn = fn(&mut RunRow, String);
 
     /// A row with a right checksum, as a session has left it.
@@ -247,6 +258,23 @@ mod tests {
         change(&mut row);
         row.checksum = row.checksum();
         row
+    }
+
+    #[test]
+    fn an_operation_that_this_version_does_not_know_is_named() {
+        let text = str::to_owned;
+        let known =
+            row(|row| (row.operation, row.options) = (text("friend_delete"), text("{\"delete_type\":\"both\"}")));
+        assert_eq!(known.into_run().unwrap().operation.name, "friend_delete");
+        let cases: [(ChangeRow, &str); 3] = [
+            (|row| row.operation = "group_destroy".to_owned(), "group_destroy"),
+            (|row| row.options = "[]".to_owned(), "the options []"),
+            (|row| row.options = "{\"delete_type\":\"both\"}".to_owned(), "delete_type"),
+        ];
+        for (change, what) in cases {
+            let error = row(change).into_run().unwrap_err().to_string();
+            assert!(error.contains("run 0190e8b0 has an operation") && error.contains(what), "{error}");
+        }
     }
 
     #[test]

@@ -91,8 +91,8 @@ impl VerificationLoad<'_> {
         .bind(uuid)
         .bind(&self.of_run.uuid)
         .bind(&self.of_run.target)
-        .bind(&self.of_run.operation)
-        .bind(&self.of_run.options)
+        .bind(self.of_run.operation.name)
+        .bind(self.of_run.operation.options_json())
         .bind(now)
         .fetch_one(&mut *self.transaction)
         .await?;
