@@ -21,6 +21,12 @@ pub enum CallResult {
     NoAnswer(String),
 }
 
+/// Whether this HTTP status, which is not 200, says that the call was accepted. It does not say what the API did with
+/// the items.
+pub const fn says_accepted(status: u16) -> bool {
+    matches!(status, 200..=299 | 303)
+}
+
 impl CallResult {
     /// The body of a response with HTTP status 200.
     pub fn body(&self) -> Option<&[u8]> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, AnswerError, FailureList, ItemAnswer};
-use super::call_result::CallResult;
+use super::call_result::{CallResult, says_accepted};
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, text_of};
 use super::outcome::Outcome;
@@ -231,10 +231,7 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
         CallResult::Status(status) if *status >= 500 || *status == 408 => {
             reader.unanswered(&format!("HTTP status {status}"))
         }
-        CallResult::Status(status) => {
-            let reason = format!("HTTP status {status} where the API always sends 200; check the endpoint");
-            reader.all_again(ServerHealth::Unknown, AppNotice::Fatal { scope: Scope::App, code: None, reason })
-        }
+        CallResult::Status(status) => reader.unexpected(*status),
         CallResult::NotSent(reason) => {
             reader.all_again(ServerHealth::Failing(Trouble::Unreachable(reason.clone())), AppNotice::Nothing)
         }
@@ -522,12 +519,18 @@ impl ResponseReader<'_> {
 
     fn unanswered(&self, reason: &str) -> Assessment {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
-        Assessment::new(
-            Verdicts::All(self.doubtful(reason, None)),
-            ServerActivity::MayBeWriting,
-            health,
-            AppNotice::Nothing,
-        )
+        let verdicts = Verdicts::All(self.doubtful(reason, None));
+        Assessment::new(verdicts, ServerActivity::MayBeWriting, health, AppNotice::Nothing)
+    }
+
+    /// A status that the API never sends, so something else answers in its place. Nothing more is sent.
+    fn unexpected(&self, status: u16) -> Assessment {
+        let reason = format!("HTTP status {status} where the API always sends 200; check the endpoint");
+        let notice = AppNotice::Fatal { scope: Scope::App, code: None, reason: reason.clone() };
+        if says_accepted(status) {
+            return Assessment { notice, ..self.unanswered(&reason) };
+        }
+        self.all_again(ServerHealth::Unknown, notice)
     }
 
     /// HTTP 413: a smaller batch may be accepted.

@@ -70,9 +70,14 @@ fn halts(status: &'static str, head: &str) {
     let seen = Observed::of(&server);
     assert_eq!(seen.calls.values().sum::<usize>(), 1, "{status}");
     assert!(seen.taken.values().all(|taken| *taken <= UNNOTICED), "{status}: its body is read: {:?}", seen.taken);
-    // The calls were certainly not executed: no attempt is counted, and there is no doubt.
-    workspace.run(&job).expect(0);
-    assert_eq!(tally(&workspace.results("job")), [("already_done", 60)].into(), "{status}");
+    // A status that says "accepted" leaves a doubt about its two rows, which the lookups of this server do not settle.
+    // After the others, nothing was executed: there is no doubt.
+    let (exit, expected) = match &status[..3] {
+        "201" | "204" | "206" | "303" => (3, [("already_done", 58), ("in_doubt", 2)].into()),
+        _ => (0, [("already_done", 60)].into()),
+    };
+    workspace.run(&job).expect(exit);
+    assert_eq!(tally(&workspace.results("job")), expected, "{status}");
 }
 
 #[test]

@@ -256,16 +256,17 @@ fn only_an_answer_ends_an_item_in_success() {
 #[test]
 fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
     let fatal = |code, reason: &str| AppNotice::Fatal { scope: Scope::App, code, reason: reason.to_owned() };
-    let silent = [
-        CallResult::NoAnswer("reset".into()),
-        CallResult::Status(500),
-        CallResult::Status(504),
-        CallResult::Status(408),
-    ];
-    for result in silent.into_iter().chain([CallResult::Body("<html>".into())]) {
+    let strange = |status| format!("HTTP status {status} where the API always sends 200; check the endpoint");
+    let silent = [CallResult::NoAnswer("reset".into()), CallResult::Body("<html>".into())];
+    let statuses = [201, 202, 204, 206, 303, 408, 500, 504].map(CallResult::Status);
+    for result in silent.into_iter().chain(statuses) {
+        let notice = match result {
+            CallResult::Status(status @ 200..400) => fatal(None, &strange(status)),
+            _ => AppNotice::Nothing,
+        };
         let request = request("account_delete", &["a", "b"], 0, Doubt::None);
         let assessment = assessed("account_delete", &request, &result);
-        let expected = (ServerActivity::MayBeWriting, AppNotice::Nothing);
+        let expected = (ServerActivity::MayBeWriting, notice);
         assert_eq!((assessment.activity, assessment.notice), expected, "{result:?}");
         for verdict in &assessment.verdicts {
             assert_eq!(how(verdict), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)), "{result:?}");
@@ -279,7 +280,8 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         (CallResult::Status(429), AppNotice::Throttled(Scope::Command, Pause::Short)),
         (CallResult::NotSent("refused".into()), AppNotice::Nothing),
         (CallResult::UntrustedServer("certificate".into()), fatal(None, "certificate")),
-        (CallResult::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; check the endpoint")),
+        (CallResult::Status(302), fatal(None, &strange(302))),
+        (CallResult::Status(404), fatal(None, &strange(404))),
     ];
     for (result, notice) in harmless {
         for doubt in DOUBTS {
