@@ -21,6 +21,7 @@ mod paths;
 mod read_progress;
 mod row;
 mod source;
+mod stamp;
 #[cfg(test)]
 mod testing;
 mod watch;
@@ -33,4 +34,5 @@ pub use outline::{HeaderReading, Outline, outline};
 pub use own_cells::OwnCells;
 pub use read_progress::ReadProgress;
 pub use row::Sink;
-pub use source::{Source, Stamp, count_reads};
+pub use source::{Source, count_reads};
+pub use stamp::Stamp;

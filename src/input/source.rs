@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::clock;
 use crate::domain::job;
 use crate::domain::operation::InputShape;
 use crate::domain::request::row::{RejectedRow, RowRef};
@@ -20,6 +21,7 @@ use super::notes::{NoteKind, Notes};
 use super::own_cells::OwnSink;
 use super::read_progress::{CountedRead, ReadProgress};
 use super::row::Sink;
+use super::stamp::Stamp;
 use super::watch::Watch;
 use super::{csv, jsonl, own_results};
 
@@ -40,6 +42,10 @@ enum SourceStorage {
     File {
         path: PathBuf,
         stamp: Stamp,
+        /// Whether it was changed so shortly before it was opened that a later change may leave the same stamp.
+        is_recent: bool,
+        /// The digest of its bytes, once they were read for it.
+        digest: OnceLock<blake3::Hash>,
     },
     /// A file without a name, read at places of its own by each reader.
     Spooled(File),
@@ -52,30 +58,6 @@ struct DecodedSource<'a, R> {
     format: RowFormat,
     columns: Columns<'a>,
     reader: R,
-}
-
-/// What the file system says of a file. Equal stamps mean that it was not written to in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// Last change of the content: seconds and nanoseconds since 1970.
-    pub modified: (i64, i64),
-    /// Last change of content or attributes, which can't be set back by hand: seconds and nanoseconds since 1970.
-    pub changed: (i64, i64),
-    /// Device and inode: another file under the same name has another one.
-    pub inode: (u64, u64),
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            inode: (metadata.dev(), metadata.ino()),
-        }
-    }
 }
 
 /// How rows are written down.
@@ -100,11 +82,13 @@ pub fn count_reads(sources: &mut [Source], reads: &Arc<ReadProgress>) {
 
 impl Source {
     pub(super) fn file(name: &str, path: PathBuf, metadata: &Metadata) -> Self {
+        let stamp = Stamp::from(metadata);
+        let is_recent = stamp.is_recent(clock::now());
         Self {
             name: name.to_owned(),
             reads: Arc::default(),
             size: metadata.len(),
-            storage: SourceStorage::File { path, stamp: metadata.into() },
+            storage: SourceStorage::File { path, stamp, is_recent, digest: OnceLock::new() },
             of_glob: false,
         }
     }
@@ -160,13 +144,28 @@ impl Source {
         }
     }
 
+    /// Whether it may have been changed after it was opened although its stamp is still the same.
+    pub const fn is_recent(&self) -> bool {
+        match &self.storage {
+            SourceStorage::File { is_recent, .. } => *is_recent,
+            SourceStorage::Spooled(_) | SourceStorage::Stream(_) => false,
+        }
+    }
+
     /// BLAKE3 of the bytes as they are stored: equal digests are the same input.
     pub fn digest(&self) -> Result<blake3::Hash, InputError> {
+        let read = self.hash()?;
+        self.check_stamp()?;
+        if let SourceStorage::File { digest, .. } = &self.storage {
+            digest.get_or_init(|| read);
+        }
+        Ok(read)
+    }
+
+    fn hash(&self) -> Result<blake3::Hash, InputError> {
         let mut hasher = blake3::Hasher::new();
         let read = hasher.update_reader(self.raw()?).map(|hasher| hasher.finalize());
-        let digest = read.map_err(|error| self.error(Problem::Read(error)))?;
-        self.check_unchanged()?;
-        Ok(digest)
+        read.map_err(|error| self.error(Problem::Read(error)))
     }
 
     /// Reads all rows in order until `sink` answers with `Break`.
@@ -300,9 +299,21 @@ impl Source {
         }
     }
 
-    /// A row that was cut off by someone still writing names another account: `user_1` for `user_12`.
+    /// A row that was cut off by someone still writing names another account: `user_1` for `user_12`. A recent stamp
+    /// does not show a change, so the bytes are compared with those that the digest was computed of.
     fn check_unchanged(&self) -> Result<(), InputError> {
-        let SourceStorage::File { path, stamp } = &self.storage else {
+        self.check_stamp()?;
+        match &self.storage {
+            SourceStorage::File { is_recent: true, digest, .. } => match digest.get() {
+                Some(known) if self.hash()? != *known => Err(self.error(Problem::Changed)),
+                Some(_) | None => Ok(()),
+            },
+            SourceStorage::File { .. } | SourceStorage::Spooled(_) | SourceStorage::Stream(_) => Ok(()),
+        }
+    }
+
+    fn check_stamp(&self) -> Result<(), InputError> {
+        let SourceStorage::File { path, stamp, .. } = &self.storage else {
             return Ok(());
         };
         let metadata = fs::metadata(path).map_err(|error| self.error(Problem::Read(error)))?;
@@ -439,6 +450,17 @@ mod tests {
         assert!(matches!(*read.unwrap_err().problem, Problem::Changed));
         assert!(matches!(*source.digest().unwrap_err().problem, Problem::Changed));
         assert_ne!(source.stamp(), open(&input, folder.path()).unwrap()[0].stamp());
+    }
+
+    #[test]
+    fn a_recent_file_that_is_changed_without_another_stamp_is_refused() {
+        let (mut source, _folder) = on_disk("UserID\nuser_1", false);
+        source.digest().unwrap();
+        let SourceStorage::File { path, stamp, is_recent, .. } = &mut source.storage else { unreachable!() };
+        fs::write(&*path, "UserID\nuser_2").unwrap();
+        (*stamp, *is_recent) = ((&fs::metadata(path).unwrap()).into(), true);
+        let read = source.read(&shape("account_delete"), &input(&[]), &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(*read.unwrap_err().problem, Problem::Changed));
     }
 
     #[test]

@@ -150,7 +150,8 @@ pub(super) async fn inspect(
         let mut sources = input::open(&input, &folder)?;
         input::count_reads(&mut sources, &read);
         let stamps = stamps_of(&sources);
-        let unchanged = known.into_iter().find(|(known, _)| Some(known) == stamps.as_ref());
+        let is_recent = sources.iter().any(Source::is_recent);
+        let unchanged = known.into_iter().find(|(known, _)| Some(known) == stamps.as_ref() && !is_recent);
         let digest = match unchanged {
             Some((_, digest)) => digest,
             None => digest_of(&sources)?,
@@ -160,10 +161,14 @@ pub(super) async fn inspect(
     tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
 }
 
-/// Names, sizes and times of the sources; none if one of them has no stamp, such as standard input.
+/// Names, sizes and times of the sources; none if one of them has no stamp, such as standard input. Those of a recent
+/// file do not show a later change, so they are marked, and never equal those that the file has later.
 fn stamps_of(sources: &[Source]) -> Option<String> {
-    let stamps: Option<Vec<String>> =
-        sources.iter().map(|source| source.stamp().map(|stamp| digests::stamp(source.name(), stamp))).collect();
+    let stamp = |source: &Source| {
+        let text = digests::stamp(source.name(), source.stamp()?);
+        Some(if source.is_recent() { format!("recent {text}") } else { text })
+    };
+    let stamps: Option<Vec<String>> = sources.iter().map(stamp).collect();
     stamps.map(|stamps| stamps.join("\n"))
 }
 
@@ -173,4 +178,43 @@ fn digest_of(sources: &[Source]) -> Result<String, SessionError> {
         all.update(source.digest()?.as_bytes());
     }
     Ok(all.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::clock;
+    use crate::domain::job::{Encoding, RejectPolicy, UnusualIds};
+
+    #[tokio::test]
+    async fn the_bytes_of_a_recent_file_are_read_although_its_stamps_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        fs::write(&path, "UserID\na\n").unwrap();
+        // Later than any moment at which the test can run.
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(SystemTime::from(clock::now()) + Duration::from_hours(1))
+            .unwrap();
+        let input = InputSettings {
+            paths: vec![path.display().to_string()],
+            columns: BTreeMap::new(),
+            encoding: Encoding::Utf8,
+            delimiter: None,
+            rejects: RejectPolicy::Count,
+            unusual_ids: UnusualIds::Reject,
+        };
+        let first = inspect(input.clone(), folder.path(), Vec::new()).await.unwrap();
+        let stamps = first.stamps.unwrap();
+        assert!(stamps.starts_with("recent "), "{stamps}");
+        let known = vec![(stamps, "another digest".to_owned())];
+        let second = inspect(input, folder.path(), known).await.unwrap();
+        assert_eq!(second.digest, first.digest);
+    }
 }
