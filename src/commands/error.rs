@@ -144,6 +144,7 @@ impl Error {
             | SessionError::Load(LoadError::Input(_) | LoadError::Intake(_) | LoadError::Thread(_))
             | SessionError::Runner(RunnerError::Lost { .. } | RunnerError::Busy { .. })
             | SessionError::Interrupted(_)
+            | SessionError::Cancelled(_)
             | SessionError::Io { .. } => None,
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::job::RejectPolicy;
 use super::response::outcome::Outcome;
 use super::response::tally::Tally;
+use super::run_choice::{EarlyEnd, EndedBy};
 use super::schedule::{End, StopReason};
 
 /// How a command ended, in ascending order of severity: of several jobs, the most severe counts. Scripts depend on the
@@ -59,7 +60,16 @@ pub fn exit_of(tally: &Tally, end: &End, rejects: RejectPolicy) -> Exit {
 
 /// The exit code of a session that was stopped with work left.
 pub const fn exit_of_stop(reason: &StopReason) -> Exit {
-    if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped }
+    exit_of_early_end(reason.ended_by())
+}
+
+/// The exit code of a session that ended before its run did.
+pub const fn exit_of_early_end(by: EndedBy) -> Exit {
+    match by.early_end() {
+        EarlyEnd::Stopped => Exit::Stopped,
+        EarlyEnd::Halted => Exit::Halted,
+        EarlyEnd::Interrupted => Exit::Internal,
+    }
 }
 
 /// The exit code of a run without pending rows.
@@ -97,6 +107,25 @@ mod tests {
         }
         let rejected = tally(&[(Outcome::Rejected, 1)]);
         assert_eq!(exit_of(&rejected, &End::Complete, RejectPolicy::Allow), Exit::Done);
+    }
+
+    #[test]
+    fn the_end_of_a_run_decides_its_exit_code() {
+        for by in EndedBy::ALL {
+            let exit = match by {
+                EndedBy::Kill | EndedBy::LedgerLost => Exit::Internal,
+                EndedBy::Outage | EndedBy::DiskFull | EndedBy::BackupFailed | EndedBy::FatalCode | EndedBy::Guard => {
+                    Exit::Halted
+                }
+                EndedBy::Shutdown
+                | EndedBy::Deadline
+                | EndedBy::CallsPerDay
+                | EndedBy::Retry
+                | EndedBy::Limit
+                | EndedBy::Person => Exit::Stopped,
+            };
+            assert_eq!(exit_of_early_end(by), exit, "{by:?}");
+        }
     }
 
     #[test]

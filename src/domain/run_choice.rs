@@ -38,6 +38,17 @@ pub enum EndedBy {
     Guard,
 }
 
+/// What a session came to that ended before its run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlyEnd {
+    /// It ended as asked: by a signal, a time limit, or a limit of calls or items.
+    Stopped,
+    /// It ended because something is wrong with the rows, the app, the server or the disk.
+    Halted,
+    /// It could not close the run: the process was killed, or an error of the machine ended it.
+    Interrupted,
+}
+
 impl EndedBy {
     /// All of them.
     pub const ALL: [Self; 13] = [
@@ -93,19 +104,14 @@ impl EndedBy {
         }
     }
 
-    /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
-    pub const fn is_halt(self) -> bool {
+    /// What the session came to. The state of the run and the exit code of the command both follow from it.
+    pub const fn early_end(self) -> EarlyEnd {
         match self {
-            Self::Outage | Self::DiskFull | Self::BackupFailed | Self::LedgerLost | Self::FatalCode | Self::Guard => {
-                true
+            Self::Outage | Self::DiskFull | Self::BackupFailed | Self::FatalCode | Self::Guard => EarlyEnd::Halted,
+            Self::Shutdown | Self::Deadline | Self::CallsPerDay | Self::Retry | Self::Limit | Self::Person => {
+                EarlyEnd::Stopped
             }
-            Self::Kill
-            | Self::Shutdown
-            | Self::Deadline
-            | Self::CallsPerDay
-            | Self::Retry
-            | Self::Limit
-            | Self::Person => false,
+            Self::Kill | Self::LedgerLost => EarlyEnd::Interrupted,
         }
     }
 }

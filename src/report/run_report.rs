@@ -313,7 +313,7 @@ fn verdict(figures: &Figures, effect: &str, needs_attention: u64) -> String {
         StateName::Sending => format!("Being sent, {left}: {done}; {attention}"),
         StateName::Stopped => format!("Stopped, {left}: {done}; {attention}"),
         StateName::Halted => format!("Halted, {left}: {done}; {attention}"),
-        StateName::Interrupted => format!("Killed, {left}: {done}; {attention}"),
+        StateName::Interrupted => format!("Cut short, {left}: {done}; {attention}"),
         StateName::Superseded => format!("Given up for another run, {left}: {done}; {attention}"),
         StateName::Finished => format!("{done}; {attention}"),
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::run_choice::EndedBy;
+use crate::domain::run_choice::EarlyEnd;
 use crate::queue::{Run, RunState};
 
 /// The state of a run, as shown.
@@ -16,9 +16,10 @@ pub enum StateName {
     Sending,
     /// Rows are left; it ended as asked: by a signal, a deadline, or a limit.
     Stopped,
-    /// Rows are left; it ended because something is wrong: a guard, a fatal code, an outage, a full disk.
+    /// Rows are left; it ended because something is wrong: a guard, a fatal code, an outage, a failed backup, a full
+    /// disk.
     Halted,
-    /// Rows are left; its process was killed.
+    /// Rows are left; its process was killed, or ended by an error before it could close the run.
     Interrupted,
     /// Every row has its outcome.
     Finished,
@@ -45,15 +46,10 @@ impl StateName {
             (RunState::Finished, ..) => Self::Finished,
             (RunState::Superseded, ..) => Self::Superseded,
             (RunState::Running, false, RunnerPresence::Present) => Self::Sending,
-            (RunState::Running, ..) => match run.ended_by() {
-                EndedBy::Kill => Self::Interrupted,
-                by => {
-                    if by.is_halt() {
-                        Self::Halted
-                    } else {
-                        Self::Stopped
-                    }
-                }
+            (RunState::Running, ..) => match run.ended_by().early_end() {
+                EarlyEnd::Stopped => Self::Stopped,
+                EarlyEnd::Halted => Self::Halted,
+                EarlyEnd::Interrupted => Self::Interrupted,
             },
         }
     }
@@ -82,6 +78,7 @@ impl RunnerPresence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run_choice::EndedBy;
 
     #[test]
     fn texts_and_json_have_the_same_names() {

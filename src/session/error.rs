@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use imbulk_sandbox::NotLoopback;
 
 use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, exit_of_early_end};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{StopReason, StopSignal};
@@ -122,6 +122,9 @@ pub enum SessionError {
     /// A signal came while nothing was under way.
     #[error("interrupted by the signal {}", .0.name())]
     Interrupted(StopSignal),
+    /// A signal came while a command was carried out that sends nothing.
+    #[error("interrupted by the signal {}", .0.name())]
+    Cancelled(StopSignal),
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -161,6 +164,7 @@ impl Hint for SessionError {
             Self::Runner(error) => return error.hint(),
             Self::Ledger(error) => return error.hint(),
             Self::Interrupted(_) => "the next `imbulk run` of the job, without --again, continues",
+            Self::Cancelled(_) => "run the command again",
             Self::Io { source, .. } => {
                 let refused = source.get_ref().and_then(|error| error.downcast_ref::<NotLoopback>());
                 return refused.map(|error| error.hint().into());
@@ -219,7 +223,12 @@ impl SessionError {
             | Self::ChangedSinceConfirmed { .. }
             | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::InUse { .. }) => Exit::InUse,
-            Self::Interrupted(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Cancelled(_) | Self::Runner(RunnerError::Busy { signal: Some(_), .. }) => {
+                Exit::Stopped
+            }
+            // The queue has these two as the end of the run, so its state and the exit code must agree.
+            Self::Runner(RunnerError::Backup(_)) => exit_of_early_end(EndedBy::BackupFailed),
+            Self::Runner(RunnerError::LedgerLost { .. }) => exit_of_early_end(EndedBy::LedgerLost),
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(
@@ -239,9 +248,7 @@ impl SessionError {
                 RunnerError::Queue(_)
                 | RunnerError::Lost { .. }
                 | RunnerError::Busy { signal: None, .. }
-                | RunnerError::Backup(_)
-                | RunnerError::Ledger(_)
-                | RunnerError::LedgerLost { .. },
+                | RunnerError::Ledger(_),
             )
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
@@ -274,6 +281,7 @@ impl SessionError {
             | Self::Runner(_)
             | Self::Ledger(_)
             | Self::Interrupted(_)
+            | Self::Cancelled(_)
             | Self::Io { .. } => self.to_string(),
         }
     }
@@ -303,6 +311,7 @@ impl SessionError {
             | Self::Runner(_)
             | Self::Ledger(_)
             | Self::Interrupted(_)
+            | Self::Cancelled(_)
             | Self::Io { .. } => false,
         }
     }
@@ -333,6 +342,7 @@ impl SessionError {
             | Self::Runner(_)
             | Self::Ledger(_)
             | Self::Interrupted(_)
+            | Self::Cancelled(_)
             | Self::Io { .. } => vec![error_text(self)],
         }
     }

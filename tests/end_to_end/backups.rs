@@ -362,7 +362,7 @@ fn a_folder_that_cannot_be_used_ends_the_run_before_anything_is_sent() {
     let place = format!("{}:{line}: backup.path: ", played.job);
     // The plan does not promise what the run refuses.
     for command in [&["run", &played.job, "--execute", "--yes"][..], &["plan", &played.job]] {
-        let output = played.workspace.imbulk(command).expect(1).says(&place).says("the backup cannot be written");
+        let output = played.workspace.imbulk(command).expect(4).says(&place).says("the backup cannot be written");
         assert!(output.stderr.contains("\nhint: name a folder that can be written"), "{output:?}");
     }
     assert_eq!(played.workspace.report().calls, 0);

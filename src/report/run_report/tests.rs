@@ -58,7 +58,7 @@ fn the_markdown_says_what_happened_and_what_to_do_without_any_id() {
 )]
 #[case(
     StateName::Interrupted,
-    "Killed, 2 rows are left: 999,000 of 1,000,012 accounts deleted, 400 already done; 605 rows need your attention"
+    "Cut short, 2 rows are left: 999,000 of 1,000,012 accounts deleted, 400 already done; 605 rows need your attention"
 )]
 #[case(StateName::Finished, "999,000 of 1,000,012 accounts deleted, 400 already done; 605 rows need your attention")]
 fn the_verdict_says_the_state_and_the_numbers(#[case] state: StateName, #[case] verdict: &str) {

@@ -235,7 +235,7 @@ fn a_full_disk_of_the_backup_ends_the_run_before_a_change_without_a_backup_and_s
     let enter = namespace.enter(workspace.folder());
     let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
     let run = || workspace.start_under(&enter, &["run", &job, "--execute", "--yes"], b"").wait();
-    run().expect(1).says("the backup cannot be written").says("No space left");
+    run().expect(4).says("the backup cannot be written").says("No space left");
     let calls = workspace.report().calls;
     let status = workspace.imbulk(&["status", "job", "--json"]).expect(0).stdout;
     let status: Value = serde_json::from_str(&status).expect("JSON");
