@@ -1,7 +1,7 @@
 //! Notifications of a run: pings of a monitoring service, and a command of the user.
 //!
-//! A notification never changes the exit code, and it delays the end of a command by at most [`LIMIT`]. If it fails,
-//! there is a warning.
+//! A notification never changes the exit code. If it fails, or is not done within [`LIMIT`], there is a warning. The
+//! ping of the end waits for that of the start, so that they delay the end of a command by at most twice that time.
 
 mod command;
 
@@ -19,7 +19,7 @@ use crate::report::notification::{Notification, ping_text};
 use crate::stderr::tell;
 use command::UserCommand;
 
-/// The time that the notifications at the end of a command have together.
+/// The time that each notification has.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// The notifications of a command.
@@ -38,14 +38,14 @@ impl Notifier {
         let proxies = Arc::new(proxies);
         let start = |job: &JobResult| {
             let pings = ping_url(job).map(|url| ping(url, PingKind::Start, String::new(), Arc::clone(&proxies)));
-            pings.into_iter().collect()
+            pings.into_iter().map(|ping| within(LIMIT, "notify.ping", ping)).collect()
         };
         let started = jobs.iter().map(start).collect();
         Self { proxies, secrets, started }
     }
 
-    /// Reports the end of the jobs that were given at the start. Returns when all notifications are done, or after
-    /// [`LIMIT`].
+    /// Reports the end of the jobs that were given at the start. Returns when each notification is done, or its time is
+    /// over.
     pub async fn end(self, notifications: Vec<(&JobResult, Notification)>) {
         let Self { proxies, secrets, started } = self;
         let mut running = JoinSet::new();
@@ -54,24 +54,30 @@ impl Notifier {
                 let failure = PingKind::Failure(notification.exit_code);
                 let kind = if notification.success { PingKind::Success } else { failure };
                 let ping = ping(url, kind, ping_text(job), Arc::clone(&proxies));
-                running.spawn(async move {
-                    // The service must not receive the start after the end.
-                    started.join_all().await;
-                    ping.await;
-                });
+                running.spawn(after(started, within(LIMIT, "notify.ping", ping)));
             }
             if let Some(command) = UserCommand::of(&job.notify, &secrets) {
                 let json = serde_json::to_vec(&notification).expect("texts and numbers are JSON");
-                running.spawn(async move { warn("notify.command", command.run(json).await) });
+                running.spawn(within(LIMIT, "notify.command", async move {
+                    warn("notify.command", command.run(json).await);
+                }));
             }
         }
-        let all = async { while running.join_next().await.is_some() {} };
-        if timeout(LIMIT, all).await.is_err() {
-            let what = format!("a notification was not done within {} s", LIMIT.as_secs());
-            warn("notify", Err(Message::new(what).add_hint("check the server and the command of [notify]")));
-        }
-        // A command that has not ended is killed with its JoinSet, before the process ends.
-        running.shutdown().await;
+        running.join_all().await;
+    }
+}
+
+/// The ping of the end, once that of the start is done: the service must not receive them in the other sequence.
+async fn after(started: JoinSet<()>, ping: impl Future<Output = ()>) {
+    started.join_all().await;
+    ping.await;
+}
+
+/// Waits for a notification until its time is over. A command that has not ended is killed then.
+async fn within(limit: Duration, key: &str, notification: impl Future<Output = ()>) {
+    if timeout(limit, notification).await.is_err() {
+        let what = format!("a notification was not done within {} s", limit.as_secs());
+        warn(key, Err(Message::new(what).add_hint("check the server and the command of [notify]")));
     }
 }
 
@@ -95,5 +101,24 @@ fn warn(key: &str, done: Result<(), Message>) {
     if let Err(Message { text, hint }) = done {
         let warning = Message { text: format!("{key}: {text}; the exit code does not change"), hint };
         tell(warning.with_hint());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ping_of_the_start_that_never_ends_leaves_that_of_the_end_its_own_time() {
+        let limit = Duration::from_millis(1);
+        let mut started = JoinSet::new();
+        started.spawn(within(limit, "notify.ping", std::future::pending()));
+        let arrived = Arc::new(AtomicBool::new(false));
+        let ping = Arc::clone(&arrived);
+        after(started, within(limit, "notify.ping", async move { ping.store(true, Ordering::Relaxed) })).await;
+        assert!(arrived.load(Ordering::Relaxed));
     }
 }
