@@ -1,15 +1,24 @@
 //! Writes the metrics files that jobs name (`report.metrics`).
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::clock;
 use crate::domain::hint::{Hint, Message};
 use crate::export::{READABLE, write_file};
+use crate::queue::folder_of;
 use crate::report::job_result::JobResult;
 use crate::report::metrics::metrics_text;
 use crate::stderr::tell;
+
+/// How long other processes may keep the folder locked: each needs it for some milliseconds.
+const LOCKED_FOR: Duration = Duration::from_secs(5);
+const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// Writes the metrics of the jobs of a command. A file that cannot be written is a warning, because the outcomes are
 /// recorded.
@@ -21,14 +30,15 @@ pub(super) async fn write(results: &[JobResult]) {
         }
     }
     for (path, jobs) in files {
-        if let Err(Message { text, hint }) = replace(path, &jobs).await {
+        if let Err(Message { text, hint }) = replace(path, &jobs, LOCKED_FOR).await {
             let warning = Message { text: format!("report.metrics: {text}; the exit code does not change"), hint };
             tell(warning.with_hint());
         }
     }
 }
 
-async fn replace(path: &Path, jobs: &[&JobResult]) -> Result<(), Message> {
+async fn replace(path: &Path, jobs: &[&JobResult], patience: Duration) -> Result<(), Message> {
+    let _locked = lock(path, patience).await?;
     let before = read(path)?;
     let text = metrics_text(&before, jobs, clock::now()).map_err(|foreign| {
         let hint = "name another file in `report.metrics`, or remove this one";
@@ -37,6 +47,27 @@ async fn replace(path: &Path, jobs: &[&JobResult]) -> Result<(), Message> {
     write_file(path, READABLE, text.as_bytes())
         .await
         .map_err(|error| Message { text: error.to_string(), hint: error.hint().map(Into::into) })
+}
+
+/// Locks the folder of the file until the lock is dropped: another process may write the metrics of its jobs into the
+/// same file. The file itself is replaced, so its own lock would protect nothing.
+async fn lock(path: &Path, patience: Duration) -> Result<File, Message> {
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&file);
+    let failed = |why: String| {
+        let text = format!("cannot lock the folder {} to replace {}: {why}", folder.display(), path.display());
+        Message::new(text).add_hint(format!("`fuser {}` names the programs that use it", folder.display()))
+    };
+    let locked = File::open(folder).map_err(|error| failed(error.to_string()))?;
+    let end = Instant::now() + patience;
+    loop {
+        match locked.try_lock() {
+            Ok(()) => return Ok(locked),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(TRY_EVERY).await,
+            Err(TryLockError::WouldBlock) => return Err(failed("another program keeps it locked".to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(error.to_string())),
+        }
+    }
 }
 
 /// The text of the file; empty if there is none.
@@ -52,4 +83,44 @@ fn read(path: &Path) -> Result<String, Message> {
         let hint = "the file must be a regular file that imbulk wrote, and its user must be able to read it";
         Message::new(format!("cannot read {}: {error}", path.display())).add_hint(hint)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::report::testing::job_result;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_job_is_lost_if_several_processes_write_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("imbulk.prom");
+        let mut writers = JoinSet::new();
+        for number in 0..50 {
+            let path = path.clone();
+            writers.spawn(async move {
+                let job = job_result(&format!("job{number}"));
+                replace(&path, &[&job], Duration::from_hours(1)).await
+            });
+        }
+        assert!(writers.join_all().await.iter().all(Result::is_ok));
+        let text = std::fs::read_to_string(&path).unwrap();
+        for number in 0..50 {
+            assert!(text.contains(&format!("job=\"job{number}\"")), "job{number} is lost: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_stays_locked_is_an_error_after_a_limited_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("imbulk.prom");
+        let _locked = lock(&path, Duration::ZERO).await.unwrap();
+        let error = replace(&path, &[&job_result("purge")], Duration::ZERO).await.unwrap_err();
+        assert!(
+            error.text.ends_with("imbulk.prom: another program keeps it locked") && error.hint.is_some(),
+            "{error:?}"
+        );
+        assert!(!path.exists());
+    }
 }

@@ -27,7 +27,7 @@ pub mod status;
 pub mod stop_message;
 pub mod summary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 pub mod verification;
 mod wrap;

@@ -44,7 +44,7 @@ pub(super) fn figures() -> Figures {
 }
 
 /// What is known of a job before a command has done anything.
-pub(super) fn job_result(name: &str) -> JobResult {
+pub(crate) fn job_result(name: &str) -> JobResult {
     JobResult {
         job: name.to_owned(),
         operation: "account_delete",
