@@ -101,12 +101,11 @@ impl BackupCall<'_> {
         ListTurn::first_of(owners).map_or_else(|| self.done(), |turn| self.read(UnreadList::from_start(of(turn))))
     }
 
-    /// The profiles are read; the friend lists of the accounts follow if the job asks for them.
-    fn after_profiles(&self) -> Verdict {
+    /// The profiles of these accounts are read; their friend lists follow if the job asks for them.
+    fn after_profiles(&self, accounts: VecDeque<UserId>) -> Verdict {
         if !self.context.preparations.reads_friends_of_accounts() {
             return self.done();
         }
-        let accounts = self.request.items.iter().map(|item| item.account.clone()).collect();
         self.read_lists(accounts, ListOwner::Account)
     }
 
@@ -130,7 +129,8 @@ impl BackupCall<'_> {
         let profiles = result.body().map(shown_items).unwrap_or_default();
         let answer = result.body().and_then(|body| Answer::parse_read(body).ok());
         let mut lines = Vec::new();
-        let mut verdict = |item: &Item, verdict: &Verdict| match verdict {
+        // None: the profile is read.
+        let mut unread = |item: &Item, verdict: &Verdict| match verdict {
             Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
                 let id = item.account.as_str();
                 match profiles.get(id) {
@@ -138,10 +138,10 @@ impl BackupCall<'_> {
                         let fields = fields.clone().unwrap_or_default();
                         let (account, unchanged) = (id.to_owned(), !self.may_be_done());
                         lines.push(BackupLine::Profile { account, fields, unchanged });
-                        self.after_profiles()
+                        None
                     }
                     Some(Some(_) | None) | None => {
-                        self.not_read(None, "the answer has no profile for the account, or two")
+                        Some(self.not_read(None, "the answer has no profile for the account, or two"))
                     }
                 }
             }
@@ -149,17 +149,21 @@ impl BackupCall<'_> {
             Verdict::Final(ItemResult { outcome: Outcome::AlreadyDone, code, .. })
                 if names(answer.as_ref(), item, *code) =>
             {
-                self.after_profiles()
+                None
             }
-            Verdict::Final(ItemResult { code, reason, .. }) => self.not_read(*code, reason),
-            Verdict::Resend(how) => self.again(*how),
-            Verdict::Next(..) => verdict.clone(),
+            Verdict::Final(ItemResult { code, reason, .. }) => Some(self.not_read(*code, reason)),
+            Verdict::Resend(how) => Some(self.again(*how)),
+            Verdict::Next(..) => Some(verdict.clone()),
         };
-        let items = self.request.items.iter();
-        let verdicts = match &plain.verdicts {
-            Verdicts::All(all) => items.map(|item| verdict(item, all)).collect(),
-            Verdicts::Each(each) => items.zip(each).map(|(item, own)| verdict(item, own)).collect(),
+        let items = || self.request.items.iter();
+        let unread: Vec<Option<Verdict>> = match &plain.verdicts {
+            Verdicts::All(all) => items().map(|item| unread(item, all)).collect(),
+            Verdicts::Each(each) => items().zip(each).map(|(item, own)| unread(item, own)).collect(),
         };
+        // Only these accounts are changed after this, so only their friends are read.
+        let read = items().zip(&unread).filter(|(_, unread)| unread.is_none()).map(|(item, _)| item.account.clone());
+        let next = self.after_profiles(read.collect());
+        let verdicts = unread.into_iter().map(|unread| unread.unwrap_or_else(|| next.clone())).collect();
         Assessment { verdicts: Verdicts::Each(verdicts), lines, ..plain }
     }
 }
@@ -543,6 +547,15 @@ mod tests {
         let fields = ShownFields::from([("Tag_Profile_IM_Nick".to_owned(), json!("n"))]);
         assert_eq!(backup.lines, [BackupLine::Profile { account: "a".to_owned(), fields, unchanged: true }]);
         assert_eq!(backup.ended.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["c"]);
+        // Only the friends of accounts whose profile was read are read.
+        let mut backup = Backup::new("account_delete", false, None, &["c", "a", "b"]);
+        backup.context.preparations.with_friends = true;
+        assert!(backup.answer(&answer));
+        for owner in ["a", "b"] {
+            assert_eq!(backup.asks(), (owner.to_owned(), 0));
+            assert!(backup.answer(&page(&["x"], 1, None)));
+        }
+        assert!(backup.is_read());
         // The code of the whole request does not say that an account that the answer leaves out is missing.
         let mut backup = Backup::new("account_delete", false, None, &["a"]);
         assert!(!backup.answer(&json!({"ErrorCode": 40003, "ErrorInfo": "no such account"})));
