@@ -29,10 +29,28 @@ pub struct ForgetArgs {
     pub yes: bool,
 }
 
+/// The largest age: longer ones are slips, and the moment so long ago may be before the first one of the calendar.
+const CENTURY: jiff::SignedDuration = jiff::SignedDuration::from_hours(36_500 * 24);
+
 /// `90d`, `12w` or `36h`, with days of 24 hours.
 fn age(text: &str) -> Result<jiff::SignedDuration, String> {
-    let invalid = || "expected a number of days, weeks or hours, such as 90d, 12w or 36h".to_owned();
+    let invalid = || "expected a number of days, weeks or hours up to 36500d, such as 90d, 12w or 36h".to_owned();
     let span: jiff::Span = text.parse().map_err(|_| invalid())?;
     let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| invalid())?;
-    if age.is_negative() { Err(invalid()) } else { Ok(age) }
+    if age.is_negative() || age > CENTURY { Err(invalid()) } else { Ok(age) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_between_nothing_and_a_century() {
+        for (text, hours) in [("0d", 0), ("36h", 36), ("12w", 12 * 7 * 24), ("36500d", 36_500 * 24)] {
+            assert_eq!(age(text), Ok(jiff::SignedDuration::from_hours(hours)), "{text}");
+        }
+        for text in ["", "90", "-1d", "36501d", "7300000d", "99999999999d", "1mo"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use jiff::{SignedDuration, ToSpan, Zoned};
+use jiff::{SignedDuration, Span, Zoned};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -297,8 +297,11 @@ impl DayView {
 
     /// The earliest moment at which the last day begins; none if all calls fit into today.
     pub(super) fn last_day_begins(&self) -> Option<Zoned> {
-        let later = i64::try_from(self.days.checked_sub(2)?).ok()?;
-        self.next_day_at.checked_add(later.days()).ok()
+        let later = i64::try_from(self.days.checked_sub(2)?).unwrap_or(i64::MAX);
+        Some(match Span::new().try_days(later) {
+            Ok(days) => self.next_day_at.saturating_add(days),
+            Err(_) => self.next_day_at.saturating_add(SignedDuration::MAX),
+        })
     }
 }
 
@@ -547,5 +550,21 @@ mod tests {
         assert_eq!(left(300, 3, today), (Some(0.2), "25 00:00".to_owned()));
         assert_eq!(left(300, 3, tomorrow), (Some(1_300.0 / 1_500.0), "25 00:00".to_owned()));
         assert_eq!(left(1_500, 1, today), (Some(1.0), "23 03:48".to_owned()));
+    }
+
+    #[test]
+    fn days_beyond_the_end_of_the_calendar_end_with_it() {
+        let day = |days| DayView {
+            limit: NonZeroU64::MIN,
+            left: 0,
+            calls: days,
+            next_day_at: at("2026-11-24T00:00+08:00[Asia/Shanghai]"),
+            days,
+        };
+        assert_eq!(day(1).last_day_begins(), None);
+        assert_eq!(day(3).last_day_begins(), Some(at("2026-11-25T00:00+08:00[Asia/Shanghai]")));
+        for days in [7_304_487, u64::MAX] {
+            assert_eq!(day(days).last_day_begins().map(|last| last.year()), Some(9999), "{days}");
+        }
     }
 }
