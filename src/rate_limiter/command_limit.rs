@@ -149,7 +149,7 @@ impl CommandLimits {
     fn write_delayed(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
         self.write_all()?;
         while let Some((command, scope, sent)) = self.rejections.first().copied() {
-            self.process_rejection(command, scope, sent, clock())?;
+            self.process_rejection(command, scope, sent, &clock)?;
             self.rejections.remove(0);
         }
         Ok(())
@@ -161,14 +161,14 @@ impl CommandLimits {
         &mut self,
         command: usize,
         (scope, pause): (Scope, Pause),
-        now: Moment,
+        clock: impl Fn() -> Moment,
     ) -> Result<(), LedgerError> {
         let limit = self.limit(command, scope);
         if pause == Pause::Long {
-            limit.throttle.pause_long(now);
+            limit.throttle.pause_long(clock());
         }
         let sent = limit.answered;
-        match self.process_rejection(command, scope, sent, now) {
+        match self.process_rejection(command, scope, sent, clock) {
             Err(LedgerError::Locked { .. }) => {
                 self.keep_rejection(command, scope, sent);
                 Ok(())
@@ -194,20 +194,13 @@ impl CommandLimits {
         command: usize,
         scope: Scope,
         sent: Moment,
-        now: Moment,
+        clock: impl Fn() -> Moment,
     ) -> Result<(), LedgerError> {
         let limit = match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         };
-        self.ledger.read_cuts(&mut limit.section)?;
-        limit.adopt(now);
-        if !limit.throttle.is_news(sent) {
-            return Ok(());
-        }
-        let calls = self.ledger.sent(&limit.section, sent)?;
-        let cut = limit.throttle.rejected(now, sent, calls);
-        cut.map_or(Ok(()), |cut| self.ledger.publish_cut(&mut limit.section, cut))
+        self.ledger.publish_cut(&mut limit.section, &mut limit.throttle, sent, clock)
     }
 
     fn limit(&mut self, command: usize, scope: Scope) -> &mut CommandLimit {
@@ -285,6 +278,8 @@ impl CommandLimit {
 mod tests {
     use std::fs::File;
     use std::num::NonZeroU32;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
     use crate::domain::rate_limit::speed::Pressure;
@@ -317,7 +312,7 @@ mod tests {
         let other = File::open(&path).unwrap();
         other.lock().unwrap();
         for (command, scope) in [(0, Scope::Command), (1, Scope::Command), (0, Scope::App), (1, Scope::Command)] {
-            limits.throttled(commands[command], (scope, Pause::Short), ms(5000)).unwrap();
+            limits.throttled(commands[command], (scope, Pause::Short), || ms(5000)).unwrap();
         }
         assert_eq!(limits.rejections.len(), 3);
         drop(other);
@@ -326,6 +321,41 @@ mod tests {
             let (of_command, of_app) = limits.speeds(command, ms(5001));
             assert!(matches!(of_command.pressure, Pressure::Paused { .. }), "{command}: {of_command:?}");
             assert!(matches!(of_app.pressure, Pressure::Paused { .. }), "{of_app:?}");
+        }
+    }
+
+    #[test]
+    fn processes_that_are_throttled_at_the_same_time_publish_one_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let today: Zoned = "2026-11-22T12:00Z[UTC]".parse().unwrap();
+        for round in 0..100 {
+            let path = folder.path().join(format!("ledger{round}"));
+            let clock = AtomicU64::new(5_000);
+            let clock = || ms(clock.fetch_add(1, Ordering::SeqCst));
+            let mut processes = [(); 2].map(|()| {
+                let ledger = Ledger::open(&path, Duration::from_secs(5)).unwrap();
+                let mut limits = CommandLimits::new(ledger, cap(200), &[]);
+                limits.command("friend_delete", cap(100)).unwrap();
+                limits
+            });
+            for limits in &mut processes {
+                let taken = limits.take(0, &today, || ms(1_000)).unwrap().unwrap();
+                limits.answered(0, taken, Duration::from_millis(10), ms(1_010)).unwrap();
+            }
+            let together = &Barrier::new(2);
+            std::thread::scope(|scope| {
+                for limits in &mut processes {
+                    scope.spawn(move || {
+                        together.wait();
+                        limits.throttled(0, (Scope::Command, Pause::Short), clock).unwrap();
+                        while limits.write_delayed(clock).is_err() {
+                            std::thread::yield_now();
+                        }
+                    });
+                }
+            });
+            let [one, other] = processes.each_ref().map(|limits| limits.commands[0].1.section.published_cut());
+            assert!(one.is_some() && one == other, "round {round}: {one:?} {other:?}");
         }
     }
 

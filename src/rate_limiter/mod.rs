@@ -184,8 +184,7 @@ impl CommandLimiter {
     /// An answer throttled this command or the app: the one that was read last, or one some milliseconds before it.
     /// After a [`Pause::Long`] this process sends no call of it for 90 s.
     pub fn throttled(&self, scope: Scope, pause: Pause) {
-        let now = self.shared.clock.now();
-        let received = self.shared.limits().throttled(self.number, (scope, pause), now);
+        let received = self.shared.limits().throttled(self.number, (scope, pause), || self.shared.clock.now());
         if let Err(error) = received {
             // The next permit meets the same error.
             tracing::warn!(%error, "cannot tell other processes to slow down");

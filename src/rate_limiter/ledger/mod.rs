@@ -49,7 +49,7 @@ use crate::domain::rate_limit::shared_pace;
 use crate::domain::rate_limit::slots::{
     Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, all_free_from, held_until, scan_slots,
 };
-use crate::domain::rate_limit::throttle::RateCut;
+use crate::domain::rate_limit::throttle::{RateCut, Throttle};
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::fail_point::{self, FailPoint};
 
@@ -287,10 +287,33 @@ impl Ledger {
         }
     }
 
+    /// An answer to a call that was sent at `sent` throttled the section: publishes the cut to all processes, unless
+    /// one of them published a cut that includes this call. All under one lock, since several can be throttled at once.
+    pub(super) fn publish_cut(
+        &self,
+        section: &mut LedgerSection,
+        throttle: &mut Throttle,
+        sent: Moment,
+        clock: impl Fn() -> Moment,
+    ) -> Result<(), LedgerError> {
+        let _lock = self.lock()?;
+        let now = clock();
+        self.locate(section)?;
+        self.read_header(section)?;
+        if let Some(cut) = section.published_cut() {
+            throttle.adopt(cut, now);
+        }
+        if !throttle.is_news(sent) {
+            return Ok(());
+        }
+        let Some(cut) = throttle.rejected(now, sent, self.sent(section, sent)?) else { return Ok(()) };
+        section.header.cut = [cut.at.as_nanos(), u64::from(cut.limit) << CONFIDENCE_BITS | u64::from(cut.confidence)];
+        self.write(section.header_offset(), &section.header.to_bytes())
+    }
+
     /// The number of calls of the section that all processes sent in the second that ended at `end`, which may be up to
     /// a second ago.
-    pub(super) fn sent(&self, section: &LedgerSection, end: Moment) -> Result<u32, LedgerError> {
-        let _lock = self.lock()?;
+    fn sent(&self, section: &LedgerSection, end: Moment) -> Result<u32, LedgerError> {
         // All slots are read, because the caps of other processes may be higher.
         let begin = end.minus(WINDOW);
         let slots = self.slots(section, Cap::MAX)?;
@@ -299,24 +322,7 @@ impl Ledger {
         Ok(u32::try_from(sent).unwrap_or(Cap::MAX))
     }
 
-    /// Publishes a cut to all processes.
-    pub(super) fn publish_cut(&self, section: &mut LedgerSection, cut: RateCut) -> Result<(), LedgerError> {
-        let _lock = self.lock()?;
-        self.locate(section)?;
-        self.read_header(section)?;
-        section.header.cut = [cut.at.as_nanos(), u64::from(cut.limit) << CONFIDENCE_BITS | u64::from(cut.confidence)];
-        self.write(section.header_offset(), &section.header.to_bytes())
-    }
-
-    /// Reads the cuts of other processes.
-    pub(super) fn read_cuts(&self, section: &mut LedgerSection) -> Result<(), LedgerError> {
-        let _lock = self.lock()?;
-        self.locate(section)?;
-        self.read_header(section)?;
-        Ok(())
-    }
-
-    /// As [`Ledger::read_cuts`], under the lock. Returns whether there is a new cut.
+    /// Reads the cuts of other processes, under the lock. Returns whether there is a new cut.
     fn read_header(&self, section: &mut LedgerSection) -> Result<bool, LedgerError> {
         let mut bytes = [0; 3 * MOMENT];
         self.read(section.header_offset(), &mut bytes)?;

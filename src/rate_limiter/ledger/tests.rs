@@ -177,8 +177,9 @@ fn a_ledger_without_a_free_section_says_so() {
 fn the_other_processes_read_a_published_cut_at_their_next_take() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
-    let cut = RateCut { at: ms(7000), limit: 65_536_000, confidence: 3 };
-    one.0.publish_cut(&mut one.2, cut).expect("published");
+    let mut throttle = Throttle::new(cap(5));
+    one.0.publish_cut(&mut one.2, &mut throttle, ms(6990), || ms(7000)).expect("published");
+    let cut = RateCut { at: ms(7000), limit: 1_000, confidence: 0 };
     assert_eq!(other.2.published_cut(), None);
     assert_eq!(other.take(ms(7001)).expect_err("there is news"), ms(7001));
     assert_eq!((other.1.published_cut(), other.2.published_cut()), (None, Some(cut)));

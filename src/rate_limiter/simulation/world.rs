@@ -51,7 +51,7 @@ impl Gate for CommandLimits {
         let taken = taken.expect("command limits return slots");
         Self::answered(self, 0, taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
-            self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
+            self.throttled(0, (Scope::Command, Pause::Short), || now).expect("the ledger works");
         }
     }
 
