@@ -132,11 +132,23 @@ pub async fn load(
         }
         Err(error) => error,
     };
-    // The next start repeats a cleanup that fails here. The first error is the one to report.
-    if let Err(second) = loader.abandon().await {
-        tracing::warn!(%second, "the interrupted load could not be removed at once");
+    // The next start repeats a cleanup that fails here.
+    match loader.abandon().await {
+        Ok(()) => Err(error),
+        Err(second) => {
+            tracing::warn!(%error, %second, "the interrupted load could not be removed at once");
+            Err(after_failed_cleanup(error, second))
+        }
     }
-    Err(error)
+}
+
+/// The error of a load whose cleanup failed as well. A session with several jobs goes on after an error of one input.
+/// It must not go on with this queue, on which SQLite may still skip its checks.
+fn after_failed_cleanup(error: LoadError, second: QueueError) -> LoadError {
+    match error {
+        LoadError::Input(_) => second.into(),
+        LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_) => error,
+    }
 }
 
 /// Reads all rows and stores what intake makes of them.
@@ -356,5 +368,20 @@ fn collect_fields(fields: &mut BTreeSet<String>, output: &IntakeOutput) {
         }
         IntakeOutput::Skipped(skipped) => fields.extend(skipped.fields.keys().map(ToString::to_string)),
         IntakeOutput::LineSpan(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::spool;
+
+    #[test]
+    fn no_job_goes_on_with_a_queue_whose_checks_may_be_off() {
+        let second = || QueueError::Damaged("x".to_owned());
+        let input = spool("rows.csv", &b""[..], "/no/such/folder".as_ref()).unwrap_err().into();
+        assert!(matches!(after_failed_cleanup(input, second()), LoadError::Queue(QueueError::Damaged(_))));
+        let first = QueueError::Unexpected("y".to_owned()).into();
+        assert!(matches!(after_failed_cleanup(first, second()), LoadError::Queue(QueueError::Unexpected(_))));
     }
 }
