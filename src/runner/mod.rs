@@ -520,7 +520,9 @@ impl Runner<'_> {
     fn store_ends(&mut self) {
         for job in 0..self.jobs.len() {
             let RunnerJob { explain_stop, scheduled, .. } = &self.jobs[job];
+            // A run without rows that are left is finished, whatever stops the session before it is closed.
             if let Some(reason) = self.schedule.stop_of(job)
+                && self.schedule.tally(job)[Outcome::Pending] > 0
                 && self.stored_stops.is_new(job, reason)
             {
                 let (run, ended_by, why) = (scheduled.run, reason.ended_by(), explain_stop(reason));

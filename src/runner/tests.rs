@@ -42,6 +42,23 @@ async fn until_request(stream: &mut TcpStream) {
     let _read = stream.read(&mut [0; 4096]).await;
 }
 
+/// Answers each call with this body.
+async fn answer(listener: TcpListener, body: &'static str) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        until_request(&mut stream).await;
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let _sent = stream.write_all(response.as_bytes()).await;
+    }
+}
+
+/// A client of a server on this machine.
+fn client_of(listener: &TcpListener) -> Arc<Client> {
+    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let key = Credentials::Key(SecretKey::new("0123456789abcdef".to_owned()).unwrap());
+    let (app, width) = (NonZeroU64::new(1_400_000_001).unwrap(), NonZeroU32::new(2).unwrap());
+    Arc::new(Client::new(endpoint, app, id("administrator"), key, width).unwrap())
+}
+
 fn job(run: &TestQueue, tally: Tally, client: &Arc<Client>) -> RunnerJob {
     let rate = NonZeroU32::new(100).unwrap();
     let cap = Cap::try_from(rate).unwrap();
@@ -82,13 +99,10 @@ fn job(run: &TestQueue, tally: Tally, client: &Arc<Client>) -> RunnerJob {
 #[tokio::test]
 async fn no_call_of_an_app_that_an_outage_has_stopped_is_left_when_the_session_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let client = client_of(&listener);
     let server = tokio::spawn(serve(listener));
     let item = |row: u64| (None, vec![Item { account: id(&format!("u{row}")), row, updates: None }]);
     let run = TestQueue::new("account_delete", Load { requests: vec![item(0), item(1)], ..Load::default() }).await;
-    let key = Credentials::Key(SecretKey::new("0123456789abcdef".to_owned()).unwrap());
-    let (app, width) = (NonZeroU64::new(1_400_000_001).unwrap(), NonZeroU32::new(2).unwrap());
-    let client = Arc::new(Client::new(endpoint, app, id("administrator"), key, width).unwrap());
     let job = job(&run, run.reader.tally(&run.run).await.unwrap(), &client);
     let mut signals = Signals::listen(|_| std::process::exit(1)).unwrap();
     let driven = drive(run.queue, vec![job], &mut Vec::new(), 1, &mut signals, &mut |_| {}).await;
@@ -97,5 +111,23 @@ async fn no_call_of_an_app_that_an_outage_has_stopped_is_left_when_the_session_e
     assert!(matches!(end.stops[..], [Some(StopReason::Outage(_))]), "{:?}", end.stops);
     assert_eq!(end.calls[0].calls, 2, "one was throttled, and one was in flight");
     assert_eq!(senders, 0, "a call goes on after the end of its session");
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_run_whose_rows_all_have_an_outcome_is_not_stored_as_halted_by_the_last_of_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_of(&listener);
+    let failed = r#"{"ActionStatus":"OK","ErrorCode":0,"ResultItem":[{"UserID":"u0","ResultCode":70051}]}"#;
+    let server = tokio::spawn(answer(listener, failed));
+    let item = Item { account: id("u0"), row: 0, updates: None };
+    let run = TestQueue::new("account_delete", Load { requests: vec![(None, vec![item])], ..Load::default() }).await;
+    let mut job = job(&run, run.reader.tally(&run.run).await.unwrap(), &client);
+    job.scheduled.stop = Stop { failed_share: 0.5, after_items: 1, outage: None };
+    let mut signals = Signals::listen(|_| std::process::exit(1)).unwrap();
+    let driven = drive(run.queue, vec![job], &mut Vec::new(), 1, &mut signals, &mut |_| {}).await;
+    let (mut queue, end) = driven.unwrap();
+    assert!(matches!(end.stops[..], [Some(StopReason::Fuse { .. })]), "{:?}", end.stops);
+    assert!(!queue.run(run.run.id).await.unwrap().has_ended(), "a kill now would leave a halted run without a row");
     server.abort();
 }
