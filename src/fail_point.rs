@@ -1,7 +1,8 @@
 //! Named points at which a test can kill the process: before and after each step that must not be lost or repeated.
 //!
 //! They exist only with the feature `fail-points`, which only tests use; without it every function here is empty.
-//! `IMBULK_FAIL_POINT=BeforeIntend:3` kills the process when it reaches this point for the third time.
+//! `IMBULK_FAIL_POINT=BeforeIntend:3` kills the process when it reaches this point for the third time, and
+//! `BeforeIntend:3:SIGTERM` sends it this signal instead.
 
 use std::collections::BTreeSet;
 
@@ -143,6 +144,7 @@ mod armed {
         side: Side,
         /// How often it may still be passed, this time included.
         left: AtomicU32,
+        signal: Signal,
     }
 
     static FUSE: LazyLock<Option<Fuse>> = LazyLock::new(|| {
@@ -154,14 +156,19 @@ mod armed {
             None => (Side::After, point.strip_prefix("After")?),
         };
         let point = *FailPoint::ALL.iter().find(|known| format!("{known:?}") == point)?;
-        Some(Fuse { point, side, left: AtomicU32::new(nth.parse().ok()?) })
+        // As kill -9 from outside would: no destructor runs, nothing is flushed.
+        let (nth, signal) = match nth.split_once(':') {
+            None => (nth, Signal::KILL),
+            Some((nth, "SIGTERM")) => (nth, Signal::TERM),
+            Some(_) => return None,
+        };
+        Some(Fuse { point, side, left: AtomicU32::new(nth.parse().ok()?), signal })
     });
 
     pub(super) fn reach(point: FailPoint, side: Side) {
         let Some(fuse) = FUSE.as_ref().filter(|fuse| (fuse.point, fuse.side) == (point, side)) else { return };
         if fuse.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // As kill -9 from outside would: no destructor runs, nothing is flushed.
-            let _never_returns = kill_process(getpid(), Signal::KILL);
+            let _never_returns_after_a_kill = kill_process(getpid(), fuse.signal);
         }
     }
 }

@@ -27,7 +27,7 @@ mod verify_certificate;
 
 use crate::cli::{Cli, CliCommand};
 use crate::domain::exit::Exit;
-use crate::session::RunLog;
+use crate::session::{RunLog, until_signal};
 use crate::settings::{Env, queue_file};
 use crate::stdout;
 pub use completions::complete;
@@ -54,15 +54,15 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Plan(args) => Box::pin(plan::plan(&args, &env, &queue)).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
         CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
-        CliCommand::Results(args) => results::results(&args, &env, &queue).await,
+        CliCommand::Results(args) => until_signal(results::results(&args, &env, &queue)).await,
         CliCommand::History(args) => history::history(&args, &queue).await,
         CliCommand::Report(args) => report::report(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,
-        CliCommand::Certify(args) => certify::certify(&args, &env, &queue).await,
+        CliCommand::Certify(args) => until_signal(certify::certify(&args, &env, &queue)).await,
         CliCommand::VerifyCertificate(args) => verify_certificate::verify_certificate(args),
-        CliCommand::Forget(args) => forget::forget(&args, &queue).await,
+        CliCommand::Forget(args) => until_signal(forget::forget(&args, &queue)).await,
         CliCommand::Explain(args) => explain::explain(&args, &queue).await,
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,
         CliCommand::Usersig(args) => usersig::usersig(&args, &env),

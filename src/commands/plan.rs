@@ -87,7 +87,7 @@ async fn show_planned(
     env: &Env,
     queue: &Path,
 ) -> Result<(Planned, Exit), Error> {
-    let planned = session::plan(jobs, approval.is_some(), env, queue).await?;
+    let planned = session::until_signal(Box::pin(session::plan(jobs, approval.is_some(), env, queue))).await?;
     let plans = &planned.plans;
     if json {
         print_json(plans).map_err(Error::io("stdout"))?;

@@ -190,7 +190,8 @@ impl Session<'_> {
             return Ok(None);
         }
         let runner_jobs = connect(&self.targets, &runs)?;
-        or_signal(&mut self.signals, begin(&mut queue, &runs, clearances)).await?;
+        // A signal does not interrupt this: the runner takes it, and stores it as the end of the runs that have begun.
+        begin(&mut queue, &runs, clearances).await?;
         for run in &runs {
             result_of(self.results, &run.ready.run.job).begun.push(run.ready.run.uuid.clone());
             self.log.start(run);
@@ -303,10 +304,7 @@ impl Session<'_> {
             if input.target.is_real() {
                 jobs::check_protection(&input.job, &run.operation)?;
             }
-            let refusals = input.refusals(queue, run).await?;
-            if !refusals.is_empty() {
-                return Err(SessionError::Refused(refusals));
-            }
+            input.check_guards(queue, run).await?;
             tell_notes(queue, run).await?;
         }
         self.unless_paused(queue, ready).await

@@ -37,6 +37,7 @@ mod service_manager;
 mod session_run;
 mod target;
 mod target_settings;
+mod until_signal;
 mod verification;
 
 pub use conformance::{Consent, conformance};
@@ -57,4 +58,5 @@ pub use run_log::RunLog;
 pub use run_options::RunOptions;
 pub use run_report::run_report;
 pub use service_manager::ServiceManager;
+pub use until_signal::until_signal;
 pub use verification::{VerifyOptions, verify};

@@ -45,6 +45,37 @@ fn a_signal_lets_calls_in_flight_end_and_the_next_run_continues() {
 }
 
 #[test]
+fn a_signal_while_a_run_begins_is_stored_as_the_reason_of_its_end() {
+    let asked = plain(Command::FriendDeleteAll, 200);
+    let job = job(Command::FriendDeleteAll).rows(&asked).protecting(PROTECTED);
+    let (mut workspace, job) = job.on(slow(Command::FriendDeleteAll));
+    workspace.set_env("IMBULK_FAIL_POINT", "BeforeBegin:1:SIGTERM");
+    workspace.run(&job).expect(5).says("SIGTERM");
+    workspace.unset_env("IMBULK_FAIL_POINT");
+    let status = workspace.imbulk(&["status", "job", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!((&status["state"], &status["stopped"]), (&"stopped".into(), &"by the signal SIGTERM".into()));
+}
+
+#[test]
+fn a_signal_ends_a_plan_that_loads_with_exit_code_5_and_nothing_is_planned() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let (workspace, job) = job(Command::FriendDeleteAll).rows(&[]).protecting(PROTECTED).in_a_workspace();
+        let input = workspace.path("job.csv");
+        std::fs::remove_file(&input).expect("the input of the job");
+        // Without a writer, the plan waits for its input until the signal.
+        assert!(std::process::Command::new("mkfifo").arg(input).status().expect("mkfifo is there").success());
+        let running = workspace.start(&["plan", &job], b"");
+        while !workspace.path("imbulk.db").exists() {
+            workspace.nap();
+        }
+        running.signal(signal);
+        running.wait().expect(5).says("interrupted by the signal").says("run the command again");
+        assert!(workspace.imbulk(&["status"]).stdout.contains("no runs"));
+    }
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once() {
     let asked = plain(Command::FriendDeleteAll, 50);
     let job = job(Command::FriendDeleteAll).rows(&asked).protecting(PROTECTED);

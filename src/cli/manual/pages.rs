@@ -223,6 +223,7 @@ pub const RESULTS: Manual = Manual {
         (Exit::Done, "exported"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, or the queue or the output file cannot be used"),
+        (Exit::Stopped, "interrupted by a signal"),
     ],
 };
 
@@ -367,6 +368,7 @@ pub const CERTIFY: Manual = Manual {
         (Exit::Done, "written"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, unfinished run, no such account, or ssh-keygen cannot sign"),
+        (Exit::Stopped, "interrupted by a signal"),
         IN_USE,
     ],
 };
@@ -404,6 +406,7 @@ pub const FORGET: Manual = Manual {
         (Exit::Done, "shown or removed, also if there is no such run"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, not confirmed, or the queue cannot be used"),
+        (Exit::Stopped, "interrupted by a signal"),
         IN_USE,
     ],
 };
