@@ -31,7 +31,7 @@ stage=$work/$name
 mkdir -p "$stage/completions" "$dist"
 strip -o "$stage/imbulk" "$binary"
 cp README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT "$stage"
-cp -r deploy/systemd deploy/crontab "$stage"
+cp -r docs jobs deploy/systemd deploy/crontab "$stage"
 "$binary" man --output "$stage/man/man1"
 "$binary" completions bash >"$stage/completions/imbulk"
 "$binary" completions zsh >"$stage/completions/_imbulk"

@@ -238,6 +238,8 @@ def verify(arguments):
         print("everything but the signature holds; the signature is not checked: ssh-keygen is missing")
         return 1
     print(f"valid: signed by {', '.join(filter(None, reversed(signer)))}")
+    if arguments.allowed_signers is None:
+        print("anybody can make such a key: --allowed-signers compares it with the keys that you trust")
     return 0
 
 

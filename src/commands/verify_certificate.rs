@@ -32,6 +32,9 @@ fn text(Checked { statement, signer, rows }: &Checked, previous: usize) -> Strin
     let outcomes = statement.outcomes.iter().filter(|(_, rows)| **rows > 0);
     outcomes.for_each(|(outcome, rows)| text.push_str(&format!(", {rows} {outcome}")));
     text.push_str(&format!("\nfinished at {}\nsigned by {}\n", visible(&statement.finished_at), visible(&signed_by)));
+    if signer.principal.is_none() {
+        text.push_str("anybody can make such a key: --allowed-signers compares it with the keys that you trust\n");
+    }
     if previous > 0 {
         text.push_str(&format!("the chain is complete: {} certificates\n", statement.number));
     } else if statement.number > 1 {

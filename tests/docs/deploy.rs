@@ -171,6 +171,8 @@ fn a_release_has_all_its_files_and_the_same_bytes_each_time() {
     let expected = [
         "imbulk",
         "README.md",
+        "docs/reference/job-file.md",
+        "jobs/quickstart.toml",
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "man/man1/imbulk.1",

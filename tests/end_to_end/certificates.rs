@@ -123,6 +123,10 @@ fn a_certificate_its_chain_and_a_proof_are_valid_and_reveal_one_account_also_aft
         {
             assert!(said.stdout.contains(text), "{text}: {said:#?}");
         }
+        let anybody = "anybody can make such a key";
+        assert!(!said.stdout.contains(anybody));
+        let unlisted = workspace.imbulk(&["verify-certificate", "c1.json"]).expect(0).stdout;
+        assert!(unlisted.contains(anybody), "{unlisted}");
     };
     valid();
     let schema = workspace.imbulk(&["schema", "certificate"]).expect(0).stdout;
