@@ -51,18 +51,19 @@ async fn replace(path: &Path, jobs: &[&JobResult], patience: Duration) -> Result
 
 /// Locks the folder of the file until the lock is dropped: another process may write the metrics of its jobs into the
 /// same file. The file itself is replaced, so its own lock would protect nothing.
-async fn lock(path: &Path, patience: Duration) -> Result<File, Message> {
+async fn lock(path: &Path, patience: Duration) -> Result<Option<File>, Message> {
     let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(&file);
+    // Nothing can be written into a folder that cannot be opened, and the error of the write says more.
+    let Ok(locked) = File::open(folder) else { return Ok(None) };
     let failed = |why: String| {
         let text = format!("cannot lock the folder {} to replace {}: {why}", folder.display(), path.display());
         Message::new(text).add_hint(format!("`fuser {}` names the programs that use it", folder.display()))
     };
-    let locked = File::open(folder).map_err(|error| failed(error.to_string()))?;
     let end = Instant::now() + patience;
     loop {
         match locked.try_lock() {
-            Ok(()) => return Ok(locked),
+            Ok(()) => return Ok(Some(locked)),
             Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(TRY_EVERY).await,
             Err(TryLockError::WouldBlock) => return Err(failed("another program keeps it locked".to_owned())),
             Err(TryLockError::Error(error)) => return Err(failed(error.to_string())),
