@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::domain::language::Language;
 use crate::domain::report_file::ReportFormat;
 
 /// Arguments of `imbulk report`.
@@ -17,6 +18,9 @@ pub struct ReportArgs {
     /// File to write, readable only by its owner; its ending (.html, .json, .md) chooses the format
     #[arg(long, value_name = "FILE", value_parser = ReportFile::named)]
     pub output: ReportFile,
+    /// Language of the page or the Markdown; JSON is English
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    pub lang: Language,
 }
 
 /// Where a report is written, and in which format.

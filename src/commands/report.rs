@@ -5,18 +5,25 @@ use std::path::Path;
 use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
+use crate::domain::hint::Message;
+use crate::domain::language::Language;
+use crate::domain::report_file::ReportFormat;
 use crate::export::{PRIVATE, refuse_used_file, write_file};
 use crate::queue::Reader;
-use crate::session::{find, run_report};
+use crate::session::{SessionError, find, run_report};
 use crate::settings::Env;
 
 /// Writes the report on a run to a file.
 pub(super) async fn report(args: &cli::ReportArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
+    let file = &args.output;
+    if (file.format, args.lang) == (ReportFormat::Json, Language::Zh) {
+        let text = format!("--lang zh: {} is JSON, which is English", file.path.display());
+        return Err(SessionError::Usage(Message::new(text).add_hint("use --lang zh with .html or .md")).into());
+    }
     let reader = Reader::open(path).await?;
     let run = find(&args.name, args.target.as_deref(), &reader).await?;
     let report = run_report(&reader, &run).await?;
-    let file = &args.output;
     refuse_used_file(&file.path, &reader, env.secret_key_files()).await?;
-    write_file(&file.path, PRIVATE, report.text(file.format).as_bytes()).await?;
+    write_file(&file.path, PRIVATE, report.text(file.format, args.lang).as_bytes()).await?;
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::Error;
 use crate::domain::hint::{Hint, Message};
+use crate::domain::language::Language;
 use crate::export::{ExportError, PRIVATE, refuse_used_file, write_file};
 use crate::queue::{Reader, folder_of};
 use crate::report::job_result::JobResult;
@@ -54,6 +55,6 @@ async fn report(path: &Path, to_report: &RunToReport<'_>, env: &Env, queue: &Pat
     // A report quotes the reason for which a run ended, and this may name an account.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path));
     made.map_err(|source| ExportError::File { path: path.to_owned(), source })?;
-    let text = run_report(&reader, &run).await?.text(to_report.format);
+    let text = run_report(&reader, &run).await?.text(to_report.format, Language::En);
     Ok(write_file(path, PRIVATE, text.as_bytes()).await?)
 }

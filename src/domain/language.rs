@@ -33,11 +33,18 @@ impl<T> Translated<T> {
     }
 
     /// The text in this language.
-    pub const fn of(&self, language: Language) -> &T {
+    pub fn of(self, language: Language) -> T {
         match language {
-            Language::En => &self.en,
-            Language::Zh => &self.zh,
+            Language::En => self.en,
+            Language::Zh => self.zh,
         }
+    }
+}
+
+impl Translated<String> {
+    /// The texts, borrowed.
+    pub fn as_str(&self) -> Translated<&str> {
+        Translated::new(&self.en, &self.zh)
     }
 }
 

@@ -168,7 +168,7 @@ impl CodeExplanation {
     fn write(&self, text: &mut ExplanationText) {
         let mut head = self.code.to_string();
         if let Some(info) = lookup(self.code).filter(|info| info.codes.start() != info.codes.end()) {
-            head.push_str(one_of(&info.range()).of(text.language));
+            head.push_str(&one_of(&info.range()).of(text.language));
         }
         text.head(&head, &self.meaning.unwrap_or(texts::UNKNOWN));
         text.text.line("");
@@ -176,7 +176,7 @@ impl CodeExplanation {
             [only] => text.push(&texts::TREATED, &text.treatment(only.class, &only.description)),
             cases => {
                 for case in cases {
-                    text.push(&texts::TREATED, case.applies.of(text.language));
+                    text.push(&texts::TREATED, case.applies.as_str().of(text.language));
                     text.push(&texts::NO_TITLE, &text.treatment(case.class, &case.description));
                 }
             }
@@ -198,7 +198,7 @@ impl CodeList {
 
     fn write(&self, text: &mut ExplanationText) {
         for code in &self.codes {
-            text.head(code.range.of(text.language), &code.meaning);
+            text.head(code.range.as_str().of(text.language), &code.meaning);
             text.push(&texts::CLASS, &code.classes().join(texts::COMMA.of(text.language)));
             text.push_text(&texts::TO_DO, &code.advice);
         }
@@ -256,7 +256,7 @@ impl RunCodes {
             }
         }
         if self.codes.is_empty() {
-            text.text.line(no_codes(self.operation).of(text.language));
+            text.text.line(&no_codes(self.operation).of(text.language));
         }
         for (nth, code) in self.codes.iter().enumerate() {
             if nth > 0 || self.stopped.is_some() {
@@ -316,7 +316,7 @@ impl CodeOfRun {
     }
 
     fn write(&self, text: &mut ExplanationText) {
-        let code = self.code.map_or_else(|| texts::NO_CODE.of(text.language).to_string(), |code| code.to_string());
+        let code = self.code.map_or_else(|| texts::NO_CODE.of(text.language).to_owned(), |code| code.to_string());
         text.head(&code, &self.meaning_text());
         text.push(&texts::ROWS, &self.rows_by_outcome(text.language));
         if let (Some(class), Some(description)) = (self.class, &self.description) {

@@ -6,6 +6,7 @@
 mod html;
 mod markdown;
 mod texts;
+mod verdict;
 
 use jiff::Zoned;
 use schemars::JsonSchema;
@@ -20,10 +21,12 @@ use super::text::{between, count, counted, minute, second, share, visible};
 use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::Hint;
 use crate::domain::job::RejectPolicy;
+use crate::domain::language::{Language, Translated};
 use crate::domain::report_file::ReportFormat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
+use crate::domain::target::SANDBOX;
 use crate::queue::{InputFile, RowPlace};
 
 /// Rows of a code that a report names at most.
@@ -37,7 +40,7 @@ const MOST_COMMANDS: usize = 3;
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RunReport {
     /// What happened, in one sentence.
-    pub verdict: String,
+    pub verdict: Translated<String>,
     /// The exit code of `imbulk run` for this state; null while it may still change, after a kill, and if it depends on
     /// `input.rejects`, because no row is failed or in doubt.
     pub exit_code: Option<u8>,
@@ -65,7 +68,7 @@ pub struct RunReport {
     /// Earlier runs of the job on this target, the latest first.
     pub earlier_runs: Vec<EarlierRun>,
     /// What the queue does not know, so that this report cannot say it.
-    pub unknown: Vec<&'static str>,
+    pub unknown: Vec<Translated>,
     /// The command that writes this report again, as long as the queue has the run.
     pub command: String,
     /// The version of imbulk that wrote it.
@@ -85,7 +88,7 @@ pub struct NextCommand {
     /// The command.
     pub command: String,
     /// What it does.
-    pub purpose: &'static str,
+    pub purpose: Translated,
 }
 
 /// The first rows with a code and an outcome.
@@ -126,7 +129,7 @@ pub struct ReportParts {
     /// What follows from its state.
     pub facts: StateFacts,
     /// What its operation did with the items that succeeded.
-    pub effect: &'static str,
+    pub effect: Translated,
     /// Its codes, explained.
     pub explained_codes: Vec<CodeOfRun>,
     /// Where rows with codes are.
@@ -145,9 +148,10 @@ pub struct ReportParts {
 
 impl EarlierRun {
     /// `998 succeeded, 2 failed`
-    fn outcomes(&self) -> String {
+    fn outcomes(&self, language: Language) -> String {
         let outcomes = self.outcomes.iter().filter(|(_, rows)| *rows > 0);
-        outcomes.map(|(outcome, rows)| format!("{} {outcome}", count(rows))).collect::<Vec<_>>().join(", ")
+        let outcomes: Vec<_> = outcomes.map(|(outcome, rows)| format!("{} {outcome}", count(rows))).collect();
+        outcomes.join(texts::COMMA.of(language))
     }
 }
 
@@ -157,7 +161,7 @@ impl RunReport {
         let ReportParts { figures, facts, effect, sent, now, .. } = parts;
         let needs_attention = needs_attention(&figures.outcomes) + facts.verified.contradicted;
         Self {
-            verdict: verdict(&figures, effect, needs_attention),
+            verdict: verdict::verdict(&figures, effect, needs_attention),
             exit_code: exit_code(&figures).map(Exit::code),
             seconds: sent.as_ref().map(|(began, ended)| seconds_between(began, ended)),
             needs_attention,
@@ -178,31 +182,41 @@ impl RunReport {
     }
 
     /// The state and since when the run is in it.
-    fn state(&self) -> String {
-        let name = self.figures.state.name();
-        let Some(since) = &self.facts.since else { return name.to_owned() };
-        format!("{name} since {} ({} before this report)", minute(since), between(since, &self.written_at))
+    fn state(&self, language: Language) -> String {
+        let name = texts::state(self.figures.state);
+        let Some(since) = &self.facts.since else { return name.of(language).to_owned() };
+        let (before, since) = (between(since, &self.written_at), minute(since));
+        Translated::new(
+            format!("{} since {since} ({} before this report)", name.en, before.en),
+            format!("{}，始于 {since}（本报告之前 {}）", name.zh, before.zh),
+        )
+        .of(language)
     }
 
     /// The files of the input with their rows.
-    fn input_lines(&self) -> Vec<String> {
-        let line = |file: &InputFile| format!("{}: {}", visible(&file.name), counted(file.facts.rows, "row", "rows"));
+    fn input_lines(&self, language: Language) -> Vec<String> {
+        let line = |file: &InputFile| {
+            format!("{}{}{}", visible(&file.name), texts::COLON.of(language), rows_text(file.facts.rows).of(language))
+        };
         let mut lines: Vec<String> = self.input.iter().take(FILES).map(line).collect();
         if let Some(more) = self.input.len().checked_sub(FILES + 1) {
-            lines.push(format!("and {} more", counted(more as u64 + 1, "file", "files")));
+            lines.push(more_files(more as u64 + 1).of(language));
         }
         let rejected = self.figures.rejects.0.iter().map(|row| format!("{}:{}", visible(&row.source), row.line));
         let rejected: Vec<String> = rejected.collect();
         if !rejected.is_empty() {
-            lines.push(format!("first rejected rows: {}", rejected.join(", ")));
+            let rejected = rejected.join(texts::COMMA.of(language));
+            let line =
+                Translated::new(format!("first rejected rows: {rejected}"), format!("前几个被拒绝的行：{rejected}"));
+            lines.push(line.of(language));
         }
         lines
     }
 
     /// `3,836 + 32 + 116 = 3,984`: the outcomes and the number of rows.
-    fn sum(&self) -> String {
+    fn sum(&self, language: Language) -> String {
         let parts: Vec<String> = self.outcomes().iter().map(|(_, rows)| count(*rows)).collect();
-        format!("{} = {}", parts.join(" + "), counted(self.figures.rows, "row", "rows"))
+        format!("{} = {}", parts.join(" + "), rows_text(self.figures.rows).of(language))
     }
 
     /// The outcomes that rows have.
@@ -224,39 +238,57 @@ impl RunReport {
     }
 
     /// The text of the file. A page needs no network.
-    pub fn text(&self, format: ReportFormat) -> String {
+    pub fn text(&self, format: ReportFormat, language: Language) -> String {
         match format {
-            ReportFormat::Html => html::page(self),
+            ReportFormat::Html => html::page(self, language),
             ReportFormat::Json => serde_json::to_string_pretty(self).expect("texts and numbers are JSON") + "\n",
-            ReportFormat::Markdown => markdown::Markdown(self).to_string(),
+            ReportFormat::Markdown => markdown::Markdown { report: self, language }.to_string(),
+        }
+    }
+
+    /// The command that writes this report again, in this language.
+    fn command(&self, language: Language) -> String {
+        match language {
+            Language::En => self.command.clone(),
+            Language::Zh => format!("{} --lang zh", self.command),
         }
     }
 
     /// The facts at the top, each with its name.
-    fn facts_of_run(&self) -> Vec<(&'static str, String)> {
+    fn facts_of_run(&self, language: Language) -> Vec<(&'static str, String)> {
         let Self { figures, facts, .. } = self;
         let mut all = vec![
-            ("job", visible(&figures.job).into_owned()),
-            ("run", visible(&figures.run).into_owned()),
-            ("operation", format!("{} on {}", figures.operation, target(&figures.target))),
-            ("state", self.state()),
+            (texts::JOB, visible(&figures.job).into_owned()),
+            (texts::RUN, visible(&figures.run).into_owned()),
+            (texts::OPERATION, operation_on(figures).of(language)),
+            (texts::STATE, self.state(language)),
         ];
         if let Some(code) = self.exit_code {
-            all.push(("exit code", code.to_string()));
+            all.push((texts::EXIT_CODE, code.to_string()));
         } else if figures.state == StateName::Finished {
-            all.push(("exit code", texts::EXIT_OF_REJECTS.to_owned()));
+            all.push((texts::EXIT_CODE, texts::EXIT_OF_REJECTS.of(language).to_owned()));
         }
         if let Some((began, ended)) = &self.sent {
-            all.push(("sent", format!("from {} to {}, {}", second(began), second(ended), between(began, ended))));
+            let (took, began, ended) = (between(began, ended), second(began), second(ended));
+            let sent = Translated::new(
+                format!("from {began} to {ended}, {}", took.en),
+                format!("{began} 至 {ended}（历时：{}）", took.zh),
+            );
+            all.push((texts::SENT, sent.of(language)));
         }
         if facts.verified != VerifiedRows::default() {
-            all.push(("verified", facts.verified_text()));
+            all.push((texts::VERIFIED, facts.verified_text(texts::COMMA.of(language))));
         }
         if let Some(ForgottenRows { at, results_digest }) = &facts.forgotten {
-            all.push(("forgotten", format!("{}: its rows were removed from the queue", minute(at))));
-            all.push(("results", format!("BLAKE3 {results_digest}")));
+            let at = minute(at);
+            let forgotten = Translated::new(
+                format!("{at}: its rows were removed from the queue"),
+                format!("{at}：它的行已从队列中移除"),
+            );
+            all.push((texts::FORGOTTEN, forgotten.of(language)));
+            all.push((texts::RESULTS, format!("BLAKE3 {results_digest}")));
         }
-        all
+        all.into_iter().map(|(name, value)| (name.of(language), value)).collect()
     }
 
     /// Why the last session ended, and what to do.
@@ -264,6 +296,25 @@ impl RunReport {
         let why = self.figures.stopped.as_ref()?;
         Some((visible(&why.text).into_owned(), why.hint().map(|hint| visible(&hint).into_owned())))
     }
+}
+
+/// `1 row`, `2 rows`
+fn rows_text(rows: u64) -> Translated<String> {
+    let en = counted(rows, "row", "rows");
+    Translated::new(en, format!("{} 行", count(rows)))
+}
+
+/// After the files of the input that are listed.
+fn more_files(files: u64) -> Translated<String> {
+    Translated::new(format!("and {} more", counted(files, "file", "files")), format!("另有 {} 个文件", count(files)))
+}
+
+/// `account_delete on app 1400000001`
+fn operation_on(figures: &Figures) -> Translated<String> {
+    let (operation, on) = (figures.operation, &figures.target);
+    let on_zh = if on == SANDBOX { "沙箱".to_owned() } else { format!("应用 {}", visible(on)) };
+    let on = Translated::new(target(on), on_zh);
+    Translated::new(format!("{operation} on {}", on.en), format!("{operation}，目标：{}", on.zh))
 }
 
 /// `in.csv:3`
@@ -292,33 +343,6 @@ fn exit_code(figures: &Figures) -> Option<Exit> {
     }
 }
 
-/// What happened, in one sentence.
-fn verdict(figures: &Figures, effect: &str, needs_attention: u64) -> String {
-    let rows = |outcome: Outcome| figures.outcomes[outcome];
-    let mut done = format!("{} of {} {effect}", count(rows(Outcome::Succeeded)), count(figures.rows));
-    if rows(Outcome::AlreadyDone) > 0 {
-        done.push_str(&format!(", {} already done", count(rows(Outcome::AlreadyDone))));
-    }
-    let attention = match needs_attention {
-        0 => "no row needs your attention".to_owned(),
-        1 => "1 row needs your attention".to_owned(),
-        many => format!("{} rows need your attention", count(many)),
-    };
-    let left = match rows(Outcome::Pending) {
-        1 => "1 row is left".to_owned(),
-        left => format!("{} rows are left", count(left)),
-    };
-    match figures.state {
-        StateName::Planned => format!("Planned: {}, nothing was sent", counted(figures.rows, "row", "rows")),
-        StateName::Sending => format!("Being sent, {left}: {done}; {attention}"),
-        StateName::Stopped => format!("Stopped, {left}: {done}; {attention}"),
-        StateName::Halted => format!("Halted, {left}: {done}; {attention}"),
-        StateName::Interrupted => format!("Cut short, {left}: {done}; {attention}"),
-        StateName::Superseded => format!("Given up for another run, {left}: {done}; {attention}"),
-        StateName::Finished => format!("{done}; {attention}"),
-    }
-}
-
 /// What is left to do.
 fn next_commands(figures: &Figures) -> Vec<NextCommand> {
     let run = visible(&figures.run);
@@ -344,5 +368,7 @@ fn next_commands(figures: &Figures) -> Vec<NextCommand> {
     next
 }
 
+#[cfg(test)]
+mod chinese_tests;
 #[cfg(test)]
 mod tests;

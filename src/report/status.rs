@@ -229,9 +229,9 @@ impl StatusOutput {
 
 impl StateFacts {
     /// `9,998 confirmed, 2 contradicted`
-    pub(super) fn verified_text(&self) -> String {
+    pub(super) fn verified_text(&self, comma: &str) -> String {
         let found = self.verified.each().into_iter().filter(|(_, rows)| *rows > 0);
-        found.map(|(verified, rows)| format!("{} {verified}", count(rows))).collect::<Vec<_>>().join(", ")
+        found.map(|(verified, rows)| format!("{} {verified}", count(rows))).collect::<Vec<_>>().join(comma)
     }
 }
 
@@ -265,7 +265,7 @@ impl Detail {
         }
         self.totals(&mut text);
         if self.facts.verified != VerifiedRows::default() {
-            text.figure("verified", &self.facts.verified_text());
+            text.figure("verified", &self.facts.verified_text(", "));
         }
         text.figure("queue", &format!("{} on disk", self.queue_bytes));
         figures.codes(&mut text);
@@ -297,7 +297,7 @@ impl Detail {
         let mut state = self.figures.state.name().to_owned();
         if let Some(since) = &self.facts.since {
             let seen = if self.figures.state == StateName::Interrupted { "last seen" } else { "since" };
-            state.push_str(&format!(", {seen} {} ({} ago)", minute(since), between(since, &self.now)));
+            state.push_str(&format!(", {seen} {} ({} ago)", minute(since), between(since, &self.now).en));
         }
         if let Some(pid) = self.facts.pid {
             state.push_str(&format!(", pid {pid}"));
@@ -494,14 +494,14 @@ impl RunStatus {
         let StateFacts { since, pid, forgotten, .. } = &self.facts;
         let mut line = target(&self.target);
         if let Some(since) = since {
-            line.push_str(&format!(", {} ago", between(since, now)));
+            line.push_str(&format!(", {} ago", between(since, now).en));
         }
         if let Some(pid) = pid {
             line.push_str(&format!(", pid {pid}"));
         }
         line.push_str(&self.facts.left());
         if let Some(forgotten) = forgotten {
-            line.push_str(&format!(", forgotten {} ago", between(&forgotten.at, now)));
+            line.push_str(&format!(", forgotten {} ago", between(&forgotten.at, now).en));
         }
         let why = self.limited_by.as_deref().or(self.stopped.as_ref().map(|why| why.text.as_str()));
         if let Some(why) = why {

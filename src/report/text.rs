@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Zoned;
 
 use crate::domain::hint::{Hint, Message};
+use crate::domain::language::Translated;
 
 /// An error with its hint, for a terminal. The lines of the error stay lines.
 pub(crate) fn error_text(error: &impl Hint) -> String {
@@ -134,12 +135,15 @@ pub(super) fn minute(moment: &Zoned) -> String {
 }
 
 /// How long it is from one moment to a later one; nothing where the clock was set back in between.
-pub(super) fn between(earlier: &Zoned, later: &Zoned) -> String {
+pub(super) fn between(earlier: &Zoned, later: &Zoned) -> Translated<String> {
     let passed = later.timestamp().duration_since(earlier.timestamp());
     // To the second is enough.
     match u64::try_from(passed.as_secs()) {
-        Ok(0) | Err(_) => "less than 1 s".to_owned(),
-        Ok(seconds) => duration(Duration::from_secs(seconds)),
+        Ok(0) | Err(_) => Translated::new("less than 1 s".to_owned(), "不足 1 s".to_owned()),
+        Ok(seconds) => {
+            let duration = duration(Duration::from_secs(seconds));
+            Translated::new(duration.clone(), duration)
+        }
     }
 }
 

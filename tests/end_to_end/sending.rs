@@ -73,7 +73,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("results", "output") => "results.jsonl",
         ("retry", "code") | ("explain", "subject") => "70107",
         ("explain", "class") => "fatal",
-        ("explain", "lang") => "zh",
+        ("explain" | "report", "lang") => "zh",
         ("retry", "outcome") => "in_doubt",
         ("retry", "verified") => "contradicted",
         ("completions", "shell") => "bash",

@@ -252,6 +252,7 @@ pub const REPORT: Manual = Manual {
         ("imbulk report purge --output purge.html", "a page for people"),
         ("imbulk report purge --output purge.json", "the same figures for programs"),
         ("imbulk report purge --output purge.md", "to paste into a message"),
+        ("imbulk report purge --output purge.html --lang zh", "a page in Chinese"),
     ],
     notes: &[Note {
         title: "Personal data",

@@ -4,6 +4,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
     LookupKind, Operation, Proof, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -19,7 +20,7 @@ pub(crate) static OPERATION: Operation = Operation {
         fields: FieldFamily::NONE,
     },
     options: &[],
-    effect: "accounts deleted",
+    effect: Translated::new("accounts deleted", "已删除账号"),
     protected_list: ProtectedList::Required,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

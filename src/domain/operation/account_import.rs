@@ -5,6 +5,7 @@ use super::{
     AlreadyDone, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
     ItemsBefore, LookupKind, Operation, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -27,7 +28,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
-    effect: "accounts imported",
+    effect: Translated::new("accounts imported", "已导入账号"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Missing,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

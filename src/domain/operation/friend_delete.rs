@@ -4,6 +4,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
     JobOption, LookupKind, NOT_A_FRIEND, Operation, OptionValue, Proof, ProtectedList, bound,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -20,7 +21,7 @@ pub(crate) static OPERATION: Operation = Operation {
     },
     // No page says what the API does without it, so the job must.
     options: &[JobOption { default: None, ..DELETE_TYPE }],
-    effect: "friendships deleted",
+    effect: Translated::new("friendships deleted", "已删除好友关系"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |operation, request| {

@@ -5,6 +5,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, FieldFamily, InputShape, ItemPlace, ItemsBefore,
     JobOption, LookupKind, Operation, Proof, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -15,7 +16,7 @@ pub(crate) static OPERATION: Operation = Operation {
     shape: InputShape { from: None, account: "From_Account", items: ItemPlace::Body, fields: FieldFamily::NONE },
     // "One-way deletion is the default mode", says the page.
     options: &[JobOption { default: Some("single"), ..DELETE_TYPE }],
-    effect: "friend lists emptied",
+    effect: Translated::new("friend lists emptied", "已清空好友列表"),
     protected_list: ProtectedList::Required,
     items_before: ItemsBefore::Exist,
     // Both ways it writes every friend, too. Only the server knows who they are, so other calls to them cannot be held

@@ -5,6 +5,7 @@ use super::{
     ALREADY_A_FRIEND, AlreadyDone, AlreadyDoneCode, AnswerShape, BackupSource, Field, FieldFamily, FieldKind,
     FieldsRequired, InputShape, ItemPlace, ItemsBefore, LookupKind, Operation, Proof, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -33,7 +34,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
-    effect: "friends imported",
+    effect: Translated::new("friends imported", "已导入好友"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Missing,
     writes: |_, request| AccountKeys::of(&request.from),

@@ -4,6 +4,7 @@ use super::{
     AlreadyDone, AnswerShape, BackupSource, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
     ItemsBefore, LookupKind, Operation, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -27,7 +28,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
-    effect: "friends updated",
+    effect: Translated::new("friends updated", "已更新好友"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(&request.from),

@@ -35,6 +35,7 @@ pub use read_answer::{FriendPage, ListedFriend, ShownFields, ShownItem, shown_it
 pub use read_command::{PROFILE_TAGS, ReadCommand};
 pub use state_seen::{LookupFinding, StateSeen};
 
+use super::language::Translated;
 use super::request::{AccountKeys, Request};
 
 /// Every operation, in the order in which help lists them.
@@ -68,7 +69,7 @@ pub struct Operation {
     /// The keys that a job may set under `[options]`.
     pub options: &'static [JobOption],
     /// What was done with the items that succeeded, in the words of a report: `accounts deleted`.
-    pub effect: &'static str,
+    pub effect: Translated,
     /// Whether a job on a real app must name its protected accounts.
     pub protected_list: ProtectedList,
     /// Whether its items exist before a call.

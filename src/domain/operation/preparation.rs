@@ -7,6 +7,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
     Operation, ProtectedList, ReadCommand,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 /// A call that only reads, before each change.
@@ -157,7 +158,7 @@ static FRIEND_GET: Operation = Operation {
     calls_per_second: ReadCommand::FRIEND_GET.calls_per_second,
     shape: InputShape { from: None, account: "From_Account", items: ItemPlace::Body, fields: FieldFamily::NONE },
     options: &[],
-    effect: "friend lists read",
+    effect: Translated::new("friend lists read", "已读取好友列表"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, _| AccountKeys::of([]),
@@ -182,7 +183,7 @@ static PORTRAIT_GET: Operation = Operation {
     },
     calls_per_second: ReadCommand::PORTRAIT_GET.calls_per_second,
     options: &[],
-    effect: "profiles read",
+    effect: Translated::new("profiles read", "已读取资料"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, _| AccountKeys::of([]),

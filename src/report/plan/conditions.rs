@@ -313,7 +313,7 @@ impl Unfinished {
         let requests = counted(self.estimate.requests_left, "request", "requests");
         text.figure("", &format!("{} of {rows} left in {requests}, of {which}", count(self.rows_left)));
         text.figure("", &format!("takes {}", self.estimate.line()));
-        let ago = between(&self.began, now);
+        let ago = between(&self.began, now).en;
         text.figure("", &format!("began {} ({ago} ago), ended by {}", minute(&self.began), self.ended_by));
     }
 }
@@ -322,7 +322,7 @@ impl Changes {
     /// For a sentence: when the plan was shown, and what changed.
     pub fn line(&self, now: &Zoned) -> String {
         let what = if self.differences.is_empty() { "nothing changed".to_owned() } else { self.differences.join("; ") };
-        format!("{} ago; since then {what}", between(&self.shown_at, now))
+        format!("{} ago; since then {what}", between(&self.shown_at, now).en)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::{EarlierRun, RunReport};
-use crate::domain::language::Language;
+use super::{EarlierRun, RunReport, texts};
+use crate::domain::language::{Language, Translated};
 use crate::domain::response::outcome::Outcome;
 use crate::report::explanation::CodeOfRun;
 use crate::report::text::{count, minute};
@@ -18,6 +18,7 @@ const LEAST_WIDTH: f64 = 6.0;
 #[template(path = "page.html", config = "src/report/run_report/askama.toml")]
 struct Page<'a> {
     report: &'a RunReport,
+    language: Language,
     parts: Vec<OutcomeBar>,
 }
 
@@ -30,14 +31,35 @@ pub(super) struct OutcomeBar {
 }
 
 /// Writes the page.
-pub(super) fn page(report: &RunReport) -> String {
-    let page = Page { report, parts: parts(&report.outcomes(), report.figures.rows) };
+pub(super) fn page(report: &RunReport, language: Language) -> String {
+    let page = Page { report, language, parts: parts(&report.outcomes(), report.figures.rows) };
     page.render().expect("a String takes every text")
 }
 
 impl Page<'_> {
-    fn code(code: &CodeOfRun) -> String {
-        code.code.map_or_else(|| "none".to_owned(), |code| code.to_string())
+    /// The language, as the attribute `lang` names it.
+    fn tag(&self) -> &'static str {
+        match self.language {
+            Language::En => "en",
+            Language::Zh => "zh-CN",
+        }
+    }
+
+    /// A text in the language of the page.
+    fn t(&self, text: Translated) -> &'static str {
+        text.of(self.language)
+    }
+
+    fn code(&self, code: &CodeOfRun) -> String {
+        code.code.map_or_else(|| self.t(texts::NONE).to_owned(), |code| code.to_string())
+    }
+
+    fn outcome(&self, outcome: Outcome) -> &'static str {
+        texts::outcome(outcome).of(self.language)
+    }
+
+    fn state(&self, run: &EarlierRun) -> &'static str {
+        texts::state(run.state).of(self.language)
     }
 
     fn places(&self, code: &CodeOfRun) -> String {
@@ -52,8 +74,17 @@ impl Page<'_> {
         count(number)
     }
 
+    fn verdict(&self) -> &str {
+        self.report.verdict.as_str().of(self.language)
+    }
+
     fn written(&self) -> String {
-        minute(&self.report.written_at)
+        let (at, version) = (minute(&self.report.written_at), self.report.imbulk_version);
+        Translated::new(
+            format!("Written {at} by imbulk {version}. This command writes it again, as long as the queue has the run"),
+            format!("由 imbulk {version} 于 {at} 生成。只要队列中还有该运行，此命令可再次生成本报告"),
+        )
+        .of(self.language)
     }
 }
 

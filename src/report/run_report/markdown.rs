@@ -2,86 +2,117 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::RunReport;
-use crate::domain::language::Language;
+use super::{RunReport, texts};
+use crate::domain::language::{Language, Translated};
 use crate::report::text::{count, minute, visible};
 
 /// Writes the report as Markdown.
-pub(super) struct Markdown<'a>(pub(super) &'a RunReport);
+pub(super) struct Markdown<'a> {
+    pub(super) report: &'a RunReport,
+    pub(super) language: Language,
+}
 
 impl Display for Markdown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(report) = self;
-        writeln!(f, "# {}\n", plain(&report.verdict))?;
+        let Self { report, language } = *self;
+        let colon = self.t(texts::COLON);
+        writeln!(f, "# {}\n", plain(report.verdict.as_str().of(language)))?;
         if let Some((why, hint)) = report.reason() {
-            writeln!(f, "**Why it ended:** {}\n", plain(&why))?;
+            writeln!(f, "**{}{}** {}\n", self.t(texts::WHY_IT_ENDED), colon.trim_end(), plain(&why))?;
             if let Some(hint) = hint {
-                writeln!(f, "**What to do:** {}\n", plain(&hint))?;
+                writeln!(f, "**{}{}** {}\n", self.t(texts::WHAT_TO_DO), colon.trim_end(), plain(&hint))?;
             }
         }
-        for (name, value) in report.facts_of_run() {
-            writeln!(f, "- {name}: {}", plain(&value))?;
+        for (name, value) in report.facts_of_run(language) {
+            writeln!(f, "- {name}{colon}{}", plain(&value))?;
         }
-        writeln!(f, "\n## Rows\n\n| outcome | rows | share |\n| --- | ---: | ---: |")?;
+        self.title(f, texts::ROWS)?;
+        self.head(f, &[texts::HEAD_OUTCOME, texts::HEAD_ROWS, texts::HEAD_SHARE], "| --- | ---: | ---: |")?;
         for (outcome, rows) in report.outcomes() {
-            writeln!(f, "| {outcome} | {} | {} |", count(rows), report.share(rows))?;
+            let name = texts::outcome(outcome).of(language);
+            writeln!(f, "| {name} | {} | {} |", count(rows), report.share(rows))?;
         }
-        writeln!(f, "\n{}\n\n## Next\n", report.sum())?;
+        writeln!(f, "\n{}", report.sum(language))?;
+        self.title(f, texts::NEXT)?;
         for next in &report.next {
-            writeln!(f, "- `{}` {}", next.command, next.purpose)?;
+            writeln!(f, "- `{}` {}", next.command, self.t(next.purpose))?;
         }
         self.codes(f)?;
-        writeln!(f, "\n## Input\n")?;
-        for line in report.input_lines() {
+        self.title(f, texts::INPUT)?;
+        for line in report.input_lines(language) {
             writeln!(f, "- {}", plain(&line))?;
         }
-        writeln!(f, "- BLAKE3 of all bytes: `{}`", report.input_digest)?;
+        writeln!(f, "- {}{colon}`{}`", self.t(texts::DIGEST), report.input_digest)?;
         self.earlier(f)?;
-        writeln!(f, "\n## What this report cannot tell\n")?;
-        report.unknown.iter().try_for_each(|text| writeln!(f, "- {text}"))?;
-        writeln!(
-            f,
-            "\nWritten {} by imbulk {}: `{}`",
-            minute(&report.written_at),
-            report.imbulk_version,
-            report.command
-        )
+        self.title(f, texts::CANNOT_TELL)?;
+        report.unknown.iter().try_for_each(|text| writeln!(f, "- {}", self.t(*text)))?;
+        let written = written(report).of(language);
+        writeln!(f, "\n{written}{colon}`{}`", report.command(language))
     }
 }
 
+/// `Written 2026-11-22 09:00 +08:00 by imbulk 0.1.0`
+fn written(report: &RunReport) -> Translated<String> {
+    let (at, version) = (minute(&report.written_at), report.imbulk_version);
+    Translated::new(format!("Written {at} by imbulk {version}"), format!("由 imbulk {version} 于 {at} 生成"))
+}
+
 impl Markdown<'_> {
+    /// A text in the language of the report.
+    fn t(&self, text: Translated) -> &'static str {
+        text.of(self.language)
+    }
+
+    fn title(&self, f: &mut Formatter<'_>, title: Translated) -> fmt::Result {
+        writeln!(f, "\n## {}\n", self.t(title))
+    }
+
+    /// The head of a table, and the line below it.
+    fn head(&self, f: &mut Formatter<'_>, names: &[Translated], below: &str) -> fmt::Result {
+        let names: Vec<&str> = names.iter().map(|name| self.t(*name)).collect();
+        writeln!(f, "| {} |\n{below}", names.join(" | "))
+    }
+
     fn codes(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0.explained_codes.is_empty() {
+        if self.report.explained_codes.is_empty() {
             return Ok(());
         }
-        writeln!(f, "\n## Codes\n\n| code | class | rows | meaning | what to do | first rows |")?;
-        writeln!(f, "| ---: | --- | --- | --- | --- | --- |")?;
-        for code in &self.0.explained_codes {
-            let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        self.title(f, texts::CODES)?;
+        let heads = [
+            texts::HEAD_CODE,
+            texts::HEAD_CLASS,
+            texts::HEAD_ROWS,
+            texts::HEAD_MEANING,
+            texts::HEAD_ADVICE,
+            texts::HEAD_FIRST_ROWS,
+        ];
+        self.head(f, &heads, "| ---: | --- | --- | --- | --- | --- |")?;
+        for code in &self.report.explained_codes {
+            let number = code.code.map_or_else(|| self.t(texts::NONE).to_owned(), |code| code.to_string());
             writeln!(
                 f,
                 "| {number} | {} | {} | {} | {} | {} |",
-                code.class.unwrap_or("none"),
-                code.rows_by_outcome(Language::En),
-                plain(code.meaning_text().en),
-                plain(code.advice.en),
-                plain(&self.0.places_of(code)),
+                code.class.unwrap_or_else(|| self.t(texts::NONE)),
+                code.rows_by_outcome(self.language),
+                plain(self.t(code.meaning_text())),
+                plain(self.t(code.advice)),
+                plain(&self.report.places_of(code)),
             )?;
         }
         Ok(())
     }
 
     fn earlier(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0.earlier_runs.is_empty() {
+        if self.report.earlier_runs.is_empty() {
             return Ok(());
         }
-        writeln!(
-            f,
-            "\n## Earlier runs\n\n| loaded | run | state | rows | outcomes |\n| --- | --- | --- | ---: | --- |"
-        )?;
-        for run in &self.0.earlier_runs {
+        self.title(f, texts::EARLIER_RUNS)?;
+        let heads = [texts::HEAD_LOADED, texts::RUN, texts::STATE, texts::HEAD_ROWS, texts::HEAD_OUTCOMES];
+        self.head(f, &heads, "| --- | --- | --- | ---: | --- |")?;
+        for run in &self.report.earlier_runs {
             let (loaded, rows) = (minute(&run.created_at), count(run.rows));
-            writeln!(f, "| {loaded} | {} | {} | {rows} | {} |", run.run, run.state.name(), run.outcomes())?;
+            let state = texts::state(run.state).of(self.language);
+            writeln!(f, "| {loaded} | {} | {state} | {rows} | {} |", run.run, run.outcomes(self.language))?;
         }
         Ok(())
     }

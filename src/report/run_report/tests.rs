@@ -2,6 +2,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::domain::hint::Message;
+use crate::domain::language::Language;
 use crate::domain::operation::by_name;
 use crate::domain::report_file::ReportFormat;
 use crate::queue::CodeRows;
@@ -12,7 +13,7 @@ fn report(figures: Figures) -> RunReport {
     RunReport::new(parts(figures))
 }
 
-fn parts(figures: Figures) -> ReportParts {
+pub(super) fn parts(figures: Figures) -> ReportParts {
     let now: Zoned = "2026-11-22T09:00:00+08:00[Asia/Shanghai]".parse().expect("a moment");
     let operation = by_name("account_delete").expect("an operation");
     ReportParts {
@@ -47,7 +48,7 @@ fn parts(figures: Figures) -> ReportParts {
 
 #[test]
 fn the_markdown_says_what_happened_and_what_to_do_without_any_id() {
-    insta::assert_snapshot!(report(testing::figures()).text(ReportFormat::Markdown));
+    insta::assert_snapshot!(report(testing::figures()).text(ReportFormat::Markdown, Language::En));
 }
 
 #[rstest]
@@ -62,7 +63,7 @@ fn the_markdown_says_what_happened_and_what_to_do_without_any_id() {
 )]
 #[case(StateName::Finished, "999,000 of 1,000,012 accounts deleted, 400 already done; 605 rows need your attention")]
 fn the_verdict_says_the_state_and_the_numbers(#[case] state: StateName, #[case] verdict: &str) {
-    assert_eq!(report(Figures { state, ..testing::figures() }).verdict, verdict);
+    assert_eq!(report(Figures { state, ..testing::figures() }).verdict.en, verdict);
 }
 
 #[test]
@@ -70,8 +71,8 @@ fn a_perfect_run_says_that_nothing_is_left_to_do() {
     let outcomes = Outcome::ALL.into_iter().zip([5, 0, 0, 0, 0, 0, 0, 0]).collect();
     let figures = Figures { state: StateName::Finished, rows: 5, outcomes, ..testing::figures() };
     let report = report(figures);
-    assert_eq!(report.verdict, "5 of 5 accounts deleted; no row needs your attention");
-    assert_eq!((report.exit_code, report.sum()), (Some(0), "5 = 5 rows".to_owned()));
+    assert_eq!(report.verdict.en, "5 of 5 accounts deleted; no row needs your attention");
+    assert_eq!((report.exit_code, report.sum(Language::En)), (Some(0), "5 = 5 rows".to_owned()));
     assert_eq!(report.next.len(), 1);
 }
 
@@ -82,21 +83,24 @@ fn rejected_rows_alone_leave_the_exit_code_open_and_contradicted_rows_need_atten
     let rejected = report(figures.clone());
     assert_eq!((rejected.exit_code, rejected.needs_attention), (None, 1));
     assert!(
-        rejected.text(ReportFormat::Markdown).contains("exit code: 3, or 0 if the job has input.rejects"),
+        rejected
+            .text(ReportFormat::Markdown, Language::En)
+            .contains("exit code: 3, or 0 if the job allows rejected rows (input.rejects)"),
         "{}",
-        rejected.text(ReportFormat::Markdown)
+        rejected.text(ReportFormat::Markdown, Language::En)
     );
     let mut verified = parts(figures);
     verified.facts.verified.contradicted = 2;
     let report = RunReport::new(verified);
     assert_eq!(report.needs_attention, 3);
-    assert!(report.verdict.ends_with("3 rows need your attention"), "{}", report.verdict);
+    assert!(report.verdict.en.ends_with("3 rows need your attention"), "{}", report.verdict.en);
 }
 
 #[test]
 fn the_page_has_no_text_of_a_server_that_a_browser_acts_on() {
     let hostile = "<img src=x onerror=alert(1)> \u{1b}[2J </title><script>";
-    let page = report(Figures { stopped: Some(Message::new(hostile)), ..testing::figures() }).text(ReportFormat::Html);
+    let page = report(Figures { stopped: Some(Message::new(hostile)), ..testing::figures() })
+        .text(ReportFormat::Html, Language::En);
     assert!(page.contains("&#60;img src=x") && !page.contains("<img") && !page.contains("<script"), "{page}");
     assert!(!page.contains('\u{1b}'), "{page}");
 }
@@ -104,7 +108,7 @@ fn the_page_has_no_text_of_a_server_that_a_browser_acts_on() {
 #[test]
 fn the_page_stays_small_with_many_codes() {
     let codes = (0..300).map(|code| CodeRows { outcome: Outcome::Failed, code: Some(70_000 + code), rows: 1 });
-    let page = report(Figures { codes: codes.collect(), ..testing::figures() }).text(ReportFormat::Html);
+    let page = report(Figures { codes: codes.collect(), ..testing::figures() }).text(ReportFormat::Html, Language::En);
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }
 

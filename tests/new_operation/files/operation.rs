@@ -4,6 +4,7 @@ use super::{
     AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
     Operation, ProtectedList,
 };
+use crate::domain::language::Translated;
 use crate::domain::request::AccountKeys;
 
 pub(crate) static OPERATION: Operation = Operation {
@@ -30,7 +31,7 @@ pub(crate) static OPERATION: Operation = Operation {
         },
     },
     options: &[],
-    effect: "profiles changed",
+    effect: Translated::new("profiles changed", "已修改资料"),
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
