@@ -1,5 +1,7 @@
 //! `run` sends what `plan` shows, in the same order, or it sends nothing.
 
+use std::collections::BTreeSet;
+
 use imbulk_sandbox::{Command, World};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -255,8 +257,13 @@ fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
         assert!(refused.stdout.contains(shown), "{shown}: {}", refused.stdout);
     }
     assert!(!refused.stdout.contains("--yes"), "no way around the question: {}", refused.stdout);
-    workspace.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    let args = ["-v", "run", &job, "--execute", "--log-file", "night.log"];
+    workspace.at_a_terminal(&args, "1400000001\n").expect(0);
     assert_eq!(received(&workspace, &others(5)), 5);
+    let log = std::fs::read_to_string(workspace.path("night.log")).expect("a log");
+    let checked: Vec<&str> = log.lines().filter(|line| line.contains("event=guard ")).collect();
+    let guards: BTreeSet<&str> = checked.iter().filter_map(|line| line.split("guard=").nth(1)).collect();
+    assert!(!guards.is_empty() && guards.len() == checked.len(), "each guard is logged once: {checked:#?}");
 }
 
 #[test]
