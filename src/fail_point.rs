@@ -59,6 +59,8 @@ fail_points! {
     Reopen,
     /// … with the progress.
     StoreHeartbeat,
+    /// … with the time series.
+    StoreTimeSeries,
     /// … with a part of a backup.
     StoreBackup,
     /// Why a session ended is stored.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::control::RunPause;
@@ -142,7 +143,87 @@ pub enum Bottleneck {
     },
 }
 
+/// The kind of what limits the speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BottleneckKind {
+    /// [`Bottleneck::Cap`]
+    Cap,
+    /// [`Bottleneck::Throttle`]
+    Throttle,
+    /// [`Bottleneck::Slots`]
+    Slots,
+    /// [`Bottleneck::Latency`]
+    Latency,
+    /// [`Bottleneck::HotAccounts`]
+    HotAccounts,
+    /// [`Bottleneck::Retries`]
+    Retries,
+    /// [`Bottleneck::Quarantine`]
+    Quarantine,
+    /// [`Bottleneck::Canary`]
+    Canary,
+    /// [`Bottleneck::Outage`]
+    Outage,
+    /// [`Bottleneck::RetryBudget`]
+    RetryBudget,
+    /// [`Bottleneck::Pause`]
+    Pause,
+    /// [`Bottleneck::Draining`]
+    Draining,
+    /// [`Bottleneck::LastCalls`]
+    LastCalls,
+    /// No bottleneck: requests are being fetched.
+    Nothing,
+}
+
+impl BottleneckKind {
+    /// The name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cap => "cap",
+            Self::Throttle => "throttle",
+            Self::Slots => "slots",
+            Self::Latency => "latency",
+            Self::HotAccounts => "hot_accounts",
+            Self::Retries => "retries",
+            Self::Quarantine => "quarantine",
+            Self::Canary => "canary",
+            Self::Outage => "outage",
+            Self::RetryBudget => "retry_budget",
+            Self::Pause => "pause",
+            Self::Draining => "draining",
+            Self::LastCalls => "last_calls",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// The kind of a bottleneck, if there is one.
+    pub fn of(bottleneck: Option<&Bottleneck>) -> Self {
+        bottleneck.map_or(Self::Nothing, Bottleneck::kind)
+    }
+}
+
 impl Bottleneck {
+    /// Its kind.
+    pub const fn kind(&self) -> BottleneckKind {
+        match self {
+            Self::Cap { .. } => BottleneckKind::Cap,
+            Self::Throttle { .. } => BottleneckKind::Throttle,
+            Self::Outage(_) => BottleneckKind::Outage,
+            Self::RetryBudget(_) => BottleneckKind::RetryBudget,
+            Self::HotAccounts { .. } => BottleneckKind::HotAccounts,
+            Self::Retries { .. } => BottleneckKind::Retries,
+            Self::Quarantine { .. } => BottleneckKind::Quarantine,
+            Self::Latency { .. } => BottleneckKind::Latency,
+            Self::Slots { .. } => BottleneckKind::Slots,
+            Self::Canary(_) => BottleneckKind::Canary,
+            Self::LastCalls { .. } => BottleneckKind::LastCalls,
+            Self::Pause(_) => BottleneckKind::Pause,
+            Self::Draining { .. } => BottleneckKind::Draining,
+        }
+    }
+
     /// Whether the recent rate does not tell when the run ends.
     pub(super) const fn hides_time_left(&self) -> bool {
         match self {

@@ -57,6 +57,11 @@ impl CallCounter {
         self.counts.fullest_second = self.counts.fullest_second.max(self.last_second.len() as u64);
     }
 
+    /// The calls that began in the second up to the latest one.
+    pub fn in_last_second(&self) -> u64 {
+        self.last_second.len() as u64
+    }
+
     /// An answer said "too many calls".
     pub const fn throttled(&mut self) {
         self.counts.throttles += 1;

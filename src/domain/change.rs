@@ -37,6 +37,13 @@ pub enum Change {
         /// Its progress.
         heartbeat: Heartbeat,
     },
+    /// Stores how a run went over time.
+    StoreTimeSeries {
+        /// The run.
+        run: RunId,
+        /// Its series, as JSON.
+        series: String,
+    },
     /// Stores why a run ends before its last row.
     StoreEnd {
         /// The run.

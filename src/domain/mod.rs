@@ -38,5 +38,6 @@ pub mod source_facts;
 pub mod state_change;
 pub mod target;
 pub mod time_limit;
+pub mod time_series;
 pub mod timestamp;
 pub mod unusual_id;

@@ -48,25 +48,6 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
     }
 }
 
-/// The kind of what limits the speed, for programs.
-pub(super) const fn bottleneck_kind(bottleneck: &Bottleneck) -> &'static str {
-    match bottleneck {
-        Bottleneck::Cap { .. } => "cap",
-        Bottleneck::Throttle { .. } => "throttle",
-        Bottleneck::Outage(_) => "outage",
-        Bottleneck::RetryBudget(_) => "retry_budget",
-        Bottleneck::HotAccounts { .. } => "hot_accounts",
-        Bottleneck::Retries { .. } => "retries",
-        Bottleneck::Quarantine { .. } => "quarantine",
-        Bottleneck::Latency { .. } => "latency",
-        Bottleneck::Slots { .. } => "slots",
-        Bottleneck::Canary(_) => "canary",
-        Bottleneck::LastCalls { .. } => "last_calls",
-        Bottleneck::Pause(_) => "pause",
-        Bottleneck::Draining { .. } => "draining",
-    }
-}
-
 /// The same in at most 30 columns, for a narrow terminal.
 pub(super) fn bottleneck_in_short(bottleneck: &Bottleneck) -> String {
     match bottleneck {

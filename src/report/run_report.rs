@@ -6,6 +6,7 @@
 mod html;
 mod markdown;
 mod texts;
+mod timeline;
 mod verdict;
 
 use jiff::Zoned;
@@ -27,7 +28,9 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
 use crate::domain::target::SANDBOX;
+use crate::domain::time_series::TimeSeries;
 use crate::queue::{InputFile, RowPlace};
+use timeline::Timeline;
 
 /// Rows of a code that a report names at most.
 pub const PLACES: usize = 5;
@@ -67,6 +70,8 @@ pub struct RunReport {
     pub input_digest: String,
     /// Earlier runs of the job on this target, the latest first.
     pub earlier_runs: Vec<EarlierRun>,
+    /// How the run went over time; null if the queue has no series of it.
+    pub timeline: Option<Timeline>,
     /// What the queue does not know, so that this report cannot say it.
     pub unknown: Vec<Translated>,
     /// The command that writes this report again, as long as the queue has the run.
@@ -142,6 +147,8 @@ pub struct ReportParts {
     pub input_digest: String,
     /// Earlier runs.
     pub earlier_runs: Vec<EarlierRun>,
+    /// How it went over time, if the queue has it.
+    pub series: Option<TimeSeries>,
     /// Now, by the local clock.
     pub now: Zoned,
 }
@@ -159,6 +166,9 @@ impl RunReport {
     /// The report on what was read.
     pub fn new(parts: ReportParts) -> Self {
         let ReportParts { figures, facts, effect, sent, now, .. } = parts;
+        let series = parts.series.as_ref();
+        let timeline =
+            series.and_then(|it| Timeline::new(it, figures.state, &figures.outcomes, now.time_zone().clone()));
         let needs_attention = needs_attention(&figures.outcomes) + facts.verified.contradicted;
         Self {
             verdict: verdict::verdict(&figures, effect, needs_attention),
@@ -174,7 +184,8 @@ impl RunReport {
             input: parts.input,
             input_digest: parts.input_digest,
             earlier_runs: parts.earlier_runs,
-            unknown: texts::UNKNOWN.to_vec(),
+            unknown: unknown(timeline.as_ref()),
+            timeline,
             imbulk_version: env!("CARGO_PKG_VERSION"),
             written_at: now,
             sent,
@@ -315,6 +326,12 @@ fn operation_on(figures: &Figures) -> Translated<String> {
     let on_zh = if on == SANDBOX { "沙箱".to_owned() } else { format!("应用 {}", visible(on)) };
     let on = Translated::new(target(on), on_zh);
     Translated::new(format!("{operation} on {}", on.en), format!("{operation}，目标：{}", on.zh))
+}
+
+/// What the report cannot say.
+fn unknown(timeline: Option<&Timeline>) -> Vec<Translated> {
+    let over_time = timeline.map_or(Some(timeline::NO_SERIES), Timeline::unknown);
+    over_time.into_iter().chain(texts::UNKNOWN.iter().copied()).collect()
 }
 
 /// `in.csv:3`

@@ -6,7 +6,7 @@ use jiff::Zoned;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::bottleneck::{bottleneck_kind, bottleneck_text};
+use super::bottleneck::bottleneck_text;
 use super::control::who_and_when;
 use super::figures::{Figures, target};
 use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
@@ -526,7 +526,7 @@ fn fit(text: Text, width: Option<u16>) -> String {
 
 #[expect(clippy::ref_option, reason = "serde passes the field")]
 fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S) -> Result<S::Ok, S::Error> {
-    let bottleneck = |it: &Bottleneck| BottleneckFigures { kind: bottleneck_kind(it), text: bottleneck_text(it) };
+    let bottleneck = |it: &Bottleneck| BottleneckFigures { kind: it.kind().name(), text: bottleneck_text(it) };
     let figures = heartbeat.as_ref().map(|heartbeat| HeartbeatFigures {
         at: rfc3339(heartbeat.at),
         rows_per_second: heartbeat.rates.units,

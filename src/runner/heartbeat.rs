@@ -42,8 +42,23 @@ impl Heartbeats {
 }
 
 impl Runner<'_> {
+    /// Stores the heartbeats and the time series if they are due.
+    pub(super) fn store_progress_if_due(&mut self, now: &ProgressSnapshot) {
+        self.observe_series(now.elapsed);
+        self.store_heartbeats_if_due(now);
+        self.store_series_if_due();
+    }
+
+    /// Stores the last heartbeats and the time series at the end of the session.
+    pub(super) fn store_last_progress(&mut self, now: &ProgressSnapshot) {
+        self.observe_series(now.elapsed);
+        self.heartbeats.stored = None;
+        self.store_heartbeats_if_due(now);
+        self.store_last_series();
+    }
+
     /// Stores the heartbeats if they are due.
-    pub(super) fn store_heartbeats_if_due(&mut self, now: &ProgressSnapshot) {
+    fn store_heartbeats_if_due(&mut self, now: &ProgressSnapshot) {
         let is_due = self.heartbeats.stored.is_none_or(|stored| stored.elapsed() >= EVERY);
         for job in 0..self.jobs.len() {
             let rates = self.measure_rates(job, now.elapsed);
@@ -56,12 +71,6 @@ impl Runner<'_> {
         }
     }
 
-    /// Stores the last heartbeats of the session.
-    pub(super) fn store_last_heartbeats(&mut self, now: &ProgressSnapshot) {
-        self.heartbeats.stored = None;
-        self.store_heartbeats_if_due(now);
-    }
-
     /// The rates of a job in the last seconds.
     fn measure_rates(&mut self, job: JobNo, elapsed: Duration) -> Rates {
         let JobMeter { before, meter } = &mut self.heartbeats.jobs[job];
@@ -70,9 +79,14 @@ impl Runner<'_> {
         meter.rates(&ProgressSnapshot { elapsed, units, calls, ..ProgressSnapshot::default() })
     }
 
-    fn store_heartbeat(&mut self, job: JobNo, rates: Rates) {
+    /// What limits the speed of a job.
+    pub(super) fn bottleneck_of(&self, job: JobNo) -> Option<Bottleneck> {
         let pause = self.control.pause(job).cloned().map(Bottleneck::Pause);
-        let app = &self.apps[self.schedule.app_of(job)];
+        pause.or_else(|| self.apps[self.schedule.app_of(job)].bottleneck.clone())
+    }
+
+    fn store_heartbeat(&mut self, job: JobNo, rates: Rates) {
+        let median_latency = self.apps[self.schedule.app_of(job)].latencies.median();
         let heartbeat = Heartbeat {
             at: clock::now().as_millisecond(),
             pid: std::process::id(),
@@ -81,8 +95,8 @@ impl Runner<'_> {
             calls: self.calls[job].counts().calls,
             rates,
             in_flight: self.schedule.in_flight(job) as u64,
-            median_latency: app.latencies.median(),
-            bottleneck: pause.or_else(|| app.bottleneck.clone()),
+            median_latency,
+            bottleneck: self.bottleneck_of(job),
         };
         let run = self.jobs[job].scheduled.run;
         self.recorder.write(Change::StoreHeartbeat { run, heartbeat }, false);

@@ -17,6 +17,7 @@ mod sender;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod time_series;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -59,6 +60,7 @@ use queue_watch::QueueWatch;
 use recorder::Recorder;
 use sender::{HoldBack, Sender};
 pub use signals::Signals;
+use time_series::SeriesOfJobs;
 
 /// How often the watcher receives a progress snapshot.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
@@ -245,6 +247,7 @@ enum Inbound {
     Begun {
         job: JobNo,
         request: RequestId,
+        kind: CallKind,
         at: Instant,
     },
     /// The end of a call.
@@ -281,6 +284,7 @@ pub async fn drive(
     let done_before = jobs.iter().map(|job| ended(&job.scheduled.tally)).sum();
     let schedule = Schedule::new(jobs.iter().map(|job| job.scheduled.clone()).collect(), seed);
     let heartbeats = Heartbeats::new(&jobs);
+    let series = SeriesOfJobs::begin(&jobs, &reader).await?;
     let hold_back = jobs.iter().map(|_| HoldBack::new(signals.first())).collect();
     signals.set_driving(true);
     let runner = Runner {
@@ -303,6 +307,7 @@ pub async fn drive(
         calls,
         done_before,
         heartbeats,
+        series,
         failed_backup: None,
     };
     let driven = runner.run(recovered, watch).await;
@@ -334,6 +339,7 @@ struct Runner<'a> {
     /// What is measured of each app.
     apps: Vec<AppMeter>,
     heartbeats: Heartbeats,
+    series: SeriesOfJobs,
     /// Why each run ends, as far as it is stored.
     stored_stops: StoredStops,
     /// When a backup could not be written, and why.
@@ -380,7 +386,7 @@ impl Runner<'_> {
                     self.look_at_the_ledger()?;
                     self.look_at_the_backup()?;
                     let snapshot = self.take_snapshot();
-                    self.store_heartbeats_if_due(&snapshot);
+                    self.store_progress_if_due(&snapshot);
                     watch(&snapshot);
                 }
                 inbound = self.inbox.recv() => {
@@ -403,7 +409,7 @@ impl Runner<'_> {
             RunnerError::Backup(_) | RunnerError::LedgerLost { .. } => {
                 self.send_all_answers();
                 let last = self.take_snapshot();
-                self.store_last_heartbeats(&last);
+                self.store_last_progress(&last);
                 // The error that ends the session is the one to report.
                 let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
                 let _stored = tokio::time::timeout(TO_STORE, recorder.finish(&mut self.inbox)).await;
@@ -422,7 +428,7 @@ impl Runner<'_> {
         self.senders.shutdown().await;
         self.send_all_answers();
         let last = self.take_snapshot();
-        self.store_last_heartbeats(&last);
+        self.store_last_progress(&last);
         watch(&last);
         self.refuse_lost_queue()?;
         let calls = self.calls.iter().map(CallCounter::counts).collect();
@@ -458,13 +464,12 @@ impl Runner<'_> {
             }
             match inbound {
                 Inbound::Event(event) => self.handle(event),
-                Inbound::Begun { job, request, at } => {
-                    self.calls[job].begun(at.saturating_duration_since(self.started));
+                Inbound::Begun { job, request, kind, at } => {
+                    self.count_call(job, kind, at.saturating_duration_since(self.started));
                     self.handle(Event::Sent(request));
                 }
                 Inbound::Replied { job, event, took } => {
-                    let app = self.schedule.app_of(job);
-                    self.apps[app].latencies.add(took);
+                    self.call_ended(job, took);
                     self.handle(event);
                 }
                 Inbound::Broken(RunnerError::Ledger(error)) => self.lose_ledger(error),

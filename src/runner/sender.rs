@@ -86,8 +86,8 @@ impl Sender {
             return self.tell(Event::HeldBack(self.call.request));
         }
         // The limiter allows the call from here on, so the time is taken here and not where the loop reads it.
-        let CallToSend { job, request, items, number, body, .. } = self.call;
-        let _over = self.to_loop.send(Inbound::Begun { job, request, at: Instant::now() });
+        let CallToSend { job, request, kind, items, number, body, .. } = self.call;
+        let _over = self.to_loop.send(Inbound::Begun { job, request, kind, at: Instant::now() });
         let call = self.client.call(self.path, body).await;
         if enabled!(Level::DEBUG) {
             log_call(request, self.path, (items, number), &call);

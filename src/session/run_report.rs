@@ -31,6 +31,7 @@ pub async fn run_report(reader: &Reader, run: &Run) -> Result<RunReport, Session
         sent: sent(run, &now),
         input: reader.input_files(run.id).await?,
         input_digest: run.input_digest.clone(),
+        series: reader.time_series(run.id).await?,
         earlier_runs: earlier_runs(reader, run, &runs, &now).await?,
         effect: operation.effect,
         facts,

@@ -42,6 +42,7 @@ mod status;
 mod stops;
 mod systemd;
 mod terminal;
+mod timeline;
 mod together;
 mod upgrades;
 mod verification;

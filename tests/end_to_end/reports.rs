@@ -16,7 +16,7 @@ fn run() -> Workspace {
     workspace
 }
 
-fn json(workspace: &Workspace) -> Value {
+pub(crate) fn json(workspace: &Workspace) -> Value {
     workspace.imbulk(&["report", "job", "--output", "report.json"]).expect(0);
     let text = std::fs::read_to_string(workspace.path("report.json")).expect("the report");
     let report: Value = serde_json::from_str(&text).expect("JSON");
@@ -79,13 +79,27 @@ fn the_ending_chooses_the_format_and_no_input_is_overwritten() {
         .says("other.md: this is the job file of the job `other`");
 }
 
-/// What Chromium makes of a page, what it wrote to standard error, and its log of the network.
-fn browsed(workspace: &Workspace, page: &str) -> (String, String, String) {
-    let output = std::process::Command::new("chromium")
+/// Chromium without a window.
+pub(crate) fn browser(workspace: &Workspace) -> std::process::Command {
+    let mut browser = std::process::Command::new("chromium");
+    browser
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         .args(["--disable-background-networking"])
+        .arg(format!("--user-data-dir={}", workspace.path("browser").display()));
+    browser
+}
+
+/// What Chromium makes of a page.
+pub(crate) fn dom_of(workspace: &Workspace, page: &str) -> String {
+    let mut browser = browser(workspace);
+    browser.args(["--virtual-time-budget=2000", "--dump-dom"]).arg(workspace.path(page));
+    String::from_utf8_lossy(&browser.output().expect("Chromium starts").stdout).into_owned()
+}
+
+/// What Chromium makes of a page, what it wrote to standard error, and its log of the network.
+fn browsed(workspace: &Workspace, page: &str) -> (String, String, String) {
+    let output = browser(workspace)
         .args(["--enable-logging=stderr", "--log-level=0", "--virtual-time-budget=2000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", workspace.path("browser").display()))
         .arg(format!("--log-net-log={}", workspace.path("net.json").display()))
         .arg(workspace.path(page))
         .output()

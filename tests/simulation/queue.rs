@@ -121,7 +121,10 @@ impl Queue {
             }
             Change::Record { settlement, .. } => return self.record(settlement),
             Change::StoreBackup(_) => return Err("the recorder alone stores parts of backups".to_owned()),
-            Change::StoreHeartbeat { .. } | Change::StoreEnd { .. } | Change::Control(_) => {
+            Change::StoreHeartbeat { .. }
+            | Change::StoreTimeSeries { .. }
+            | Change::StoreEnd { .. }
+            | Change::Control(_) => {
                 return Err("no change of the schedule".to_owned());
             }
         };

@@ -156,6 +156,11 @@ pub(in crate::queue) fn approval(run: RunId, texts: [&str; 3]) -> i64 {
     texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).finish()
 }
 
+/// A row of `time_series`.
+pub(in crate::queue) fn time_series(run: RunId, series: &str) -> i64 {
+    Checksum::new().number(run.get()).text(series).finish()
+}
+
 /// A row of `certificate_secret`.
 pub(in crate::queue) fn certificate_secret(run: RunId, secret: &[u8]) -> i64 {
     Checksum::new().number(run.get()).bytes(secret).finish()

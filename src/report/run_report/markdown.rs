@@ -38,6 +38,7 @@ impl Display for Markdown<'_> {
             writeln!(f, "- `{}` {}", next.command, self.t(next.purpose))?;
         }
         self.codes(f)?;
+        self.over_time(f)?;
         self.title(f, texts::INPUT)?;
         for line in report.input_lines(language) {
             writeln!(f, "- {}", plain(&line))?;
@@ -98,6 +99,22 @@ impl Markdown<'_> {
                 plain(self.t(code.advice)),
                 plain(&self.report.places_of(code)),
             )?;
+        }
+        Ok(())
+    }
+
+    fn over_time(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(timeline) = &self.report.timeline else { return Ok(()) };
+        self.title(f, texts::OVER_TIME)?;
+        for (name, value) in timeline.key_numbers(self.language) {
+            writeln!(f, "- {name}{}{}", self.t(texts::COLON), plain(&value))?;
+        }
+        writeln!(f)?;
+        let heads = [texts::HEAD_LIMITED_BY, texts::HEAD_MEANING, texts::HEAD_TIME, texts::HEAD_SHARE];
+        self.head(f, &heads, "| --- | --- | ---: | ---: |")?;
+        for line in timeline.limit_lines() {
+            let (kind, meaning) = (plain(line.kind), plain(self.t(line.meaning)));
+            writeln!(f, "| {kind} | {meaning} | {} | {} |", line.time, plain(&line.share))?;
         }
         Ok(())
     }

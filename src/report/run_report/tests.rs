@@ -41,6 +41,7 @@ pub(super) fn parts(figures: Figures) -> ReportParts {
             rows: 3,
             outcomes: Outcome::ALL.into_iter().zip([2, 0, 1, 0, 0, 0, 0, 0]).collect(),
         }],
+        series: None,
         figures,
         now,
     }

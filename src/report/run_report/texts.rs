@@ -27,6 +27,26 @@ pub(super) const CODES_CAPTION: Translated = Translated::new(
     "决定了结果的 API 错误码，最常见的在前。行以文件名和行号表示。",
 );
 
+/// Over time.
+pub(super) const OVER_TIME: Translated = Translated::new("Over time", "随时间的变化");
+pub(super) const SESSIONS: Translated = Translated::new("sessions", "会话");
+pub(super) const SECONDS_OF_A_BAR: Translated = Translated::new("Seconds of a bar", "每条的秒数");
+pub(super) const TIMELINE_LEGEND: Translated = Translated::new(
+    "A bar has the mean of its numbers. Times without a session are shortened.",
+    "每条为其时间内的平均值。无会话的时间已缩短。",
+);
+pub(super) const RESTART_LEGEND: Translated =
+    Translated::new("▼ a session begins, × a session begins after a kill.", "▼ 会话开始，× 被强制终止后会话开始。");
+pub(super) const LIMITS_CAPTION: Translated =
+    Translated::new("What limited the speed, by share of the time of sending", "限制速度的因素及其占发送用时的比例");
+pub(super) const SESSIONS_CAPTION: Translated = Translated::new("The last sessions", "最近的会话");
+pub(super) const HEAD_LIMITED_BY: Translated = Translated::new("limited by", "限制因素");
+pub(super) const HEAD_TIME: Translated = Translated::new("time", "用时");
+pub(super) const HEAD_SESSION: Translated = Translated::new("session", "会话");
+pub(super) const HEAD_BEGAN: Translated = Translated::new("began", "开始");
+pub(super) const HEAD_SEEN: Translated = Translated::new("last seen", "最后出现");
+pub(super) const HEAD_END: Translated = Translated::new("end", "结束");
+
 /// Heads of tables, and names of facts.
 pub(super) const HEAD_OUTCOME: Translated = Translated::new("outcome", "结果");
 pub(super) const HEAD_OUTCOMES: Translated = Translated::new("outcomes", "各结果的行数");
@@ -53,11 +73,6 @@ pub(super) const NONE: Translated = Translated::new("none", "无");
 
 /// What the queue does not know.
 pub(super) const UNKNOWN: &[Translated] = &[
-    Translated::new(
-        "How the speed changed during the run: the queue has totals, and the log file of the run (--log-file) has \
-         each moment.",
-        "运行过程中速度的变化：队列只有总数，运行的日志文件（--log-file）记录了每个时刻。",
-    ),
     Translated::new("Who started the run, and on which host.", "谁启动了运行，以及在哪台主机上。"),
     Translated::new(
         "What other programs and people changed on the same accounts at the same time.",

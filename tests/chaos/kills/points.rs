@@ -65,6 +65,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         | FailPoint::FinishLoad
         | FailPoint::Begin
         | FailPoint::StoreHeartbeat
+        | FailPoint::StoreTimeSeries
         | FailPoint::Finish
         | FailPoint::Close => (Way::Run, 1),
         FailPoint::Intend | FailPoint::Record => (Way::Run, 5),

@@ -6,7 +6,7 @@ use crate::queue::error::QueueError;
 use crate::queue::sqlite::error::{Failure, expect};
 use crate::queue::sqlite::runs::run_row::store_end;
 use crate::queue::sqlite::runs::tally::add_to_tally;
-use crate::queue::sqlite::runs::{backup, control};
+use crate::queue::sqlite::runs::{backup, control, time_series};
 use crate::queue::sqlite::store::Queue;
 use crate::queue::sqlite::verification::verified_rows;
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ fn fail_point(change: &Change) -> FailPoint {
         Change::Withdraw(_) => FailPoint::Withdraw,
         Change::Reopen(_) => FailPoint::Reopen,
         Change::StoreHeartbeat { .. } => FailPoint::StoreHeartbeat,
+        Change::StoreTimeSeries { .. } => FailPoint::StoreTimeSeries,
         Change::StoreEnd { .. } => FailPoint::StoreEnd,
         Change::Control(_) => FailPoint::Control,
     }
@@ -84,6 +85,9 @@ impl Queue {
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
                 Change::StoreHeartbeat { run, heartbeat } => batch.store_heartbeat(run, &heartbeat).await?,
+                Change::StoreTimeSeries { run, series } => {
+                    time_series::store(&mut batch.transaction, run, &series).await?;
+                }
                 Change::StoreEnd { run, ended_by, why } => {
                     store_end(&mut batch.transaction, run, ended_by, &why, Some(now)).await?;
                 }

@@ -11,3 +11,4 @@ pub(in crate::queue) mod lifecycle;
 pub(in crate::queue) mod run_row;
 pub(in crate::queue) mod shown_plans;
 pub(in crate::queue) mod tally;
+pub(in crate::queue) mod time_series;
