@@ -25,6 +25,7 @@ use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
 use imbulk::domain::schedule::{Action, CallToSend, Event, Schedule, ScheduleTime, ScheduledJob};
+use imbulk::domain::target::RunTarget;
 use imbulk::export::{self, Division, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -144,7 +145,7 @@ fn new_run(operation: BoundOperation) -> NewRun {
     NewRun {
         uuid: uuid_v7(NOW, rand::random()),
         job: "job".into(),
-        target: "sandbox".into(),
+        target: RunTarget::Sandbox,
         operation,
         definition_digest: String::new(),
         input_digest: String::new(),

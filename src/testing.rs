@@ -11,6 +11,7 @@ use crate::domain::request::skipped_row::SkippedRow;
 use crate::domain::request::{Item, Request};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{Verdict, Verdicts};
+use crate::domain::target::RunTarget;
 use crate::queue::{Loader, NewRun, Queue, Reader, Run};
 use crate::stored_request::StoredRequest;
 
@@ -47,7 +48,7 @@ impl TestQueue {
         let run = NewRun {
             uuid: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
             job: "job".to_owned(),
-            target: "sandbox".to_owned(),
+            target: RunTarget::Sandbox,
             operation: bound(operation),
             definition_digest: String::new(),
             input_digest: String::new(),

@@ -122,7 +122,7 @@ async fn statement(
         proves: PROVES.to_owned(),
         relies_on: RELIES_ON.map(str::to_owned).to_vec(),
         job: run.job.clone(),
-        target: run.target.clone(),
+        target: run.target.to_string(),
         run: run.uuid.clone(),
         operation: operation.name.to_owned(),
         options: options.collect(),

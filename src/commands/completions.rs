@@ -64,7 +64,7 @@ fn outcomes() -> Vec<CompletionCandidate> {
 }
 
 fn targets() -> Vec<CompletionCandidate> {
-    distinct(runs().into_iter().map(|run| run.target))
+    distinct(runs().into_iter().map(|run| run.target.to_string()))
 }
 
 /// The job names, and the ids of runs that begin with what was typed: without a letter of them there are too many.

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::target::RunTarget;
+
 /// The namespace of the signature of the person who approves.
 pub const APPROVAL: &str = "imbulk-approval";
 /// The namespace of the signature of the person who asks.
@@ -39,7 +41,7 @@ pub struct ApprovedRun {
     /// The id of the run.
     pub run: String,
     /// The target.
-    pub target: String,
+    pub target: RunTarget,
     /// The operation.
     pub operation: String,
     /// Its options and their values, as JSON.
@@ -155,7 +157,7 @@ mod tests {
         ApprovedRun {
             job: "purge".to_owned(),
             run: "0190".to_owned(),
-            target: "1400000001".to_owned(),
+            target: "1400000001".parse().unwrap(),
             operation: "account_delete".to_owned(),
             options: "{}".to_owned(),
             rows: 8,
@@ -201,7 +203,7 @@ mod tests {
         let runs = [
             ApprovedRun { job: other(), ..run() },
             ApprovedRun { run: other(), ..run() },
-            ApprovedRun { target: other(), ..run() },
+            ApprovedRun { target: RunTarget::Sandbox, ..run() },
             ApprovedRun { operation: other(), ..run() },
             ApprovedRun { options: other(), ..run() },
             ApprovedRun { rows: 9, ..run() },

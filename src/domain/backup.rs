@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::RunId;
 use super::operation::ShownFields;
+use super::target::RunTarget;
 
 /// The schema of backup files.
 pub const SCHEMA: &str = "imbulk-backup-1";
@@ -33,7 +34,7 @@ pub struct BackupHeader {
     /// The id of the run.
     pub run: String,
     /// `sandbox`, the SDKAppID, or the SDKAppID with ` on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// Scheme, host and port of the server.
     pub endpoint: String,
     /// The admin account that signed the calls.

@@ -1,12 +1,13 @@
 //! What follows for each job of a session after a round: an older run is finished first, and the current input follows.
 
 use super::schedule::{End, StopReason, StopScope};
+use super::target::RunTarget;
 
 /// A run that was sent in a round.
 #[derive(Debug, Clone, Copy)]
 pub struct SentRun<'a> {
     /// Its target.
-    pub target: &'a str,
+    pub target: RunTarget,
     /// Whether the current input of its job comes after it.
     pub is_older: bool,
     /// Why its job was stopped, if it was.
@@ -71,8 +72,8 @@ mod tests {
         StopReason::Fuse { job: 0, failed: 6, ended: 10 }
     }
 
-    fn older<'a>(target: &'a str, stop: Option<&'a StopReason>) -> SentRun<'a> {
-        SentRun { target, is_older: true, stop, end: &COMPLETE }
+    fn older<'a>(target: &str, stop: Option<&'a StopReason>) -> SentRun<'a> {
+        SentRun { target: target.parse().unwrap(), is_older: true, stop, end: &COMPLETE }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run_choice::Rerun;
+use super::target::RunTarget;
 
 /// Characters of an id. They are 48 bits of a digest, enough because an id is compared with only a few others.
 const ID_CHARS: usize = 12;
@@ -20,7 +21,7 @@ pub struct PlanParts {
     /// ids.
     pub definition: String,
     /// The target's name in the queue.
-    pub target: String,
+    pub target: RunTarget,
     /// Scheme, host and port; none for the sandbox, whose port changes with each start.
     pub endpoint: Option<String>,
     /// The admin account that signs the calls.
@@ -91,7 +92,7 @@ mod tests {
             continues: vec![ContinuedRun { run: "0190".to_owned(), rows_left: 7 }],
             input: Some("in".to_owned()),
             definition: "def".to_owned(),
-            target: "1400000001".to_owned(),
+            target: "1400000001".parse().unwrap(),
             endpoint: Some("https://x".to_owned()),
             admin: Some("administrator".to_owned()),
             protected: "list".to_owned(),
@@ -108,7 +109,7 @@ mod tests {
             PlanParts { continues: fewer, ..parts() },
             PlanParts { input: None, ..parts() },
             PlanParts { definition: other(), ..parts() },
-            PlanParts { target: other(), ..parts() },
+            PlanParts { target: RunTarget::Sandbox, ..parts() },
             PlanParts { endpoint: None, ..parts() },
             PlanParts { admin: None, ..parts() },
             PlanParts { protected: other(), ..parts() },

@@ -1,6 +1,6 @@
 //! Finds the run that a NAME on the command line means.
 
-use super::target::{TargetKind, is_meant, sdkappid_of};
+use super::target::RunTarget;
 
 /// The facts of a run that a name is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct NamedRun<'a> {
     pub job: &'a str,
     /// The run's id.
     pub id: &'a str,
-    /// The target: `sandbox`, an SDKAppID, or `SDKAppID on loopback`.
-    pub target: &'a str,
+    /// The target.
+    pub target: RunTarget,
     /// Whether it was begun. A run that is not begun is a plan.
     pub started: bool,
 }
@@ -46,7 +46,7 @@ pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Na
         return NameMatch::OtherTargets(latest_of_each_target(runs, &of_job));
     }
     // A plan that was made before the job had an SDKAppID hides nothing either.
-    let is_real = |target: &str| TargetKind::of_name(target).is_real() && sdkappid_of(target).is_some();
+    let is_real = |target: RunTarget| target.is_real() && target.sdkappid().is_some();
     let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
     let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
     // A plan on one target does not make a begun run on another one ambiguous.
@@ -88,8 +88,8 @@ fn latest_of_each_target(runs: &[NamedRun<'_>], among: &[usize]) -> Vec<usize> {
     latest
 }
 
-fn is_on(target: &str, asked: Option<&str>) -> bool {
-    asked.is_none_or(|asked| is_meant(target, asked))
+fn is_on(target: RunTarget, asked: Option<&str>) -> bool {
+    asked.is_none_or(|asked| target.is_meant_by(asked))
 }
 
 #[cfg(test)]
@@ -98,8 +98,8 @@ mod tests {
 
     use super::*;
 
-    fn run<'a>(job: &'a str, id: &'a str, target: &'a str, started: bool) -> NamedRun<'a> {
-        NamedRun { job, id, target, started }
+    fn run<'a>(job: &'a str, id: &'a str, target: &str, started: bool) -> NamedRun<'a> {
+        NamedRun { job, id, target: target.parse().unwrap(), started }
     }
 
     const REAL: &str = "1400000001";

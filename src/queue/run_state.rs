@@ -11,6 +11,7 @@ use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::operation::BoundOperation;
 use crate::domain::run_choice::{EndedBy, RunProgress};
+use crate::domain::target::RunTarget;
 
 /// Why a run ended whose session stored no reason.
 pub const KILLED: &str = "the process was killed, the machine went down, or an error kept it from storing why it ended";
@@ -23,7 +24,7 @@ pub struct NewRun {
     /// The job's name.
     pub job: String,
     /// The target: `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// The operation with its options.
     pub operation: BoundOperation,
     /// Digest of the parts of the job that decide what its input means.
@@ -65,7 +66,7 @@ pub struct Run {
     /// The job's name.
     pub job: String,
     /// The target: `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// The operation with its options.
     pub operation: BoundOperation,
     /// Digest of the parts of the job that decide what its input means.

@@ -15,6 +15,7 @@ use crate::domain::language::{Language, Translated};
 use crate::domain::operation::Operation;
 use crate::domain::response::codes::{CodeInfo, ErrorClass, all_codes, class_of_row, lines_of, lookup};
 use crate::domain::response::outcome::Outcome;
+use crate::domain::target::RunTarget;
 use crate::queue::{CodeRows, Run};
 
 /// What `imbulk explain CODE --json` prints.
@@ -100,7 +101,7 @@ pub struct RunCodes {
     /// The operation.
     operation: &'static str,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    target: String,
+    target: RunTarget,
     /// Why the last session ended before the run did; null if it did not.
     #[serde(serialize_with = "json::message")]
     #[schemars(with = "Option<String>")]
@@ -241,7 +242,7 @@ impl RunCodes {
             run: run.uuid.clone(),
             job: run.job.clone(),
             operation: operation.name,
-            target: run.target.clone(),
+            target: run.target,
             stopped: run.end_reason.clone(),
             codes: codes_of(operation, rows),
         }

@@ -11,7 +11,7 @@ use crate::domain::hint::Message;
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::target::SANDBOX;
+use crate::domain::target::RunTarget;
 use crate::queue::{CarriedOver, CodeRows, Rejected};
 
 /// Codes that a text lists; JSON holds all.
@@ -29,7 +29,7 @@ pub struct Figures {
     /// The operation's name.
     pub operation: &'static str,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// Its state.
     pub state: StateName,
     /// Why the last session ended before the run did.
@@ -86,7 +86,7 @@ impl Figures {
     pub(super) fn head(&self, text: &mut Text) {
         text.figure("job", &visible(&self.job));
         text.figure("run", &format!("{}  {}", visible(&self.run), self.state.name()));
-        text.figure("operation", &format!("{} on {}", self.operation, target(&self.target)));
+        text.figure("operation", &format!("{} on {}", self.operation, target(self.target)));
         text.figure("rows", &count(self.rows));
         if let Some(CarriedOver { run, rows, left_behind, .. }) = &self.carried_over {
             let stay = match left_behind {
@@ -148,8 +148,11 @@ impl Rejects {
 }
 
 /// The target for people.
-pub(crate) fn target(target: &str) -> String {
-    if target == SANDBOX { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
+pub(crate) fn target(target: RunTarget) -> String {
+    match target {
+        RunTarget::Sandbox => "the sandbox".to_owned(),
+        RunTarget::Loopback(_) | RunTarget::RealApp(_) => format!("app {target}"),
+    }
 }
 
 fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {

@@ -10,6 +10,7 @@ use super::state::StateName;
 use super::text::{counted, minute, visible};
 use crate::domain::forget::KeptBecause;
 use crate::domain::guard::Bytes;
+use crate::domain::target::RunTarget;
 
 /// A run that is removed or kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -19,7 +20,7 @@ pub struct ForgetCandidate {
     /// The job's name.
     pub job: String,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// Its state.
     pub state: StateName,
     /// When it ended.
@@ -133,7 +134,7 @@ impl ForgetReport {
 fn line(run: &ForgetCandidate) -> String {
     let ForgetCandidate { run, job, target: on, state, ended_at, rows } = run;
     let (state, at, rows) = (state.name(), minute(ended_at), counted(*rows, "row", "rows"));
-    format!("run {} of job {} on {}\n    {state} {at}, {rows}", visible(run), visible(job), target(on))
+    format!("run {} of job {} on {}\n    {state} {at}, {rows}", visible(run), visible(job), target(*on))
 }
 
 fn why(because: KeptBecause) -> String {
@@ -153,7 +154,7 @@ mod tests {
         ForgetCandidate {
             run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
             job: job.to_owned(),
-            target: "1400000001".to_owned(),
+            target: "1400000001".parse().unwrap(),
             state,
             ended_at: "2026-08-01T03:00:00+08:00[Asia/Shanghai]".parse().unwrap(),
             rows: 1_234,

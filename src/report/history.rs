@@ -10,6 +10,7 @@ use super::json::{self, DateTime, FormatVersion, milliseconds, milliseconds_if_a
 use super::text::{Text, counted, second, visible};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::Verified;
+use crate::domain::target::RunTarget;
 use crate::domain::timestamp::local;
 
 /// What `imbulk history ID --json` prints.
@@ -36,7 +37,7 @@ pub struct AccountRow {
     /// The job's name.
     pub job: String,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// The operation.
     pub operation: &'static str,
     /// The columns in which the row names the account: `UserID`, `From_Account` or `To_Account`; both of a pair if it
@@ -82,7 +83,7 @@ pub struct ForgottenRun {
     /// The job's name.
     pub job: String,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// When its rows were removed.
     #[serde(serialize_with = "json::moment")]
     #[schemars(with = "DateTime")]
@@ -113,7 +114,7 @@ impl History {
         }
         for ForgottenRun { run, job, target: on, forgotten_at } in &self.forgotten_runs {
             let (job, at) = (visible(job), second(forgotten_at));
-            text.line(&format!("  run {} of job {job} on {}: forgotten on {at}", visible(run), target(on)));
+            text.line(&format!("  run {} of job {job} on {}: forgotten on {at}", visible(run), target(*on)));
         }
         text.into()
     }
@@ -126,7 +127,7 @@ impl History {
         let (job, source) = (visible(&row.job), visible(&row.source));
         let calls = counted(row.attempts.into(), "call", "calls");
         text.line(&format!("  row     {source}:{}, {calls}", row.line));
-        text.line(&format!("  run     {} of job {job} on {}", visible(&row.run), target(&row.target)));
+        text.line(&format!("  run     {} of job {job} on {}", visible(&row.run), target(row.target)));
         let code = row.code.zip(row.class).map(|(code, class)| format!("{code} ({class})"));
         let reason = row.reason.as_deref().map(|reason| visible(reason).into_owned());
         let why: Vec<String> = code.into_iter().chain(reason).collect();

@@ -7,6 +7,7 @@ use crate::domain::call_counts::CallCounts;
 use crate::domain::exit::Exit;
 use crate::domain::job::{Job, Notify, Reporting};
 use crate::domain::response::tally::Tally;
+use crate::domain::target::RunTarget;
 
 /// What a command did with a job. It also exists if the command was refused before it sent anything.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct JobResult {
     /// The name of its operation.
     pub operation: &'static str,
     /// The name of its target in the queue.
-    pub target: String,
+    pub target: RunTarget,
     /// What the job wants written for other programs.
     pub reporting: Reporting,
     /// Who is notified of it.
@@ -46,7 +47,7 @@ pub struct JobError {
 
 impl JobResult {
     /// The result of a job that nothing is known of yet.
-    pub fn new(job: &Job, target: String) -> Self {
+    pub fn new(job: &Job, target: RunTarget) -> Self {
         Self {
             job: job.name.clone(),
             operation: job.operation.name,

@@ -7,6 +7,7 @@ use super::figures::Rejects;
 use super::job_result::JobResult;
 use super::json::FormatVersion;
 use super::summary::Summary;
+use crate::domain::target::RunTarget;
 use crate::domain::timestamp::rfc3339;
 
 /// What a notification says of a job.
@@ -19,7 +20,7 @@ pub struct Notification {
     /// The name of its operation.
     pub operation: &'static str,
     /// The name of its target.
-    pub target: String,
+    pub target: RunTarget,
     /// The exit code of the command for this job.
     pub exit_code: u8,
     /// Whether the command was a success, as the metrics define it.
@@ -39,7 +40,7 @@ impl Notification {
             schema: FormatVersion,
             job: job.job.clone(),
             operation: job.operation,
-            target: job.target.clone(),
+            target: job.target,
             exit_code: job.exit.code(),
             success: job.is_success(),
             error: job.error.as_ref().map(|error| error.text.clone()),

@@ -25,7 +25,7 @@ use crate::domain::operation::{BoundOperation, PreparationCalls};
 use crate::domain::request::Request;
 use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::target::SANDBOX;
+use crate::domain::target::RunTarget;
 use crate::queue::LargeAccount;
 
 /// Items of the sample body.
@@ -230,7 +230,7 @@ pub fn closing(plans: &[Plan], jobs: &[String], approval: Option<&Path>) -> Stri
     let refused = plans.iter().any(|plan| !plan.conditions.refusals.is_empty());
     let later = plans.iter().any(|plan| !plan.conditions.later_refusals.is_empty());
     let id = plans.iter().find_map(|plan| plan.plan_id.as_deref());
-    let sandbox = plans.iter().all(|plan| plan.conditions.target.name == SANDBOX);
+    let sandbox = plans.iter().all(|plan| plan.conditions.target.name == RunTarget::Sandbox);
     let how = if sandbox { "--sandbox" } else { "--execute" };
     match id {
         _ if refused => "nothing was sent, and `imbulk run` would send nothing: see `refused` above\n".to_owned(),
@@ -315,7 +315,7 @@ mod tests {
             figures: Figures {
                 job: "job".to_owned(),
                 operation: "friend_update",
-                target: SANDBOX.to_owned(),
+                target: RunTarget::Sandbox,
                 state: StateName::Planned,
                 rows: 30,
                 items: 6,
@@ -374,7 +374,7 @@ mod tests {
             carries_later: None,
             carries_nothing_of: None,
             since_last_plan: None,
-            target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
+            target: TargetView::default(),
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             window: None,
@@ -477,7 +477,7 @@ mod tests {
         plan           0123456789ab
         nothing was sent; to send exactly this: imbulk run a.toml b.toml --sandbox --plan 0123456789ab
         ");
-        plan.conditions.target.name = "1400000001".to_owned();
+        plan.conditions.target.name = "1400000001".parse().unwrap();
         assert!(
             closing(std::slice::from_ref(&plan), &jobs, None).contains("a.toml b.toml --execute --plan 0123456789ab")
         );

@@ -7,6 +7,7 @@ use super::json::FormatVersion;
 use super::text::{count, counted, visible};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::response::outcome::Outcome;
+use crate::domain::target::RunTarget;
 use crate::queue::{CarriedAway, CodeRows, Retried, Run};
 
 /// The rows of a run that are pending again.
@@ -19,7 +20,7 @@ pub struct RetryReport {
     /// The job's name.
     job: String,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    target: String,
+    target: RunTarget,
     /// The number of these rows.
     rows: u64,
     /// Their numbers by the outcome and the code that they had.
@@ -48,7 +49,7 @@ impl RetryReport {
             schema: FormatVersion,
             run: run.uuid.clone(),
             job: run.job.clone(),
-            target: run.target.clone(),
+            target: run.target,
             rows: rows.iter().map(|codes| codes.rows).sum(),
             codes: codes.collect(),
             carried_over,

@@ -27,7 +27,7 @@ use crate::domain::report_file::ReportFormat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
-use crate::domain::target::SANDBOX;
+use crate::domain::target::RunTarget;
 use crate::domain::time_series::TimeSeries;
 use crate::queue::{InputFile, RowPlace};
 use timeline::Timeline;
@@ -322,8 +322,11 @@ fn more_files(files: u64) -> Translated<String> {
 
 /// `account_delete on app 1400000001`
 fn operation_on(figures: &Figures) -> Translated<String> {
-    let (operation, on) = (figures.operation, &figures.target);
-    let on_zh = if on == SANDBOX { "沙箱".to_owned() } else { format!("应用 {}", visible(on)) };
+    let (operation, on) = (figures.operation, figures.target);
+    let on_zh = match on {
+        RunTarget::Sandbox => "沙箱".to_owned(),
+        RunTarget::Loopback(_) | RunTarget::RealApp(_) => format!("应用 {on}"),
+    };
     let on = Translated::new(target(on), on_zh);
     Translated::new(format!("{operation} on {}", on.en), format!("{operation}，目标：{}", on.zh))
 }

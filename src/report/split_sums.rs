@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::json::FormatVersion;
 use crate::domain::response::outcome::{Count, Outcome};
+use crate::domain::target::RunTarget;
 use crate::queue::Run;
 
 /// The content of `sums.json`.
@@ -17,7 +18,7 @@ pub struct SplitSums {
     /// The job's name.
     job: String,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    target: String,
+    target: RunTarget,
     /// Rows of the run.
     rows: u64,
     /// Rows in all files together: all of the run, unless `--outcome` chose some.
@@ -44,7 +45,7 @@ impl SplitSums {
             schema: FormatVersion,
             run: run.uuid.clone(),
             job: run.job.clone(),
-            target: run.target.clone(),
+            target: run.target,
             rows: run.row_count.cast_unsigned(),
             exported_rows: files.iter().map(|file| file.rows).sum(),
             files,

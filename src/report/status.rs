@@ -21,6 +21,7 @@ use crate::domain::hint::{Hint, Message};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
+use crate::domain::target::RunTarget;
 use crate::domain::timestamp::rfc3339;
 
 /// The characters of a run id in a table, unless more are needed to tell the runs apart.
@@ -144,7 +145,7 @@ pub struct RunStatus {
     /// The operation's name.
     pub operation: &'static str,
     /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// Its state.
     pub state: StateName,
     /// What follows from it.
@@ -242,7 +243,7 @@ impl Detail {
         let figures = &self.figures;
         text.figure("job", &visible(&figures.job));
         text.figure("run", &visible(&figures.run));
-        text.figure("operation", &format!("{} on {}", figures.operation, target(&figures.target)));
+        text.figure("operation", &format!("{} on {}", figures.operation, target(figures.target)));
         text.figure("state", &self.state());
         text.figure("progress", &self.progress());
         self.speed(&mut text);
@@ -492,7 +493,7 @@ impl RunStatus {
     /// Where the run sends, since when it is in its state, and why.
     fn second_line(&self, now: &Zoned) -> String {
         let StateFacts { since, pid, forgotten, .. } = &self.facts;
-        let mut line = target(&self.target);
+        let mut line = target(self.target);
         if let Some(since) = since {
             line.push_str(&format!(", {} ago", between(since, now).en));
         }

@@ -18,7 +18,7 @@ pub(super) fn figures() -> Figures {
         run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
         job: "purge".to_owned(),
         operation: "account_delete",
-        target: "1400000001".to_owned(),
+        target: "1400000001".parse().unwrap(),
         state: StateName::Halted,
         stopped: Some(Message::new("fuse: 812 of 1000 items failed")),
         rows: 1_000_012,
@@ -48,7 +48,7 @@ pub(crate) fn job_result(name: &str) -> JobResult {
     JobResult {
         job: name.to_owned(),
         operation: "account_delete",
-        target: "1400000001".to_owned(),
+        target: "1400000001".parse().unwrap(),
         reporting: Reporting::default(),
         notify: Notify::default(),
         begun: Vec::new(),

@@ -11,6 +11,7 @@ use super::text::{Text, call_rate, count, counted, duration, rate, share, visibl
 use crate::domain::hint::Message;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verification::{Verified, VerifiedRows};
+use crate::domain::target::RunTarget;
 use crate::queue::{QueueError, Run, VerifiedReason, VerifySelection};
 
 /// Reasons that a text lists; JSON holds all.
@@ -29,8 +30,8 @@ pub struct VerifyIntent<'a> {
     pub calls_per_second: NonZeroU32,
     /// Scheme, host and port.
     pub endpoint: String,
-    /// The app, in words.
-    pub target: String,
+    /// The target of the run.
+    pub target: RunTarget,
     /// The admin account that signs the calls.
     pub admin: &'a str,
 }
@@ -40,7 +41,7 @@ impl VerifyIntent<'_> {
     pub fn text(&self) -> String {
         let Self { rows, calls, command, calls_per_second, endpoint, target, admin } = self;
         let (rows, calls) = (counted(*rows, "row", "rows"), counted(*calls, "call", "calls"));
-        let pace = call_rate(calls_per_second.get().into());
+        let (pace, target) = (call_rate(calls_per_second.get().into()), super::target_name(*target));
         format!("looks up {rows} with {calls} of {command}, at most {pace}, on {target} ({endpoint}, admin {admin})")
     }
 }
@@ -57,7 +58,7 @@ pub struct VerifyReport {
     /// The operation's name.
     pub operation: &'static str,
     /// The SDKAppID, or for a server on this machine `SDKAppID on loopback`.
-    pub target: String,
+    pub target: RunTarget,
     /// The rows that it looked up.
     #[serde(flatten, serialize_with = "selection_as_json")]
     #[schemars(with = "SelectionFigures")]
@@ -131,7 +132,7 @@ impl VerifyReport {
             run: run.uuid.clone(),
             job: run.job.clone(),
             operation: run.operation.name,
-            target: run.target.clone(),
+            target: run.target,
             selection,
             verified: VerifiedRows::default(),
             pending: 0,
@@ -148,10 +149,7 @@ impl VerifyReport {
         let all = self.verified.total() + self.pending;
         text.figure("job", &visible(&self.job));
         text.figure("run", &visible(&self.run));
-        text.figure(
-            "verified",
-            &format!("{} of {}", selection_text(&self.selection), super::target_name(&self.target)),
-        );
+        text.figure("verified", &format!("{} of {}", selection_text(&self.selection), super::target_name(self.target)));
         text.figure("rows", &count(all));
         let pending = ("pending", self.pending);
         let results = self.verified.each().map(|(verified, rows)| (verified.name(), rows));

@@ -1,13 +1,12 @@
 //! The texts of the files beside the rows.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 
 use super::summary::{RestoreSummary, WrittenJob};
 use crate::api::Region;
 use crate::domain::backup::BackupHeader;
 use crate::domain::job::Encoding;
-use crate::domain::target::TargetKind;
+use crate::domain::target::RunTarget;
 use crate::init::{InputFacts, KnownValues, NewJob, SCHEMA_FILE, job_text};
 use crate::report::{visible, wrap};
 use crate::settings::{NAME_CHARS, job_schema};
@@ -60,10 +59,10 @@ fn text(summary: &RestoreSummary, job: &WrittenJob) -> String {
 fn known(header: &BackupHeader) -> KnownValues {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut known = BTreeMap::from([(("input", "unusual_ids"), quoted("allow"))]);
-    if TargetKind::of_name(&header.target) == TargetKind::Sandbox {
+    if header.target == RunTarget::Sandbox {
         return known;
     }
-    if let Some(sdkappid) = header.target.split(' ').next().and_then(|id| id.parse::<NonZeroU64>().ok()) {
+    if let Some(sdkappid) = header.target.sdkappid() {
         known.insert(("app", "sdkappid"), sdkappid.to_string());
     }
     if let Some(identifier) = &header.identifier {

@@ -82,13 +82,8 @@ impl RestoreSummary {
     /// The text for people. `queue`: the queue that proves files without an end line.
     pub fn text(&self, queue: &str) -> String {
         let BackupHeader { job, run, target, .. } = &self.header;
-        let mut text = format!(
-            "backup of run {} of job {} ({}) on {}\n",
-            visible(run),
-            visible(job),
-            self.operation.name,
-            visible(target)
-        );
+        let mut text =
+            format!("backup of run {} of job {} ({}) on {}\n", visible(run), visible(job), self.operation.name, target);
         for file in &self.files {
             let lines = counted(file.lines, "line", "lines");
             let state = match (&file.fault, file.is_complete) {

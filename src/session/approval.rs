@@ -13,7 +13,7 @@ use crate::domain::approval::{
 use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::job::Job;
-use crate::domain::target::SANDBOX;
+use crate::domain::target::RunTarget;
 use crate::queue::{Queue, Run, StoredApproval};
 use crate::ssh::{self, SignatureError};
 
@@ -102,7 +102,9 @@ pub(super) async fn missing_approval(
 
 /// The file of those who may approve a run, which can be read; none if the run needs no approval.
 fn signers<'a>(job: &'a Job, run: &Run) -> Result<Option<&'a Path>, SessionError> {
-    let Some(signers) = job.guard.approval.as_deref().filter(|_| run.target != SANDBOX) else { return Ok(None) };
+    let Some(signers) = job.guard.approval.as_deref().filter(|_| run.target != RunTarget::Sandbox) else {
+        return Ok(None);
+    };
     std::fs::File::open(signers).map(|_| Some(signers)).map_err(|error| {
         let text = format!("{}: guard.approval: cannot read {}: {error}", job.file.display(), signers.display());
         SessionError::usage(text, "write a line into it for each person who may approve: a name and an ssh public key")
@@ -119,7 +121,7 @@ pub(super) fn approved_run(run: &Run) -> ApprovedRun {
     ApprovedRun {
         job: run.job.clone(),
         run: run.uuid.clone(),
-        target: run.target.clone(),
+        target: run.target,
         operation: run.operation.name.to_owned(),
         options: run.operation.options_json(),
         rows: run.row_count.cast_unsigned(),

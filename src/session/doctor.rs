@@ -8,7 +8,7 @@ use super::error::SessionError;
 use super::identity::{credentials, identity};
 use super::jobs;
 use super::target::{Target, cap};
-use super::target_settings::target_kind;
+use super::target_settings::target_name;
 use crate::api::{Call, Credentials};
 use crate::clock;
 use crate::doctor::{self, BackupFacts, DiskFacts, Finding, QueueFacts};
@@ -16,7 +16,7 @@ use crate::domain::guard::Bytes;
 use crate::domain::job::{Job, Protection};
 use crate::domain::operation::{ReadCommand, read_command};
 use crate::domain::response::call_result::CallResult;
-use crate::domain::target::TargetKind;
+use crate::domain::target::RunTarget;
 use crate::input::{self, Source};
 use crate::queue::{disk_space, folder_of, free_bytes};
 use crate::report::counted;
@@ -78,7 +78,7 @@ pub async fn examine(file: &Path, env: &Env, queue: &Path, target: Examined) -> 
 fn protected_list(job: &Job, target: Examined) -> Finding {
     const CHECK: &str = "protected";
     // A job that names no app is examined as one that will name it.
-    let is_real = target == Examined::App && target_kind(&job.app) != TargetKind::Loopback;
+    let is_real = target == Examined::App && !matches!(target_name(&job.app), RunTarget::Loopback(_));
     if is_real && let Err(error) = jobs::check_protection(job, &job.operation) {
         return Finding::of(CHECK, &error);
     }

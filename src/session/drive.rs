@@ -32,6 +32,7 @@ use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
 use crate::domain::schedule::{QUARANTINE, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
+use crate::domain::target::RunTarget;
 use crate::log;
 use crate::queue::{Queue, Run};
 use crate::rate_limiter::LedgerUser;
@@ -173,7 +174,7 @@ impl Session<'_> {
             queue.close().await?;
             return Ok(None);
         }
-        let targets: BTreeSet<&str> = ready.iter().map(|it| it.run.target.as_str()).collect();
+        let targets: BTreeSet<RunTarget> = ready.iter().map(|it| it.run.target).collect();
         let clearances = self.approvals.clear_all(&mut queue, &self.inputs, &ready).await?;
         self.confirm(&mut queue, rerun, &targets).await?;
         self.inputs.iter_mut().for_each(JobInput::forget_files);
@@ -335,7 +336,12 @@ impl Session<'_> {
 
     /// Shows the plan and asks for confirmation, if that is required. Nothing is loaded twice: the plan finds the runs
     /// that are ready. If an older run goes first, it loads the current input, whose rows the question shows too.
-    async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun, targets: &BTreeSet<&str>) -> Result<(), SessionError> {
+    async fn confirm(
+        &mut self,
+        queue: &mut Queue,
+        rerun: Rerun,
+        targets: &BTreeSet<RunTarget>,
+    ) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
         }
@@ -346,7 +352,7 @@ impl Session<'_> {
             parts.push(part);
         }
         self.comparison.confirm(parts);
-        let is_sent_to = |target: &&Target| targets.iter().any(|name| target.is_named(name));
+        let is_sent_to = |target: &&Target| targets.contains(&target.name);
         let apps: Vec<NonZeroU64> = self.targets.iter().filter(is_sent_to).map(|target| target.sdkappid).collect();
         confirm::ask(&apps, &text, &mut self.signals).await
     }
@@ -392,7 +398,7 @@ fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Option<Close
     let (jobs, sent): (Vec<String>, Vec<SentRun<'_>>) = closed
         .filter_map(|((run, stop), closed)| {
             let (ReadyRun { run, is_older, .. }, end) = (&run.ready, &closed.as_ref()?.end);
-            let sent = SentRun { target: &run.target, is_older: *is_older, stop: stop.as_ref(), end };
+            let sent = SentRun { target: run.target, is_older: *is_older, stop: stop.as_ref(), end };
             Some((run.job.clone(), sent))
         })
         .unzip();
@@ -404,7 +410,7 @@ fn steps_after(runs: &[SessionRun<'_>], end: &SessionEnd, closed: &[Option<Close
 fn connect(targets: &[Target], runs: &[SessionRun<'_>]) -> Result<Vec<RunnerJob>, SessionError> {
     let mut jobs: Vec<Option<RunnerJob>> = runs.iter().map(|_| None).collect();
     for target in targets {
-        let is_own = |run: &SessionRun<'_>| target.is_named(&run.ready.run.target);
+        let is_own = |run: &SessionRun<'_>| target.name == run.ready.run.target;
         let own: Vec<&SessionRun<'_>> = runs.iter().filter(|run| is_own(run)).collect();
         if own.is_empty() {
             continue;
@@ -427,7 +433,7 @@ fn subject(runs: &[SessionRun<'_>]) -> Subject {
     let runs = || runs.iter().map(|it| &it.ready.run);
     let operations: BTreeSet<&str> = runs().map(|run| run.operation.name).collect();
     let only = operations.first().copied().filter(|_| operations.len() == 1);
-    let targets: BTreeSet<String> = runs().map(|run| target_text(&run.target)).collect();
+    let targets: BTreeSet<String> = runs().map(|run| target_text(run.target)).collect();
     Subject {
         jobs: runs().map(|run| run.job.clone()).collect(),
         operation: only,

@@ -43,7 +43,7 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
             outcomes,
             run: run.uuid.clone(),
             job: run.job.clone(),
-            target: run.target.clone(),
+            target: run.target,
         });
     }
     Ok(Overview { schema: FormatVersion, runs: shown, queue_bytes: reader.size(), runner: owner, now })
@@ -153,7 +153,7 @@ fn figures_without_lists(reader: &Reader, run: &Run, outcomes: Tally) -> Figures
         run: run.uuid.clone(),
         job: run.job.clone(),
         operation: run.operation.name,
-        target: run.target.clone(),
+        target: run.target,
         state: StateName::of(run, owner(reader)),
         stopped: run.end_reason.clone(),
         rows: run.row_count.cast_unsigned(),

@@ -54,7 +54,7 @@ pub async fn select_to_forget(
         let candidate = ForgetCandidate {
             run: run.uuid.clone(),
             job: run.job.clone(),
-            target: run.target.clone(),
+            target: run.target,
             state: StateName::of(run, owner(reader)),
             ended_at: local(run.last_used_at(), now.time_zone()),
             rows: run.row_count.cast_unsigned(),

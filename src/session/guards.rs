@@ -62,7 +62,7 @@ impl JobInput {
     /// The numbers of items in the inputs of the job's last finished runs, for `guard.max_change`. A run without items
     /// says nothing of the usual size, and would make every later one too large.
     async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, SessionError> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target.name()).await?;
+        let runs = queue.reader().await?.runs_of(&self.job.name, self.target.name()).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
         Ok(finished.map(Run::items_of_input).filter(|items| *items > 0).take(LAST_RUNS).collect())
     }

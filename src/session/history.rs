@@ -18,7 +18,7 @@ pub async fn history(reader: &Reader, id: &str) -> Result<History, QueueError> {
     let runs = reader.runs().await?;
     let forgotten = runs.iter().filter_map(|run| {
         let at = local(run.forgotten.as_ref()?.at, &zone);
-        Some(ForgottenRun { run: run.uuid.clone(), job: run.job.clone(), target: run.target.clone(), forgotten_at: at })
+        Some(ForgottenRun { run: run.uuid.clone(), job: run.job.clone(), target: run.target, forgotten_at: at })
     });
     let forgotten = forgotten.collect();
     // A queue without runs may have no tables.
@@ -156,7 +156,7 @@ impl<'a> RowSearch<'a> {
         Ok(AccountRow {
             run: run.uuid.clone(),
             job: run.job.clone(),
-            target: run.target.clone(),
+            target: run.target,
             operation: operation.name,
             roles: self.roles(operation, &known),
             other_account: [known.from, known.account]

@@ -66,7 +66,7 @@ impl JobInput {
         Subject {
             jobs: vec![self.job.name.clone()],
             operation: Some(self.job.operation.name),
-            target: target_name(&self.target.name()),
+            target: target_name(self.target.name()),
             runs: Vec::new(),
         }
     }

@@ -36,7 +36,7 @@ pub async fn find_controlled(name: &str, target: Option<&str>, reader: &Reader) 
 fn choose(mut runs: Vec<Run>, name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, SessionError> {
     let named: Vec<NamedRun<'_>> = runs
         .iter()
-        .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: &run.target, started: is_begun(run) })
+        .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: run.target, started: is_begun(run) })
         .collect();
     let found = match match_name(&named, name, target) {
         NameMatch::Run(run) => run,
@@ -64,13 +64,13 @@ fn describe(run: &Run, reader: &Reader) -> String {
             StateName::of(run, owner(reader)).name()
         }
     };
-    format!("run {} of job {} on {}: {state}", visible(&run.uuid), visible(&run.job), target_name(&run.target))
+    format!("run {} of job {} on {}: {state}", visible(&run.uuid), visible(&run.job), target_name(run.target))
 }
 
 fn list(runs: &[Run], which: &[usize]) -> String {
     let lines = which.iter().map(|at| {
         let run = &runs[*at];
-        format!("\n  run {} of job {} on {}", run.uuid, run.job, target_name(&run.target))
+        format!("\n  run {} of job {} on {}", run.uuid, run.job, target_name(run.target))
     });
     lines.collect()
 }

@@ -39,7 +39,7 @@ pub(super) enum Carry {
 impl JobInput {
     /// Inspects the job's runs and its input, and chooses what is done next.
     pub(super) async fn inspect(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Outlook, SessionError> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target.name()).await?;
+        let runs = queue.reader().await?.runs_of(&self.job.name, self.target.name()).await?;
         // An older run is finished without the current input, which may be deleted, or a pipe without a writer.
         let input = match rerun {
             Rerun::Resume => None,

@@ -108,7 +108,7 @@ pub(super) async fn changes(
 
 /// When the last plan of the job was shown, and its parts. The parts are none if another version of imbulk wrote them.
 async fn last_shown(queue: &mut Queue, parts: &PlanParts) -> Result<Option<(Zoned, Option<PlanParts>)>, SessionError> {
-    let shown = queue.shown_plan(&parts.job, &parts.target).await?;
+    let shown = queue.shown_plan(&parts.job, parts.target).await?;
     let zone = clock::local_now().time_zone().clone();
     Ok(shown.map(|shown| (local(shown.shown_at, &zone), serde_json::from_str(&shown.parts).ok())))
 }
@@ -140,5 +140,5 @@ async fn what_differs(queue: &mut Queue, all: &[PlanParts], asked: &str, rerun: 
 /// Stores that `plan` showed these parts of a plan.
 pub(super) async fn store_shown(queue: &mut Queue, parts: &PlanParts) -> Result<(), SessionError> {
     let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
-    Ok(queue.store_plan(&parts.job, &parts.target, &text, clock::now().as_millisecond()).await?)
+    Ok(queue.store_plan(&parts.job, parts.target, &text, clock::now().as_millisecond()).await?)
 }

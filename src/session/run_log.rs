@@ -11,7 +11,6 @@ use crate::domain::exit::Exit;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::End;
 use crate::domain::state_change::AppChange;
-use crate::domain::target::sdkappid_of;
 use crate::queue::Run;
 use crate::report::state_change::state_change_text;
 use crate::stderr::RUN;
@@ -43,7 +42,7 @@ impl RunLog {
             run = run.uuid,
             job = run.job,
             operation = run.operation.name,
-            target = run.target,
+            target = %run.target,
             resumed,
             input = job.input.paths.join(","),
             rows = session_run.tally.total(),
@@ -59,7 +58,7 @@ impl RunLog {
 
     /// The changes that follow concern this run.
     pub(super) fn begin(&mut self, run: &Run) {
-        let sdkappid = sdkappid_of(&run.target);
+        let sdkappid = run.target.sdkappid();
         self.started.push(StartedRun { run: run.uuid.clone(), job: run.job.clone(), sdkappid });
     }
 

@@ -20,7 +20,6 @@ use crate::domain::request::CallKind;
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::ScheduledJob;
-use crate::domain::target::sdkappid_of;
 use crate::queue::{Queue, Run, StoredApproval};
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
@@ -127,7 +126,7 @@ pub(super) fn runner_job(
         max_rate,
         scheduled: ScheduledJob {
             run: run.id,
-            sdkappid: sdkappid_of(&run.target),
+            sdkappid: run.target.sdkappid(),
             priority: job.priority,
             operation,
             preparations,
@@ -155,7 +154,7 @@ fn backup_writer(job: &Job, run: &Run, endpoint: &str) -> Result<Option<BackupWr
         schema: SCHEMA.to_owned(),
         job: run.job.clone(),
         run: run.uuid.clone(),
-        target: run.target.clone(),
+        target: run.target,
         endpoint: endpoint.to_owned(),
         identifier: job.app.identifier.clone(),
         operation: operation.name.to_owned(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::apps;
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
-use super::target_settings::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of, target_kind};
+use super::target_settings::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of, target_name};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
@@ -17,14 +17,15 @@ use crate::domain::rate_limit::Cap;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
 use crate::domain::schedule::CONNECT_AFTER_CHECK;
-use crate::domain::target::TargetKind;
+use crate::domain::target::RunTarget;
 use crate::rate_limiter::{LedgerUser, Limiter, LimiterSettings};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
 
 /// A target that can be called.
 pub(super) struct Target {
-    kind: TargetKind,
+    /// The name of the target in the queue.
+    pub(super) name: RunTarget,
     pub(super) sdkappid: NonZeroU64,
     pub(super) identifier: UserId,
     endpoint: Endpoint,
@@ -85,8 +86,8 @@ impl Target {
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
-        let (kind, connect_timeout, sandbox) = (target_kind(app), None, None);
-        Ok(Self { kind, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
+        let (name, connect_timeout, sandbox) = (target_name(app), None, None);
+        Ok(Self { name, sdkappid, identifier, endpoint, credentials, proxy, connect_timeout, ledger, user, sandbox })
     }
 
     /// Starts a sandbox, which serves all jobs as the app of the first one if it names one.
@@ -108,7 +109,7 @@ impl Target {
         let sandbox = started.map_err(SessionError::io("the sandbox cannot be started"))?;
         let folder = tempfile::tempdir().map_err(SessionError::io("the sandbox has no folder for its slots"))?;
         Ok(Self {
-            kind: TargetKind::Sandbox,
+            name: RunTarget::Sandbox,
             sdkappid,
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
@@ -121,11 +122,6 @@ impl Target {
         })
     }
 
-    /// Whether this is the target with this name in the queue.
-    pub(super) fn is_named(&self, name: &str) -> bool {
-        self.kind.name(Some(self.sdkappid)) == name
-    }
-
     /// Scheme, host and port.
     pub(super) fn endpoint(&self) -> String {
         self.endpoint.to_string()
@@ -133,7 +129,7 @@ impl Target {
 
     /// Whether deleted data is lost.
     pub(super) fn is_real(&self) -> bool {
-        self.kind.is_real()
+        self.name.is_real()
     }
 
     /// What calls are signed with.

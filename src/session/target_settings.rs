@@ -8,7 +8,7 @@ use super::identity;
 use crate::api::{Endpoint, Proxy, Region};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, EndpointChoice, Job};
-use crate::domain::target::TargetKind;
+use crate::domain::target::RunTarget;
 use crate::rate_limiter::shared_directory;
 use crate::report::plan::{Setting, TargetView};
 use crate::settings::Env;
@@ -16,7 +16,7 @@ use crate::settings::Env;
 /// The app and endpoint that a job sends to, or the sandbox.
 #[derive(Debug, Clone)]
 pub(super) struct TargetSettings {
-    kind: TargetKind,
+    name: RunTarget,
     sdkappid: Option<NonZeroU64>,
     identifier: Option<String>,
     server: Option<(Endpoint, Option<Region>)>,
@@ -41,8 +41,8 @@ impl TargetSettings {
     pub(super) fn of(job: &Job, env: &Env) -> Result<Self, SessionError> {
         let app = &job.app;
         let server = server_of(app)?;
-        let kind = target_kind(app);
-        if kind == TargetKind::Sandbox {
+        let name = target_name(app);
+        if name == RunTarget::Sandbox {
             return Ok(Self::sandbox(job));
         }
         let credentials = env.credential(app.sdkappid)?.map(|credential| credential.variable);
@@ -60,14 +60,14 @@ impl TargetSettings {
             None => None,
         };
         let (sdkappid, identifier) = (app.sdkappid, app.identifier.clone());
-        Ok(Self { kind, sdkappid, identifier, server, proxy, file: job.file.clone(), variables })
+        Ok(Self { name, sdkappid, identifier, server, proxy, file: job.file.clone(), variables })
     }
 
     /// The sandbox. It serves the app that the job names, or a fixed one.
     pub(super) fn sandbox(job: &Job) -> Self {
         let identifier = job.app.identifier.clone().unwrap_or_else(|| SANDBOX_ADMIN.to_owned());
         Self {
-            kind: TargetKind::Sandbox,
+            name: RunTarget::Sandbox,
             sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
             identifier: Some(identifier),
             server: None,
@@ -79,12 +79,12 @@ impl TargetSettings {
 
     /// Whether deleted data is lost.
     pub(super) fn is_real(&self) -> bool {
-        self.kind.is_real()
+        self.name.is_real()
     }
 
     /// The target's name in the queue.
-    pub(super) fn name(&self) -> String {
-        self.kind.name(self.sdkappid)
+    pub(super) fn name(&self) -> RunTarget {
+        self.name
     }
 
     /// The admin account that signs the calls.
@@ -113,11 +113,11 @@ impl TargetSettings {
         let server = self.server.as_ref();
         let region = server.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
         let credentials = credentials.map(|variable| setting("set".to_owned(), variable));
-        if self.kind == TargetKind::Sandbox {
-            return TargetView { name: self.name(), ..TargetView::default() };
+        if self.name == RunTarget::Sandbox {
+            return TargetView { name: self.name, ..TargetView::default() };
         }
         TargetView {
-            name: self.name(),
+            name: self.name,
             sdkappid: self.sdkappid.map(|id| setting(id.to_string(), from(sdkappid, "IMBULK_SDKAPPID"))),
             endpoint: server.map(|(url, _)| setting(url.to_string(), from(endpoint, "IMBULK_ENDPOINT"))),
             region,
@@ -129,7 +129,7 @@ impl TargetSettings {
 
     /// The values that `run --execute` needs and that are not set.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        if self.kind == TargetKind::Sandbox {
+        if self.name == RunTarget::Sandbox {
             return Vec::new();
         }
         let parts = [
@@ -163,14 +163,9 @@ pub(super) fn server_of(app: &App) -> Result<Option<(Endpoint, Option<Region>)>,
 }
 
 /// The target's name in the queue, also where its address cannot be used for another reason.
-pub(super) fn target_name(app: &App) -> String {
-    target_kind(app).name(app.sdkappid)
-}
-
-/// The kind of the app's target, also where its address cannot be used for another reason.
-pub(super) fn target_kind(app: &App) -> TargetKind {
+pub(super) fn target_name(app: &App) -> RunTarget {
     let server = server_of(app).unwrap_or_default();
-    TargetKind::of(app.sdkappid, server.map(|(endpoint, _)| endpoint.is_loopback()))
+    RunTarget::of(app.sdkappid, server.map(|(endpoint, _)| endpoint.is_loopback()))
 }
 
 /// The app of the sandbox if the job names none.

@@ -30,7 +30,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::verification::VerifiedRows;
 use crate::domain::schedule::{End, ScheduledJob};
-use crate::domain::target::{TargetKind, sdkappid_of};
+use crate::domain::target::RunTarget;
 use crate::queue::{Queue, Reader, Run, RunState, Verification, VerifySample, VerifySelection};
 use crate::report::json::FormatVersion;
 use crate::report::progress::Subject;
@@ -100,7 +100,7 @@ fn refuse_unverifiable(run: &Run) -> Result<ReadCommand, SessionError> {
         let hint = format!("`imbulk run` sends it; `imbulk status {}` shows it", run.job);
         return Err(SessionError::usage(format!("nothing of run {id} was sent, so there is nothing to verify"), hint));
     }
-    if TargetKind::of_name(&run.target) == TargetKind::Sandbox {
+    if run.target == RunTarget::Sandbox {
         let text = format!("run {id} was sent to the mock server of `run --sandbox`, which has ended");
         let hint = "to rehearse a verification, start `imbulk sandbox` and send the job there with IMBULK_ENDPOINT";
         return Err(SessionError::usage(text, hint));
@@ -160,7 +160,7 @@ fn calls_per_day(run: &Run, settings: &CallSettings) -> Result<Option<CallsPerDa
 
 /// The app of the run. Refuses an environment that names another one.
 fn app_of(run: &Run, settings: &CallSettings, env: &Env) -> Result<App, SessionError> {
-    let sdkappid = sdkappid_of(&run.target);
+    let sdkappid = run.target.sdkappid();
     if let Some(other) = env.sdkappid.filter(|other| Some(*other) != sdkappid) {
         let text = format!("run {} was sent to {}, and IMBULK_SDKAPPID is {other}", run.uuid, run.target);
         return Err(SessionError::usage(text, "unset IMBULK_SDKAPPID, and set the credentials of the run's app"));
@@ -240,7 +240,7 @@ impl VerifySession<'_> {
             command: self.lookup.name,
             calls_per_second: self.rate(),
             endpoint: self.target.endpoint(),
-            target: target_text(&self.run.target),
+            target: self.run.target,
             admin: self.target.identifier.as_str(),
         };
         tell(intent.text());
@@ -276,7 +276,7 @@ impl VerifySession<'_> {
             max_rate: self.rate(),
             scheduled: ScheduledJob {
                 run: own.id,
-                sdkappid: sdkappid_of(&self.run.target),
+                sdkappid: self.run.target.sdkappid(),
                 priority: 0,
                 operation: own.operation,
                 preparations: Preparations::default(),
@@ -306,7 +306,7 @@ impl VerifySession<'_> {
         Subject {
             jobs: vec![format!("verify {}", self.run.job)],
             operation: Some(self.lookup.name),
-            target: target_text(&self.run.target),
+            target: target_text(self.run.target),
             runs: vec![self.run.uuid.clone()],
         }
     }
@@ -335,7 +335,7 @@ impl VerifySession<'_> {
             run: self.run.uuid.clone(),
             job: self.run.job.clone(),
             operation: own.operation.name,
-            target: self.run.target.clone(),
+            target: self.run.target,
             selection: self.verification.selection.clone(),
             verified: VerifiedRows::of(&tally),
             pending: tally[Outcome::Pending],

@@ -12,6 +12,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
+use imbulk::domain::target::RunTarget;
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, RetrySelection, Snapshot};
 use imbulk::stored_request::StoredRequest;
 use imbulk_fixtures::operations::bound_with;
@@ -69,7 +70,7 @@ pub(crate) fn new_run(operation: &'static str) -> NewRun {
     NewRun {
         uuid: uuid_v7(NOW, rand::random()),
         job: "job".into(),
-        target: "sandbox".into(),
+        target: RunTarget::Sandbox,
         operation: bound_with(operation, "both"),
         definition_digest: "definition".into(),
         input_digest: "digest".into(),

@@ -10,6 +10,7 @@ use imbulk::domain::request::line_span::LineSpan;
 use imbulk::domain::request::row::{FieldValue, FieldValues, RowNo};
 use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
 use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
+use imbulk::domain::target::RunTarget;
 use imbulk::queue::{Loader, Original, Queue, RunState};
 use imbulk::stored_request::StoredRequest;
 
@@ -55,8 +56,8 @@ async fn a_loaded_run_is_read_back_and_adds_up() {
     assert_eq!(stored.fields(), ["Tag_SNS_IM_Remark"]);
     let reader = queue.reader().await.unwrap();
     assert_eq!(reader.runs().await.unwrap(), std::slice::from_ref(&stored));
-    assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
-    assert_eq!(reader.runs_of("job", "1400000001").await.unwrap(), []);
+    assert_eq!(reader.runs_of("job", RunTarget::Sandbox).await.unwrap(), [stored]);
+    assert_eq!(reader.runs_of("job", "1400000001".parse().unwrap()).await.unwrap(), []);
     let mut snapshot = reader.snapshot().await.unwrap();
     let files = snapshot.input_files(run).await.unwrap();
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
@@ -82,7 +83,7 @@ async fn a_run_is_invisible_while_it_is_loaded() {
     let loader = load_many(&mut queue).await;
     assert!(place.number("SELECT count(*) FROM request").await > 0, "or the test is blind");
     assert_eq!(reader.runs().await.unwrap(), []);
-    assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), []);
+    assert_eq!(reader.runs_of("job", RunTarget::Sandbox).await.unwrap(), []);
     assert_eq!(place.number("SELECT count(*) FROM item").await, 0);
     let run = loader.finish(&[]).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, MANY)]);

@@ -6,6 +6,7 @@ use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
 use imbulk::domain::response::verdict::BatchSplit;
 use imbulk::domain::run_choice::EndedBy;
+use imbulk::domain::target::RunTarget;
 use imbulk::queue::{Loader, Queue, QueueError, RunState};
 use imbulk::stored_request::StoredRequest;
 
@@ -66,18 +67,18 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
 async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
-    assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
+    assert_eq!(queue.shown_plan("job", RunTarget::Sandbox).await.unwrap(), None);
     for (target, parts) in [("sandbox", "one"), ("1400000001", "real"), ("sandbox", "two")] {
-        queue.store_plan("job", target, parts, NOW).await.unwrap();
+        queue.store_plan("job", target.parse().unwrap(), parts, NOW).await.unwrap();
     }
-    let shown = queue.shown_plan("job", "sandbox").await.unwrap().unwrap();
+    let shown = queue.shown_plan("job", RunTarget::Sandbox).await.unwrap().unwrap();
     assert_eq!((shown.parts.as_str(), shown.shown_at), ("two", NOW));
     let run = planned(&mut queue).await;
     queue.begin(run, NOW, None).await.unwrap();
-    assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
-    assert_eq!(queue.shown_plan("job", "1400000001").await.unwrap().unwrap().parts, "real");
+    assert_eq!(queue.shown_plan("job", RunTarget::Sandbox).await.unwrap(), None);
+    assert_eq!(queue.shown_plan("job", "1400000001".parse().unwrap()).await.unwrap().unwrap().parts, "real");
     place.tamper("UPDATE shown_plan SET parts = 'other'").await;
-    assert!(matches!(queue.shown_plan("job", "1400000001").await, Err(QueueError::Damaged(_))));
+    assert!(matches!(queue.shown_plan("job", "1400000001".parse().unwrap()).await, Err(QueueError::Damaged(_))));
 }
 
 #[tokio::test]

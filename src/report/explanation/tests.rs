@@ -130,7 +130,8 @@ fn of_run(codes: Vec<CodeOfRun>) -> String {
 }
 
 fn run_codes(codes: Vec<CodeOfRun>) -> Explanation {
-    let [run, job, target] = ["0190", "purge", "1400000001"].map(ToOwned::to_owned);
+    let [run, job] = ["0190", "purge"].map(ToOwned::to_owned);
+    let target = "1400000001".parse().unwrap();
     let stopped = Some(Message::new("fuse: 812 of 1000 items failed"));
     let operation = "friend_delete";
     Explanation::Run(RunCodes { schema: FormatVersion, run, job, operation, target, stopped, codes })

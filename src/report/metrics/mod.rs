@@ -50,7 +50,7 @@ pub fn metrics_text(before: &str, jobs: &[&JobResult], now: Timestamp) -> Result
 
 fn add_job(metrics: &mut MetricValues, job: &JobResult, now: Timestamp) {
     let labels: Labels =
-        vec![("job", job.job.clone()), ("target", job.target.clone()), ("operation", job.operation.to_owned())];
+        vec![("job", job.job.clone()), ("target", job.target.to_string()), ("operation", job.operation.to_owned())];
     // A job may change its operation.
     let is_own = |other: &Labels| other[..2] == labels[..2];
     let removed = metrics.remove(is_own);

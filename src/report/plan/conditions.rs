@@ -14,7 +14,7 @@ use super::estimate::Estimate;
 use crate::domain::control::ControlState;
 use crate::domain::guard::GuardValue;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::target::SANDBOX;
+use crate::domain::target::RunTarget;
 use crate::domain::timestamp::rfc3339;
 
 /// What decides about a plan beside its rows.
@@ -142,7 +142,7 @@ pub struct Changes {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TargetView {
     /// The target's name in the queue.
-    pub name: String,
+    pub name: RunTarget,
     /// The app.
     pub sdkappid: Option<Setting>,
     /// Scheme, host and port.
@@ -328,7 +328,7 @@ impl Changes {
 
 impl TargetView {
     fn block(&self, text: &mut Text) {
-        if self.name == SANDBOX {
+        if self.name == RunTarget::Sandbox {
             text.figure("target", "the sandbox: no real app");
             return;
         }
@@ -430,7 +430,7 @@ mod tests {
                 differences: vec!["the input changed", "the target changed"],
             }),
             target: TargetView {
-                name: "1400000001".to_owned(),
+                name: "1400000001".parse().unwrap(),
                 sdkappid: Some(setting("1400000001", "IMBULK_SDKAPPID")),
                 endpoint: Some(setting("https://adminapisgp.im.qcloud.com", "purge.toml")),
                 region: Some("singapore".to_owned()),
@@ -499,7 +499,7 @@ mod tests {
             carries_later: None,
             carries_nothing_of: None,
             since_last_plan: Some(Changes { shown_at: at("2026-11-23T02:48+00:00[UTC]"), differences: Vec::new() }),
-            target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
+            target: TargetView::default(),
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             window: None,

@@ -41,7 +41,7 @@ fn sending(bottleneck: Option<Bottleneck>) -> Detail {
     let figures = Figures {
         job: "the-job-that-deletes-all-trial-accounts-of-the-last-quarter-2026".to_owned(),
         operation: "friend_delete_all",
-        target: "1400000001 on loopback".to_owned(),
+        target: "1400000001 on loopback".parse().unwrap(),
         state: StateName::Sending,
         stopped: None,
         rows: outcomes.total(),
@@ -168,7 +168,7 @@ fn overview(job: &str) -> Overview {
             run: format!("0190e8b0-{number:04}-7000-8000-000000000001"),
             job: job.to_owned(),
             operation: figures.operation,
-            target: "1400000001".to_owned(),
+            target: "1400000001".parse().unwrap(),
             state,
             facts: if is_sending { facts } else { StateFacts { pid: None, seconds_left: None, ..facts } },
             stopped: stopped.map(Message::new),

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::{AccountKey, AccountKeys, Doubt, Request};
-use crate::domain::target::sdkappid_of;
 use crate::fail_point::{FailPoint, guarded};
 
 // The states are literals: SQLite does not use the partial indexes if they are parameters.
@@ -106,7 +105,7 @@ impl Queue {
                 request.doubt = Doubt::EffectUnknown;
                 in_doubt += 1;
             }
-            let keys = run.operation.keys(&request).in_app(sdkappid_of(&run.target));
+            let keys = run.operation.keys(&request).in_app(run.target.sdkappid());
             recovered.push((run.id, request, keys));
         }
         refuse_shared_accounts(&recovered)?;

@@ -82,7 +82,7 @@ impl Reader {
              WHERE run IN (SELECT id FROM run WHERE job = ? AND target = ?) ORDER BY id DESC LIMIT 1",
         )
         .bind(&run.job)
-        .bind(&run.target)
+        .bind(run.target.to_string())
         .fetch_optional(&self.pool)
         .await
         .map_err(self.fail())?;

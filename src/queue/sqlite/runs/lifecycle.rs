@@ -8,6 +8,7 @@ use crate::domain::call_settings::CallSettings;
 use crate::domain::hint::Message;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::run_choice::EndedBy;
+use crate::domain::target::RunTarget;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::approval::StoredApproval;
 use crate::queue::error::QueueError;
@@ -31,7 +32,7 @@ impl Queue {
         )
         .bind(&run.uuid)
         .bind(&run.job)
-        .bind(&run.target)
+        .bind(run.target.to_string())
         .bind(run.operation.name)
         .bind(run.operation.options_json())
         .bind(&run.definition_digest)
@@ -209,7 +210,7 @@ impl Reader {
     }
 
     /// The runs of a job that send to this target, oldest first.
-    pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
+    pub async fn runs_of(&self, job: &str, target: RunTarget) -> Result<Vec<Run>, QueueError> {
         let runs = self.runs().await?.into_iter();
         Ok(runs.filter(|run| run.job == job && run.target == target).collect())
     }

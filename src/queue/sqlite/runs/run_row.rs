@@ -129,7 +129,7 @@ impl RunRow {
             id: self.id,
             uuid: self.uuid,
             job: self.job,
-            target: self.target,
+            target: self.target.parse().map_err(|_| unreadable("target"))?,
             definition_digest: self.definition_digest,
             input_digest: self.input_digest,
             file_stamps: Some(self.file_stamps).filter(|stamps| !stamps.is_empty()),
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_read_is_damage_and_never_nothing() {
         let text = || "of a newer version".to_owned();
-        let columns: [(&str, SetColumn); 6] = [
+        let columns: [(&str, SetColumn); 7] = [
+            ("target", |row, text| row.target = text),
             ("files", |row, text| row.files = text),
             ("fields", |row, text| row.fields = text),
             ("largest_accounts", |row, text| row.largest_accounts = text),

@@ -90,7 +90,7 @@ impl VerificationLoad<'_> {
         )
         .bind(uuid)
         .bind(&self.of_run.uuid)
-        .bind(&self.of_run.target)
+        .bind(self.of_run.target.to_string())
         .bind(self.of_run.operation.name)
         .bind(self.of_run.operation.options_json())
         .bind(now)
