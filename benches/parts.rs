@@ -28,7 +28,7 @@ use imbulk::domain::schedule::{Action, CallToSend, Event, Schedule, ScheduleTime
 use imbulk::domain::target::RunTarget;
 use imbulk::export::{self, Division, ExportOptions, Format};
 use imbulk::input::Source;
-use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
+use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MAX_ROW_BYTES_IN_MEMORY};
 use imbulk::queue::{Loader, NewRun, Queue};
 use imbulk::rate_limiter::{Limiter, LimiterSettings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
@@ -115,7 +115,7 @@ fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<IntakeOutput> {
         protects: &|_| false,
         temp_dir: folder,
         expected_bytes: ROWS * 28,
-        memory: MEMORY,
+        memory: MAX_ROW_BYTES_IN_MEMORY,
         body_bytes: BODY_BYTES,
     };
     let mut outputs = Vec::new();

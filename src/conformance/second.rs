@@ -11,7 +11,7 @@ pub const SECOND_CALLS: usize = 125;
 /// At how many calls per second.
 pub const SECOND_RATE: u32 = 180;
 /// The limit of the command.
-const LIMIT: usize = 100;
+const COMMAND_CALLS_PER_SECOND: usize = 100;
 /// The part of a server's second at which the calls begin: many arrive before its end, and many after it.
 const BEGIN_AT: SignedDuration = SignedDuration::from_millis(550);
 /// The largest uncertainty about the server's clock. The answers show afterwards whether the calls were sent in time.
@@ -47,7 +47,7 @@ pub fn which_second(probes: &[Probe]) -> Option<String> {
     }
     match probes.iter().filter(|probe| probe.code == 0).count() {
         SECOND_CALLS => Some("clock".to_owned()),
-        LIMIT => Some("any".to_owned()),
+        COMMAND_CALLS_PER_SECOND => Some("any".to_owned()),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ const UNIT_WINDOW: Duration = Duration::from_secs(10);
 /// The rate of calls is a mean over this time, so that it is 0 soon after the network stops.
 const CALL_WINDOW: Duration = Duration::from_secs(2);
 /// The time after which a rate counts 1/e of the present one for the time left.
-const MEMORY: Duration = Duration::from_secs(30);
+const RATE_WEIGHT_DECAY: Duration = Duration::from_secs(30);
 /// No time left is shown before this time.
 const TOO_EARLY: Duration = Duration::from_secs(5);
 /// The number of calls of which the median duration is taken.
@@ -155,7 +155,7 @@ impl RateMeter {
 pub struct TimeLeft {
     /// Time of the last snapshot, and the rows or bytes that were done.
     last: Option<(Duration, u64)>,
-    /// The mean of the rows or bytes per second, with weights that fall to 1/e in [`MEMORY`].
+    /// The mean of the rows or bytes per second, with weights that fall to 1/e in [`RATE_WEIGHT_DECAY`].
     mean: f64,
     /// The sum of these weights: near 0 at first, then 1.
     weight: f64,
@@ -174,7 +174,7 @@ impl TimeLeft {
         let passed = now.elapsed.saturating_sub(then);
         if !passed.is_zero() {
             let rate = as_float(done.saturating_sub(done_then)) / passed.as_secs_f64();
-            let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+            let kept = (-passed.as_secs_f64() / RATE_WEIGHT_DECAY.as_secs_f64()).exp();
             self.mean = self.mean.mul_add(kept, rate * (1.0 - kept));
             self.weight = self.weight.mul_add(kept, 1.0 - kept);
             self.observed += passed;

@@ -14,9 +14,9 @@ use std::thread::JoinHandle;
 use super::ExportError;
 
 /// Bytes that may wait in memory; more wait in the file.
-const MEMORY: usize = 8 << 20;
+const WAITING_BYTES: usize = 8 << 20;
 /// Bytes per read of the file.
-const CHUNK: usize = 1 << 20;
+const BYTES_PER_READ: usize = 1 << 20;
 
 /// Takes results at any speed and passes them on at the speed of their reader.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ enum Next {
 impl Outlet {
     /// Passes bytes to `out`; a temporary file is made in `folder` if the reader is slow.
     pub fn to(out: impl Write + Send + 'static, folder: &Path) -> Self {
-        Self::with_memory(MEMORY, out, folder)
+        Self::with_memory(WAITING_BYTES, out, folder)
     }
 
     fn with_memory(memory: usize, mut out: impl Write + Send + 'static, folder: &Path) -> Self {
@@ -137,7 +137,7 @@ impl OutletState {
             {
                 let file = file.try_clone().map_err(temporary(folder))?;
                 let (start, left) = (state.read, state.written - state.read);
-                let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                let length = usize::try_from(left).unwrap_or(BYTES_PER_READ).min(BYTES_PER_READ);
                 state.read += length as u64;
                 return Ok(Next::FilePart(file, start, length));
             }

@@ -13,7 +13,7 @@ use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 
 /// Bytes that all ranges together buffer before they write.
-const MEMORY: usize = 32 << 20;
+const BUFFERED_BYTES: usize = 32 << 20;
 /// A smaller write would cost more than it saves.
 const SMALLEST_CHUNK: usize = 16 << 10;
 
@@ -69,7 +69,7 @@ impl Spill {
             folder: folder.to_owned(),
             rows,
             range,
-            max_tail: (MEMORY / count.max(1)).max(SMALLEST_CHUNK),
+            max_tail: (BUFFERED_BYTES / count.max(1)).max(SMALLEST_CHUNK),
             ranges: std::iter::repeat_with(SpillRange::default).take(count).collect(),
             file: None,
             end: 0,

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Cursor, Read};
 use flate2::bufread::GzDecoder;
 
 use super::error::{Problem, ReadProblem};
-use super::file_format::{self, Compression, SAMPLE, is_gzip, is_skippable, is_zstd};
+use super::file_format::{self, Compression, SAMPLE_BYTES, is_gzip, is_skippable, is_zstd};
 
 /// How many bytes a system call reads.
-const CHUNK: usize = 256 * 1024;
+const BYTES_PER_READ: usize = 256 * 1024;
 
 /// The largest window of a zstd frame that is read, in bytes: the library's own bound for streams.
 const MAX_WINDOW: u64 = 128 << 20;
@@ -22,7 +22,7 @@ const FRAME_HEADER: usize = 18;
 /// such a file is not what its maker meant it to be.
 pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Problem> {
     let mut raw = Ahead::new(raw);
-    let start = raw.peek(usize::try_from(SAMPLE).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
+    let start = raw.peek(usize::try_from(SAMPLE_BYTES).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
     if let Some(format) = file_format::unsupported(start, false) {
         return Err(Problem::NotText(format));
     }
@@ -37,7 +37,7 @@ pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn 
         };
     };
     let (start, plain) =
-        peek(Members { compression, at: Decoder::Between(raw) }, SAMPLE).map_err(ReadProblem::problem)?;
+        peek(Members { compression, at: Decoder::Between(raw) }, SAMPLE_BYTES).map_err(ReadProblem::problem)?;
     match file_format::unsupported(&start, true) {
         Some(format) => Err(Problem::NotText(format)),
         None => Ok(Box::new(plain)),
@@ -69,10 +69,10 @@ struct Ahead<R> {
 
 impl<R: Read> Ahead<R> {
     fn new(inner: R) -> Self {
-        Self { inner, buffer: vec![0; CHUNK].into_boxed_slice(), start: 0, end: 0, ended: false }
+        Self { inner, buffer: vec![0; BYTES_PER_READ].into_boxed_slice(), start: 0, end: 0, ended: false }
     }
 
-    /// The next `count` bytes, at most [`CHUNK`]; fewer at the end.
+    /// The next `count` bytes, at most [`BYTES_PER_READ`]; fewer at the end.
     fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && !self.ended {
             self.buffer.copy_within(self.start..self.end, 0);

@@ -9,7 +9,7 @@ use super::error::{Problem, ReadProblem};
 use crate::domain::job::Encoding;
 
 /// How many bytes of GBK are decoded at a time.
-const CHUNK: usize = 32 * 1024;
+const BYTES_PER_DECODE: usize = 32 * 1024;
 
 /// What encoding_rs writes in place of bytes that are no text.
 pub(super) const REPLACEMENT: char = '\u{fffd}';
@@ -160,7 +160,7 @@ impl<R: Read> FromGbk<R> {
         Self {
             inner,
             decoder: GBK.new_decoder_without_bom_handling(),
-            raw: vec![0; CHUNK],
+            raw: vec![0; BYTES_PER_DECODE],
             text: Vec::new(),
             read: 0,
             ended: false,

@@ -2,7 +2,7 @@
 //! nor JSONL.
 
 /// How many bytes of a file are looked at.
-pub(super) const SAMPLE: u64 = 4096;
+pub(super) const SAMPLE_BYTES: u64 = 4096;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::domain::job::{Delimiter, Encoding};
 use super::compression::{decompress, peek};
 use super::encoding::{REPLACEMENT, to_utf8};
 use super::error::InputError;
-use super::file_format::SAMPLE;
+use super::file_format::SAMPLE_BYTES;
 use super::source::{RowFormat, Source};
 use super::watch::Watch;
 use super::{csv, jsonl};
@@ -34,7 +34,7 @@ pub struct HeaderReading {
 pub fn outline(source: &Source) -> Result<Outline, InputError> {
     let encoding = encoding(source)?;
     let text = text(source, encoding)?;
-    let (start, text) = peek(text, SAMPLE).map_err(|error| unreadable(source, error))?;
+    let (start, text) = peek(text, SAMPLE_BYTES).map_err(|error| unreadable(source, error))?;
     let readings = match RowFormat::of(source.name(), &start) {
         RowFormat::Csv => csv::header_readings(source.name(), text)?
             .into_iter()

@@ -16,7 +16,7 @@ use super::columns::Columns;
 use super::compression::{decompress, peek};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
-use super::file_format::SAMPLE;
+use super::file_format::SAMPLE_BYTES;
 use super::notes::{NoteKind, Notes};
 use super::own_cells::OwnSink;
 use super::read_progress::{CountedRead, ReadProgress};
@@ -253,7 +253,7 @@ impl Source {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
         let plain = decompress(&self.name, self.raw()?).map_err(error)?;
-        let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
+        let (start, plain) = peek(plain, own_results::START.max(SAMPLE_BYTES)).map_err(unreadable)?;
         let format = RowFormat::of(&self.name, &start);
         if format == RowFormat::Csv && is_json(&start) {
             return Err(error(Problem::JsonInCsv));

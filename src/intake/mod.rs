@@ -36,7 +36,7 @@ use partition::{PartitionKey, Partitions};
 use waiting_row::WaitingRow;
 
 /// The budget for rows in memory, in bytes. With the tables of the part in work, intake takes less than 64 MiB.
-pub const MEMORY: usize = 40 << 20;
+pub const MAX_ROW_BYTES_IN_MEMORY: usize = 40 << 20;
 
 /// The options of a load.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ pub struct IntakeOptions<'a> {
     pub temp_dir: &'a Path,
     /// The estimated size of the input in bytes. Only the speed depends on it.
     pub expected_bytes: u64,
-    /// The most bytes of rows in memory: [`MEMORY`].
+    /// The most bytes of rows in memory: [`MAX_ROW_BYTES_IN_MEMORY`].
     pub memory: usize,
     /// The most bytes of ids and fields in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger
     /// item is sent alone.

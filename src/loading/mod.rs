@@ -37,7 +37,7 @@ const ROW_BATCHES: usize = 8;
 /// Batches of outputs between the intake thread and the queue, enough to absorb the bursts of both.
 const CHANNEL: usize = 8;
 /// Outputs per batch.
-const BATCH: usize = 1024;
+const OUTPUTS_PER_BATCH: usize = 1024;
 /// Bytes per batch of outputs: together with the channel at most about 10 MiB wait.
 const BATCH_BYTES: usize = 1 << 20;
 /// The interval between two snapshots of the progress.
@@ -276,7 +276,7 @@ fn read(
         protects: &protects,
         temp_dir,
         expected_bytes: sources.iter().map(Source::size).sum(),
-        memory: crate::intake::MEMORY,
+        memory: crate::intake::MAX_ROW_BYTES_IN_MEMORY,
         body_bytes: crate::stored_request::BODY_BYTES,
     };
     let mut fields = BTreeSet::new();
@@ -347,7 +347,7 @@ impl OutputBatches<'_> {
             self.bytes += request.accounts.len() + request.rows.len() + request.fields.as_ref().map_or(0, String::len);
         }
         self.batch.push(output);
-        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+        if self.batch.len() >= OUTPUTS_PER_BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), SinkClosed> {

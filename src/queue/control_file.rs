@@ -14,7 +14,7 @@ use super::path::beside;
 use crate::domain::control::Instruction;
 
 /// The most bytes that are read at once; what follows is read at the next look.
-const MOST: u64 = 1 << 20;
+const MAX_READ_BYTES: u64 = 1 << 20;
 /// A link is not followed, and another kind of file does not block.
 const FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
@@ -140,10 +140,10 @@ fn is_same(file: &File, found: &Metadata) -> bool {
 fn complete_lines(file: &mut File, from: u64) -> std::io::Result<(Vec<Instruction>, u64)> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(from))?;
-    file.take(MOST).read_to_end(&mut bytes)?;
+    file.take(MAX_READ_BYTES).read_to_end(&mut bytes)?;
     // A line without an end is read again later, unless it is too long for an instruction.
     let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let used = if complete == 0 && bytes.len() as u64 == MOST { bytes.len() } else { complete };
+    let used = if complete == 0 && bytes.len() as u64 == MAX_READ_BYTES { bytes.len() } else { complete };
     let lines = bytes[..complete].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let instructions = lines.filter_map(|line| serde_json::from_slice(line).ok()).filter(Instruction::is_plain);
     Ok((instructions.collect(), from + used as u64))

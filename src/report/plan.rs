@@ -29,7 +29,7 @@ use crate::domain::target::RunTarget;
 use crate::queue::LargeAccount;
 
 /// Items of the sample body.
-const SAMPLE: usize = 3;
+const SAMPLE_ITEMS: usize = 3;
 
 /// What a run would do.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -215,7 +215,7 @@ impl Plan {
         let Some(body) = &self.sample_body else {
             return;
         };
-        text.line(&format!("the first request, at most {SAMPLE} of its items"));
+        text.line(&format!("the first request, at most {SAMPLE_ITEMS} of its items"));
         for line in format!("{body:#}").lines() {
             text.line(&format!("  {}", visible(line)));
         }
@@ -277,7 +277,7 @@ pub fn estimate(
 }
 
 fn sample(operation: BoundOperation, mut request: Request) -> serde_json::Value {
-    request.items.truncate(SAMPLE);
+    request.items.truncate(SAMPLE_ITEMS);
     serde_json::from_slice(&lookup::body(operation, &request)).expect("the body of every request is JSON")
 }
 

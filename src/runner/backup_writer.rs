@@ -15,7 +15,7 @@ use crate::domain::ids::RunId;
 use crate::fail_point::{self, FailPoint};
 
 /// A good compression that takes little time.
-const LEVEL: i32 = 3;
+const COMPRESSION_LEVEL: i32 = 3;
 
 /// A backup cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +174,7 @@ impl BackupWriter {
 impl OpenFile {
     /// Appends a frame with these lines. Returns where it begins, and its bytes.
     fn write(&mut self, text: &[u8]) -> io::Result<(u64, Vec<u8>)> {
-        let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+        let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
         encoder.include_checksum(true)?;
         encoder.write_all(text)?;
         let frame = encoder.finish()?;

@@ -18,7 +18,7 @@ use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError};
 
 /// No more changes join a transaction once it has this many, so that the first of them does not wait too long.
-const MOST: usize = 512;
+const MAX_CHANGES_PER_TRANSACTION: usize = 512;
 
 /// How long a change that is not urgent waits for others. At 200 calls per second, four changes arrive in this time. If
 /// the process is killed then, four more requests are in doubt.
@@ -109,7 +109,7 @@ async fn record(
 ) -> Result<Queue, RunnerError> {
     let mut has_failed = false;
     while let Some(mut batch) = inbox.recv().await {
-        while batch.len() < MOST
+        while batch.len() < MAX_CHANGES_PER_TRANSACTION
             && let Ok(more) = inbox.try_recv()
         {
             batch.extend(more);

@@ -39,13 +39,13 @@ impl JobInput {
         let ready = match choice {
             Some(RunChoice::Continue(at)) => {
                 let is_older = outlook.choices.len() > 1;
-                let run = self.reuse(queue, &outlook.runs[at]).await?;
+                let run = self.protect_loaded(queue, &outlook.runs[at]).await?;
                 Some(ReadyRun { run, replaces: Vec::new(), is_older })
             }
             Some(RunChoice::Begin { planned, ref replaces }) => {
                 let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
                 let run = match planned {
-                    Some(at) => self.reuse(queue, &outlook.runs[at]).await?,
+                    Some(at) => self.protect_loaded(queue, &outlook.runs[at]).await?,
                     None => Box::pin(self.load(queue, &mut outlook, watch)).await?,
                 };
                 Some(ReadyRun { run, replaces, is_older: false })
@@ -60,7 +60,7 @@ impl JobInput {
     }
 
     /// Loads or reuses the run of the current input for `plan`, also if an older run goes first or it would be refused.
-    pub(super) async fn preview(
+    pub(super) async fn load_for_plan(
         &mut self,
         queue: &mut Queue,
         outlook: &mut Outlook,
@@ -70,11 +70,11 @@ impl JobInput {
         let found = previewed(&outlook.choices, &outlook.known);
         // Ids that were protected since are removed from older runs as well.
         for older in outlook.continued() {
-            self.reuse(queue, &older).await?;
+            self.protect_loaded(queue, &older).await?;
         }
         let run = match found.map(|at| outlook.runs[at].clone()) {
             Some(run) if run.state() == RunState::Finished => run,
-            Some(run) => self.reuse(queue, &run).await?,
+            Some(run) => self.protect_loaded(queue, &run).await?,
             None => Box::pin(self.load(queue, outlook, watch)).await?,
         };
         outlook.discard_stale_plans(queue, rerun).await?;
@@ -124,8 +124,8 @@ impl JobInput {
         Ok(queue.run(id).await?)
     }
 
-    /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
-    async fn reuse(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
+    /// Removes the ids that were protected since from a run that was loaded before, and reads it again.
+    async fn protect_loaded(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected_digest != self.protected.digest() {
             until_calls_have_ended(&queue.reader().await?, std::slice::from_ref(run)).await?;
             let protects = |id: &str| self.protected.protects(id);

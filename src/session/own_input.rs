@@ -20,7 +20,7 @@ use crate::session::digests;
 use crate::settings::{self, Env};
 
 /// Rows per batch, and batches that wait: memory has only these.
-const BATCH: usize = 1024;
+const ROWS_PER_BATCH: usize = 1024;
 const BATCHES: usize = 8;
 
 /// The user's own columns of a run.
@@ -177,7 +177,7 @@ impl OwnColumns {
 
 impl OwnFiles {
     fn read(&self, sender: &Sender<Result<Vec<OwnRow>, Message>>) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(ROWS_PER_BATCH);
         for (file, source) in self.sources.iter().enumerate() {
             let mut sink = |line: u64, cells: OwnCells| {
                 let values = match cells {
@@ -185,7 +185,7 @@ impl OwnFiles {
                     OwnCells::Json(object) => OwnValues::Object(object),
                 };
                 batch.push(OwnRow { file, line, values });
-                if batch.len() < BATCH {
+                if batch.len() < ROWS_PER_BATCH {
                     return ControlFlow::Continue(());
                 }
                 match sender.blocking_send(Ok(std::mem::take(&mut batch))) {

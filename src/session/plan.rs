@@ -114,7 +114,8 @@ pub(super) async fn plan_job(
         }
     }
     let mut progress = ProgressDisplay::new(input.subject());
-    let run = input.preview(queue, &mut outlook, rerun, &mut |phase, snapshot| progress.show(phase, snapshot)).await;
+    let run =
+        input.load_for_plan(queue, &mut outlook, rerun, &mut |phase, snapshot| progress.show(phase, snapshot)).await;
     drop(progress);
     let run = run?;
     // Read after the preview, which removes rows that were protected since.

@@ -26,7 +26,7 @@ const MIN_ROUND_TRIPS: u32 = 100;
 
 /// The minima of the last [`BATCHES`] batches of this number of calls show how steady the network is. At the usual cap
 /// they cover two seconds.
-const BATCH: usize = 25;
+const CALLS_PER_BATCH: usize = 25;
 const BATCHES: usize = 16;
 
 /// m is always smaller than the smallest round trip by this time, or by half of the round trip if that is less. So the
@@ -64,9 +64,9 @@ impl RoundTrips {
         self.first.get_or_insert(answered);
         self.smallest = Some(self.smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
         self.batch.push(round_trip);
-        if self.batch.len() == BATCH {
+        if self.batch.len() == CALLS_PER_BATCH {
             self.batch.sort_unstable();
-            self.batches.push_back(RoundTripBatch { smallest: self.batch[0], median: self.batch[BATCH / 2] });
+            self.batches.push_back(RoundTripBatch { smallest: self.batch[0], median: self.batch[CALLS_PER_BATCH / 2] });
             self.batch.clear();
             if self.batches.len() > BATCHES {
                 self.batches.pop_front();

@@ -9,7 +9,7 @@ use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{QUARANTINE, ScheduleTime};
 use super::timers::Timer;
-use super::{Action, JobNo, PAGE, Schedule};
+use super::{Action, JobNo, REQUESTS_PER_PAGE, Schedule};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKey, AccountKeys, Request};
 
@@ -42,7 +42,7 @@ impl Schedule {
     }
 
     pub(super) fn page(&mut self, job: JobNo, requests: Vec<Request>) {
-        self.jobs[job].fetched(&requests, requests.len() < PAGE as usize);
+        self.jobs[job].fetched(&requests, requests.len() < REQUESTS_PER_PAGE as usize);
         if self.jobs[job].stop().is_some() {
             return;
         }
@@ -161,7 +161,7 @@ impl Schedule {
             if self.has_turn(job)
                 && let Some(after) = self.jobs[job].begin_fetch()
             {
-                out.push(Action::Fetch { job, after, limit: PAGE });
+                out.push(Action::Fetch { job, after, limit: REQUESTS_PER_PAGE });
             }
         }
     }

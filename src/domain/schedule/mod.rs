@@ -79,7 +79,7 @@ pub use time::{CONNECT_AFTER_CHECK, QUARANTINE, ScheduleTime};
 use timers::{Timer, Timers};
 
 /// How many requests a page has.
-const PAGE: u32 = 256;
+const REQUESTS_PER_PAGE: u32 = 256;
 
 /// A map by our own numbers or by hashes of accounts. No attacker chooses these keys, so a fast hash is safe.
 type Numbered<K, V> = HashMap<K, V, foldhash::fast::FixedState>;

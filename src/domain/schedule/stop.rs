@@ -56,7 +56,8 @@ pub enum StopScope {
     Session,
 }
 
-/// Why a run stops before its end, in ascending order of gravity. If there are several reasons, the gravest counts.
+/// Why a run stops before its end. If there are several reasons, the gravest one counts: the last one of this list. The
+/// derived order of the variants is this order of gravity, and a test states it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
     /// As many items as `--limit` allows have their outcomes.
@@ -285,5 +286,28 @@ mod tests {
         for (stop, has_item_limit, pending) in [(Some(&signal), true, 0), (None, true, 0), (None, false, 0)] {
             assert_eq!(End::of(stop, has_item_limit, pending), End::Complete);
         }
+    }
+
+    #[test]
+    fn a_graver_reason_counts_more_than_any_reason_before_it() {
+        let (job, ended, reason) = (0, 1, "x".to_owned());
+        let free = (Bytes(0), Bytes(1));
+        let in_order_of_gravity = [
+            StopReason::ItemLimit,
+            StopReason::Deadline(DeadlineKey::MaxRuntime),
+            StopReason::Signal(StopSignal::Hangup),
+            StopReason::Signal(StopSignal::Terminate),
+            StopReason::Signal(StopSignal::Interrupt),
+            StopReason::Drain { who: "a@b".to_owned() },
+            StopReason::DiskFull { queue: PathBuf::new(), free: free.0, reserve: free.1 },
+            StopReason::AlreadyDone { job, already_done: 1, ended },
+            StopReason::Canary { job, failed: 1, already_done: 0, ended },
+            StopReason::Fuse { job, failed: 1, ended },
+            StopReason::Fatal { scope: Scope::Command, job, code: None, reason: reason.clone() },
+            StopReason::BackupFailed(reason.clone()),
+            StopReason::QueueLost,
+            StopReason::LedgerLost(Message::new(reason)),
+        ];
+        assert!(in_order_of_gravity.is_sorted_by(|before, after| before < after));
     }
 }

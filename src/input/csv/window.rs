@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// How much is read from the source at a time.
-const CHUNK: usize = 64 * 1024;
+const BYTES_PER_READ: usize = 64 * 1024;
 
 /// Hands out the text of `inner` and keeps all of it from a mark on, so that a reader can go back there.
 ///
@@ -113,7 +113,7 @@ impl<R: Read> TextWindow<R> {
         self.base += stale as u64;
         self.read -= stale;
         let kept = self.bytes.len();
-        self.bytes.resize(kept + CHUNK, 0);
+        self.bytes.resize(kept + BYTES_PER_READ, 0);
         let count = loop {
             match self.inner.read(&mut self.bytes[kept..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_line_is_found_at_any_place_in_a_chunk() {
-        for length in (0..3 * CHUNK).step_by(CHUNK / 4 - 1).map(|more| (1 << 20) + more) {
+        for length in (0..3 * BYTES_PER_READ).step_by(BYTES_PER_READ / 4 - 1).map(|more| (1 << 20) + more) {
             let text = [&vec![b'x'; length], b"\nnext\nlast".as_slice()].concat();
             let mut window = TextWindow::new(text.as_slice());
             assert_eq!(window.skip_line(0).unwrap(), Some(length as u64 + 1));

@@ -21,7 +21,8 @@ struct Limits {
 }
 
 /// Limits that never apply.
-const WIDE: Limits = Limits { items_per_request: 1000, expected_bytes: 0, memory: MEMORY, body_bytes: BODY_BYTES };
+const WIDE: Limits =
+    Limits { items_per_request: 1000, expected_bytes: 0, memory: MAX_ROW_BYTES_IN_MEMORY, body_bytes: BODY_BYTES };
 
 fn shape(operation: &str) -> InputShape {
     operation::by_name(operation).unwrap().shape
@@ -117,7 +118,7 @@ fn any_line() -> impl Strategy<Value = Line> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    let memory = prop_oneof![1 => Just(MEMORY), 4 => 0usize..6000];
+    let memory = prop_oneof![1 => Just(MAX_ROW_BYTES_IN_MEMORY), 4 => 0usize..6000];
     let body_bytes = prop_oneof![Just(BODY_BYTES), 0usize..300];
     (1u32..6, 0u64..4000, memory, body_bytes).prop_map(|(items_per_request, expected_bytes, memory, body_bytes)| {
         Limits { items_per_request, expected_bytes, memory, body_bytes }
@@ -245,7 +246,7 @@ fn a_sink_that_is_gone_ends_intake() {
         protects: &|_| true,
         temp_dir: Path::new("/nowhere"),
         expected_bytes: 0,
-        memory: MEMORY,
+        memory: MAX_ROW_BYTES_IN_MEMORY,
         body_bytes: BODY_BYTES,
     };
     let mut intake = Intake::new(options, |_| Err(SinkClosed));

@@ -17,7 +17,7 @@ use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::request::row::RejectedRow;
 use imbulk::input::{InputError, open};
-use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MEMORY};
+use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MAX_ROW_BYTES_IN_MEMORY};
 use imbulk::stored_request::BODY_BYTES;
 use imbulk_fixtures::operations::{bound, options_toml};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -98,7 +98,7 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
         protects: &|_| false,
         temp_dir: folder,
         expected_bytes: source.size(),
-        memory: MEMORY,
+        memory: MAX_ROW_BYTES_IN_MEMORY,
         body_bytes: BODY_BYTES,
     };
     let (mut good, mut bad) = (Vec::new(), Vec::new());

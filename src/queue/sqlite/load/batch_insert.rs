@@ -20,7 +20,7 @@ use crate::domain::request::skipped_row::SkippedRow;
 use crate::stored_request::StoredRequest;
 
 /// Bytes of requests in one INSERT: 1024 requests with a thousand long fields each would be 512 MB.
-const BYTES: usize = 4 << 20;
+const MAX_INSERT_BYTES: usize = 4 << 20;
 
 type InsertStatement = Query<'static, Sqlite, SqliteArguments>;
 
@@ -75,7 +75,7 @@ impl Gathering {
         self.requests.extend(request);
         self.carried_requests.extend(carried);
         let waiting = self.requests.len().max(self.carried_requests.len());
-        (waiting >= MAX_ROWS || self.waiting_bytes >= BYTES).then(|| self.insert_requests())
+        (waiting >= MAX_ROWS || self.waiting_bytes >= MAX_INSERT_BYTES).then(|| self.insert_requests())
     }
 
     /// Notes the next rows that are carried over. Returns the batches that store where they come from.

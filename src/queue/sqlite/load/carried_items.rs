@@ -154,7 +154,7 @@ mod tests {
     use crate::domain::response::code_history::CodeHistory;
 
     /// The most items of a request.
-    const MOST: usize = 3;
+    const MAX_ITEMS: usize = 3;
 
     fn id(text: &str) -> UserId {
         UserId::new(text).unwrap()
@@ -167,7 +167,7 @@ mod tests {
 
     fn carried(rows: &[u8]) -> CarriedItems {
         let mut carried = CarriedItems::new(RunId::new(7), RequestId::new(100));
-        carried.limit_items(MOST);
+        carried.limit_items(MAX_ITEMS);
         for (row, kind) in (0..).zip(rows) {
             carried.add(&CarriedRow {
                 from: None,
@@ -226,7 +226,7 @@ mod tests {
                 prop_assert_eq!((new.id, new.charged, new.run), (last.next(), 0, RunId::new(7)));
                 last = new.id;
                 let items = read(&new.encoded);
-                prop_assert!(items.len() <= MOST);
+                prop_assert!(items.len() <= MAX_ITEMS);
                 for item in items {
                     let kind = kinds[usize::try_from(item.row).unwrap()];
                     prop_assert_eq!(&earlier(kind), &EarlierCalls { doubt: new.doubt, history: new.history.clone() });

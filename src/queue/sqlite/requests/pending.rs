@@ -13,7 +13,7 @@ use crate::domain::request::{AccountKey, AccountKeys, Doubt, Request};
 use crate::fail_point::{FailPoint, guarded};
 
 // The states are literals: SQLite does not use the partial indexes if they are parameters.
-const PAGE: &str = select_request!(
+const SELECT_PENDING: &str = select_request!(
     "INDEXED BY request_pending",
     "run = ? AND state = 'pending' AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 );
@@ -42,7 +42,7 @@ impl Reader {
         last: RequestId,
         limit: u32,
     ) -> Result<Vec<Request>, QueueError> {
-        let page = sqlx::query_as(PAGE).bind(run).bind(after).bind(last).bind(limit);
+        let page = sqlx::query_as(SELECT_PENDING).bind(run).bind(after).bind(last).bind(limit);
         let page: Vec<RequestRow> = page.fetch_all(&self.pool).await.map_err(self.fail())?;
         let mut before = after;
         for stored in &page {
@@ -154,7 +154,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
         for (sql, index) in [
-            (PAGE, "request_pending (run=? AND rowid>? AND rowid<?)"),
+            (SELECT_PENDING, "request_pending (run=? AND rowid>? AND rowid<?)"),
             (SENDING, "request_sending"),
             (SENDING_ITEMS, "request_sending"),
             (MARK_IN_DOUBT, "request_sending"),

@@ -22,7 +22,7 @@ use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 
 /// Requests that are read at once: some of them may be large.
-const PAGE: u32 = 64;
+const REQUESTS_PER_READ: u32 = 64;
 
 impl Queue {
     /// Removes every row without an outcome that contains a protected id from its request, so that it is never sent
@@ -95,7 +95,7 @@ impl ProtectTransaction<'_> {
         sqlx::query_as(select_request!("NOT INDEXED", "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"))
             .bind(self.run.id)
             .bind(after)
-            .bind(PAGE)
+            .bind(REQUESTS_PER_READ)
             .fetch_all(&mut *self.transaction)
             .await
     }

@@ -20,7 +20,7 @@ pub(in crate::queue) const FINISH: &str =
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";
 /// Rows that are read at once: some 10 MB.
-const ROWS: u64 = 1 << 16;
+const ROWS_PER_READ: u64 = 1 << 16;
 
 impl Queue {
     /// Marks a run as finished. It has no pending row left, and all of it can be read back as it was written.
@@ -48,8 +48,8 @@ impl Reader {
             }
         }
         let rows = run.row_count.cast_unsigned();
-        for first in (0..rows).step_by(usize::try_from(ROWS).unwrap_or(usize::MAX)) {
-            let range: Range<RowNo> = first..rows.min(first + ROWS);
+        for first in (0..rows).step_by(usize::try_from(ROWS_PER_READ).unwrap_or(usize::MAX)) {
+            let range: Range<RowNo> = first..rows.min(first + ROWS_PER_READ);
             for exception in snapshot.exceptions(run.id, range.clone()).await? {
                 counted[Outcome::Succeeded] = counted[Outcome::Succeeded].saturating_sub(1);
                 counted[exception.outcome] += 1;

@@ -7,7 +7,7 @@ use crate::domain::request::line_span::LineSpan;
 use crate::queue::sqlite::checksum;
 
 /// Rows that are read at once.
-const PAGE: i64 = 1024;
+const ROWS_PER_READ: i64 = 1024;
 
 #[derive(FromRow)]
 struct Skipped {
@@ -54,7 +54,7 @@ async fn write_outcomes(connection: &mut SqliteConnection) -> Result<(), sqlx::E
         )
         .bind(after.0)
         .bind(after.1)
-        .bind(PAGE)
+        .bind(ROWS_PER_READ)
         .fetch_all(&mut *connection)
         .await?;
         let Some((run, row, ..)) = page.last() else { return Ok(()) };
@@ -76,7 +76,7 @@ async fn write_skipped(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
         )
         .bind(after.0)
         .bind(after.1)
-        .bind(PAGE)
+        .bind(ROWS_PER_READ)
         .fetch_all(&mut *connection)
         .await?;
         let Some(last) = page.last() else { return Ok(()) };

@@ -14,7 +14,7 @@ use crate::queue::sqlite::runs::run_row::update_checksum;
 use crate::stored_request::distance;
 
 /// Requests that are read at once.
-const PAGE: i64 = 256;
+const REQUESTS_PER_READ: i64 = 256;
 
 /// A run as an earlier version stored it.
 #[derive(FromRow)]
@@ -127,7 +127,7 @@ pub(super) async fn convert_payloads(connection: &mut SqliteConnection, layout: 
              FROM payload JOIN request ON request.id = payload.request WHERE request > ? ORDER BY request LIMIT ?",
         )
         .bind(after)
-        .bind(PAGE)
+        .bind(REQUESTS_PER_READ)
         .fetch_all(&mut *connection)
         .await?;
         let Some(last) = page.last() else { return Ok(()) };

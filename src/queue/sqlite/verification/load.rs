@@ -23,7 +23,7 @@ use crate::queue::verification::{Verification, VerifySample, VerifySelection};
 use crate::stored_request::StoredRequest;
 
 /// Requests that are read at once.
-const PAGE: u32 = 256;
+const REQUESTS_PER_READ: u32 = 256;
 
 impl Queue {
     /// Begins a verification of a run in one transaction. `items_per_request`: the maximum of one lookup. `uuid`: its
@@ -150,7 +150,7 @@ impl VerificationLoad<'_> {
         sqlx::query_as(select_request!("NOT INDEXED", "run = ? AND id > ? AND state = 'settled' ORDER BY id LIMIT ?"))
             .bind(self.of_run.id)
             .bind(after)
-            .bind(PAGE)
+            .bind(REQUESTS_PER_READ)
             .fetch_all(&mut *self.transaction)
             .await
     }
