@@ -18,7 +18,7 @@ use crate::domain::ids::uuid_v7;
 use crate::queue::{ControlFile, FileKind, Queue, QueueError, Reader, Run, RunState};
 use crate::report::control::{above_limit, answer, not_answered};
 use crate::report::state::{RunnerPresence, StateName};
-use crate::session::{SessionError, find_controlled};
+use crate::session::{Person, SessionError, find_controlled};
 use crate::settings::{Env, load_job};
 
 /// The process that owns the queue looks for instructions five times a second, and stores what they led to.
@@ -48,7 +48,7 @@ pub(super) async fn ctl(args: &cli::CtlArgs, env: &Env, path: &Path) -> Result<E
         id: uuid_v7(clock::now().as_millisecond(), rand::random()),
         run: run.as_ref().map_or_else(|| args.name.clone(), |run| run.uuid.clone()),
         kind,
-        who: who(),
+        who: Person::here().to_string(),
     };
     match instruct(&queue, &instruction).await? {
         Some(applied @ AppliedInstruction { effect: ControlEffect::AboveLimit { .. }, .. }) => {
@@ -171,34 +171,5 @@ fn refuse_readers(queue: &Path) -> Result<(), SessionError> {
             Err(SessionError::Usage(Message::new(text).add_hint("run it as the user who runs the job")))
         }
         Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// User, host and process, such as `alice@batch-1 (pid 4711)`.
-fn who() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = name_of(uid, &users).map_or_else(|| format!("uid {uid}"), ToOwned::to_owned);
-    let host = rustix::system::uname();
-    format!("{user}@{} (pid {})", host.nodename().to_string_lossy(), std::process::id())
-}
-
-/// The name of a user in passwd(5).
-fn name_of(uid: u32, users: &str) -> Option<&str> {
-    let mut users = users.lines().map(|line| line.split(':'));
-    users.find_map(|mut fields| {
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_is_named_as_in_the_list_of_users() {
-        let users = "root:x:0:0:root:/root:/bin/bash\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
-        assert_eq!([0, 1000, 7].map(|uid| name_of(uid, users)), [Some("root"), Some("alice"), None]);
     }
 }

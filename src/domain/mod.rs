@@ -33,6 +33,7 @@ pub mod run_choice;
 pub mod run_name;
 pub mod schedule;
 pub mod session_control;
+pub mod session_start;
 pub mod session_state;
 pub mod source_facts;
 pub mod state_change;

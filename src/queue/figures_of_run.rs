@@ -25,6 +25,26 @@ pub struct RowPlace {
     pub line: u64,
 }
 
+/// Rows that one call did not settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RepeatedRows {
+    /// Rows of requests that needed several calls: repetitions, lookups and preparations.
+    pub several_calls: Count,
+    /// Rows of requests that were in doubt at some time.
+    pub once_in_doubt: Count,
+}
+
+/// A request that needed several calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ManyCalls {
+    /// Its calls, and those of the larger requests that it was part of.
+    pub calls: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Where its first row is in the input.
+    pub first: RowPlace,
+}
+
 /// A row that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {

@@ -9,25 +9,42 @@ use super::text::{Text, count, counted, share, visible};
 use crate::domain::guard::GuardValue;
 use crate::domain::hint::Message;
 use crate::domain::job::Job;
+use crate::domain::language::Translated;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
-pub(super) fn guard_text(guard: &GuardValue) -> String {
+pub(super) fn guard_text(guard: &GuardValue) -> Translated<String> {
     match *guard {
-        GuardValue::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
-        GuardValue::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
-        GuardValue::MaxChange { items, median: None, max_change } => {
-            format!("{}, at most {max_change} times the median of the last runs, of which there are none", these(items))
-        }
-        GuardValue::MaxChange { items, median: Some(median), max_change } => {
-            format!("{}, at most {max_change} times the median of the last runs ({median})", these(items))
-        }
-        GuardValue::MaxRejected { rejected, rows, max, .. }
-            if guard.allows() && as_f64(rejected) > max * as_f64(rows) =>
-        {
-            format!("{} of rows rejected, at most {}; one rejected row is allowed", share(rejected, rows), percent(max))
-        }
+        GuardValue::MinItems { items, min } => Translated::new(
+            format!("{}, at least {}", these(items), count(min)),
+            format!("{} 个条目，至少 {}", count(items), count(min)),
+        ),
+        GuardValue::MaxItems { items, max } => Translated::new(
+            format!("{}, at most {}", these(items), count(max)),
+            format!("{} 个条目，至多 {}", count(items), count(max)),
+        ),
+        GuardValue::MaxChange { items, median: None, max_change } => Translated::new(
+            format!(
+                "{}, at most {max_change} times the median of the last runs, of which there are none",
+                these(items)
+            ),
+            format!("{} 个条目，至多为最近几次运行中位数的 {max_change} 倍（尚无这样的运行）", count(items)),
+        ),
+        GuardValue::MaxChange { items, median: Some(median), max_change } => Translated::new(
+            format!("{}, at most {max_change} times the median of the last runs ({median})", these(items)),
+            format!("{} 个条目，至多为最近几次运行中位数（{median}）的 {max_change} 倍", count(items)),
+        ),
         GuardValue::MaxRejected { rejected, rows, max, .. } => {
-            format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
+            let (share, most) = (share(rejected, rows), percent(max));
+            if guard.allows() && as_f64(rejected) > max * as_f64(rows) {
+                return Translated::new(
+                    format!("{share} of rows rejected, at most {most}; one rejected row is allowed"),
+                    format!("{share} 的行被拒绝，至多 {most}；允许有一行被拒绝"),
+                );
+            }
+            Translated::new(
+                format!("{share} of rows rejected, at most {most}"),
+                format!("{share} 的行被拒绝，至多 {most}"),
+            )
         }
     }
 }
@@ -36,13 +53,13 @@ pub(super) fn guard_text(guard: &GuardValue) -> String {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct GuardFigures {
     /// Its key in the job file.
-    guard: &'static str,
+    pub(super) guard: &'static str,
     /// Whether it allows the run.
-    allows: bool,
+    pub(super) allows: bool,
     /// Items, a multiple of the median, or a share of the rows; null if there is nothing to compare with.
-    value: Option<Number>,
+    pub(super) value: Option<Number>,
     /// What it allows, in the same unit.
-    limit: Option<Number>,
+    pub(super) limit: Option<Number>,
 }
 
 impl GuardFigures {
@@ -256,7 +273,7 @@ mod tests {
         assert_eq!((figures(1), figures(2)), ((5_000.into(), 20_000.into()), (serde_json::Value::Null, 3.0.into())));
         assert_eq!(figures(3), ((5_000.0 / 4_200.5).into(), 1.5.into()));
         assert_eq!(
-            guards.map(|guard| super::guard_text(&guard)),
+            guards.map(|guard| super::guard_text(&guard).en),
             [
                 "5,000 items, at least 1",
                 "5,000 items, at most 20,000",

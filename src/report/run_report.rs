@@ -3,6 +3,8 @@
 //! The page and the Markdown name rows by file and line, without ids and without the reasons of rows, which quote them.
 //! So they can be passed on, and can stay when `imbulk forget` removes the rows.
 
+mod evidence;
+mod guards_of_run;
 mod html;
 mod markdown;
 mod texts;
@@ -30,6 +32,8 @@ use crate::domain::response::verification::VerifiedRows;
 use crate::domain::target::RunTarget;
 use crate::domain::time_series::TimeSeries;
 use crate::queue::{InputFile, RowPlace};
+pub use evidence::{BackupFileOfRun, Evidence, EvidenceParts};
+use guards_of_run::GuardOfRun;
 use timeline::Timeline;
 
 /// Rows of a code that a report names at most.
@@ -68,6 +72,9 @@ pub struct RunReport {
     pub input: Vec<InputFile>,
     /// The BLAKE3 digest of the input's bytes.
     pub input_digest: String,
+    /// How it was sent.
+    #[serde(flatten)]
+    pub evidence: Evidence,
     /// Earlier runs of the job on this target, the latest first.
     pub earlier_runs: Vec<EarlierRun>,
     /// How the run went over time; null if the queue has no series of it.
@@ -85,6 +92,13 @@ pub struct RunReport {
     /// When the first session began, and when the last one ended.
     #[serde(skip)]
     sent: Option<(Zoned, Zoned)>,
+}
+
+/// A part of the report: names and values.
+struct ReportSection {
+    id: &'static str,
+    title: &'static str,
+    lines: Vec<(String, String)>,
 }
 
 /// A command, and what it is for.
@@ -145,6 +159,8 @@ pub struct ReportParts {
     pub input: Vec<InputFile>,
     /// The digest of its input.
     pub input_digest: String,
+    /// How it was sent.
+    pub evidence: EvidenceParts,
     /// Earlier runs.
     pub earlier_runs: Vec<EarlierRun>,
     /// How it went over time, if the queue has it.
@@ -170,12 +186,15 @@ impl RunReport {
         let timeline =
             series.and_then(|it| Timeline::new(it, figures.state, &figures.outcomes, now.time_zone().clone()));
         let needs_attention = needs_attention(&figures.outcomes) + facts.verified.contradicted;
+        let evidence = Evidence::new(parts.evidence, &figures);
         Self {
             verdict: verdict::verdict(&figures, effect, needs_attention),
             exit_code: exit_code(&figures).map(Exit::code),
             seconds: sent.as_ref().map(|(began, ended)| seconds_between(began, ended)),
             needs_attention,
             next: next_commands(&figures),
+            unknown: unknown(&figures, &evidence, timeline.as_ref()),
+            evidence,
             command: format!("imbulk report {} --output report.html", visible(&figures.run)),
             figures,
             facts,
@@ -184,7 +203,6 @@ impl RunReport {
             input: parts.input,
             input_digest: parts.input_digest,
             earlier_runs: parts.earlier_runs,
-            unknown: unknown(timeline.as_ref()),
             timeline,
             imbulk_version: env!("CARGO_PKG_VERSION"),
             written_at: now,
@@ -240,12 +258,31 @@ impl RunReport {
         share(rows, self.figures.rows)
     }
 
-    /// Where the first rows with a code are, for people.
+    /// Where the first rows with a code are, for people: those that need attention, if there are some.
     fn places_of(&self, code: &CodeOfRun) -> String {
+        let is_urgent = |outcome| matches!(outcome, Outcome::Failed | Outcome::InDoubt);
         let has = |outcome| code.outcomes.iter().any(|rows| rows.outcome == outcome);
-        let of_code = self.places.iter().filter(|places| places.code == code.code && has(places.outcome));
-        let places: Vec<String> = of_code.flat_map(|places| places.rows.iter().map(place_name)).take(PLACES).collect();
-        places.join(", ")
+        let of_code = || self.places.iter().filter(|places| places.code == code.code && has(places.outcome));
+        let some_are_urgent = of_code().any(|places| is_urgent(places.outcome));
+        let shown = of_code().filter(|places| !some_are_urgent || is_urgent(places.outcome));
+        let places: Vec<String> = shown.flat_map(|places| places.rows.iter().map(place_name)).take(PLACES).collect();
+        let names = places.join(", ");
+        if some_are_urgent && code.outcomes.len() > 1 { format!("to look at: {names}") } else { names }
+    }
+
+    /// What to do about a code. If it also ended rows that need attention, the advice for the others is not enough.
+    fn advice_of(&self, code: &CodeOfRun) -> Translated<String> {
+        let is_mixed = code.outcomes.iter().any(|rows| rows.outcome == Outcome::Failed)
+            && code.class.is_some_and(|class| class.contains("done"));
+        let Translated { en, zh } = code.advice;
+        if !is_mixed {
+            return Translated::new(en.to_owned(), zh.to_owned());
+        }
+        let run = visible(&self.figures.run);
+        Translated::new(
+            format!("{en}; failed rows: read their reasons with `imbulk results {run} --outcome failed`"),
+            format!("{zh}；失败的行：用 `imbulk results {run} --outcome failed` 查看其原因"),
+        )
     }
 
     /// The text of the file. A page needs no network.
@@ -287,6 +324,7 @@ impl RunReport {
             );
             all.push((texts::SENT, sent.of(language)));
         }
+        all.extend(self.evidence.facts().into_iter().map(|(name, value)| (name, value.of(language))));
         if facts.verified != VerifiedRows::default() {
             all.push((texts::VERIFIED, facts.verified_text(texts::COMMA.of(language))));
         }
@@ -300,6 +338,25 @@ impl RunReport {
             all.push((texts::RESULTS, format!("BLAKE3 {results_digest}")));
         }
         all.into_iter().map(|(name, value)| (name.of(language), value)).collect()
+    }
+
+    /// The parts of the report that are lists of names and values.
+    fn sections(&self, language: Language) -> Vec<ReportSection> {
+        let translated =
+            |(name, value): (Translated, Translated<String>)| (name.of(language).to_owned(), value.of(language));
+        let placed = |(place, value): (String, Translated<String>)| (place, value.of(language));
+        let guard = |guard: &GuardOfRun| {
+            let refuses = if guard.allows { "" } else { texts::HALTED_THE_RUN.of(language) };
+            (guard.guard.to_owned(), format!("{refuses}{}", guard.text.clone().of(language)))
+        };
+        let all = [
+            ("promises", texts::PROMISES, self.evidence.promise_lines().into_iter().map(translated).collect()),
+            ("guards", texts::GUARDS, self.evidence.guards.iter().map(guard).collect()),
+            ("slow", texts::SLOW, self.evidence.slow_lines().into_iter().map(placed).collect()),
+            ("backup", texts::BACKUP, self.evidence.backup_lines().into_iter().map(placed).collect()),
+        ];
+        let sections = all.into_iter().filter(|(_, _, lines): &(_, _, Vec<_>)| !lines.is_empty());
+        sections.map(|(id, title, lines)| ReportSection { id, title: title.of(language), lines }).collect()
     }
 
     /// Why the last session ended, and what to do.
@@ -332,9 +389,11 @@ fn operation_on(figures: &Figures) -> Translated<String> {
 }
 
 /// What the report cannot say.
-fn unknown(timeline: Option<&Timeline>) -> Vec<Translated> {
+fn unknown(figures: &Figures, evidence: &Evidence, timeline: Option<&Timeline>) -> Vec<Translated> {
+    let is_sent = figures.state != StateName::Planned;
+    let sessions = (is_sent && evidence.sessions.is_empty()).then_some(texts::NO_SESSION);
     let over_time = timeline.map_or(Some(timeline::NO_SERIES), Timeline::unknown);
-    over_time.into_iter().chain(texts::UNKNOWN.iter().copied()).collect()
+    over_time.into_iter().chain(sessions).chain(texts::UNKNOWN.iter().copied()).collect()
 }
 
 /// `in.csv:3`

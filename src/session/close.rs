@@ -37,6 +37,7 @@ pub(super) async fn close(
         }
         End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
+    queue.store_session_calls(run.id, &session_end.calls[job]).await?;
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let rows = session_run.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::SessionFigures { took: session_end.elapsed, calls: session_end.calls[job], rows };

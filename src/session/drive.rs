@@ -192,7 +192,7 @@ impl Session<'_> {
         }
         let runner_jobs = connect(&self.targets, &runs)?;
         // A signal does not interrupt this: the runner takes it, and stores it as the end of the runs that have begun.
-        begin(&mut queue, &runs, clearances).await?;
+        begin(&mut queue, &runs, clearances, self.comparison.plan_id()).await?;
         for run in &runs {
             result_of(self.results, &run.ready.run.job).begun.push(run.ready.run.uuid.clone());
             self.log.start(run);

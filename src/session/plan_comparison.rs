@@ -16,6 +16,8 @@ use crate::stderr::tell;
 pub(super) struct PlanComparison {
     /// The id of the only plan that may be sent (`--plan`).
     required: Option<String>,
+    /// The id of the plan of the first round.
+    id: String,
     /// The plan of the last round; empty before the first.
     last_round: Vec<PlanParts>,
     /// Whether a person saw the plan and confirmed it.
@@ -25,7 +27,7 @@ pub(super) struct PlanComparison {
 impl PlanComparison {
     /// A comparison with the plan of `--plan`; without `--plan`, with the plan that was shown last.
     pub(super) fn new(required: Option<String>) -> Self {
-        Self { required, last_round: Vec::new(), is_confirmed: false }
+        Self { required, id: String::new(), last_round: Vec::new(), is_confirmed: false }
     }
 
     /// Whether only the plan that was asked for or confirmed may be sent.
@@ -33,10 +35,16 @@ impl PlanComparison {
         self.is_confirmed || self.required.is_some()
     }
 
+    /// The id of the plan of the first round, which the later rounds carry out as well.
+    pub(super) fn plan_id(&self) -> &str {
+        &self.id
+    }
+
     /// Notes that a person confirms this plan of the round. What follows it must be unchanged. It may have fewer rows
     /// than before the question, which removes ids that were protected since.
     pub(super) fn confirm(&mut self, parts: Vec<PlanParts>) {
         self.is_confirmed = true;
+        self.id = plan_id(&parts);
         self.last_round = parts;
     }
 
@@ -74,6 +82,9 @@ impl PlanComparison {
                 Some(what) => tell(format!("note: {what}")),
                 None => {}
             },
+        }
+        if is_first_round {
+            self.id = plan_id(&parts);
         }
         self.last_round = parts;
         Ok(())

@@ -1,5 +1,7 @@
 //! Reads what the report on a run shows.
 
+use std::fs::File;
+
 use jiff::Zoned;
 
 use super::error::SessionError;
@@ -8,11 +10,15 @@ use crate::clock;
 use crate::domain::timestamp::local;
 use crate::queue::{CodeRows, QueueError, Reader, Run};
 use crate::report::explanation::codes_of;
-use crate::report::run_report::{EarlierRun, PLACES, PlacesOfCode, ReportParts, RunReport};
+use crate::report::run_report::{
+    BackupFileOfRun, EarlierRun, EvidenceParts, PLACES, PlacesOfCode, ReportParts, RunReport,
+};
 use crate::report::state::StateName;
 
 /// Codes whose rows a report names at most.
 const CODES_WITH_PLACES: usize = 20;
+/// Requests with several calls that a report names at most.
+const MOST_CALLS: u32 = 5;
 /// Earlier runs that a report shows at most.
 const EARLIER_RUNS: usize = 7;
 
@@ -32,6 +38,7 @@ pub async fn run_report(reader: &Reader, run: &Run) -> Result<RunReport, Session
         input: reader.input_files(run.id).await?,
         input_digest: run.input_digest.clone(),
         series: reader.time_series(run.id).await?,
+        evidence: evidence(reader, run).await?,
         earlier_runs: earlier_runs(reader, run, &runs, &now).await?,
         effect: operation.effect,
         facts,
@@ -71,4 +78,39 @@ async fn earlier_runs(reader: &Reader, run: &Run, runs: &[Run], now: &Zoned) -> 
         });
     }
     Ok(shown)
+}
+
+/// How the run was sent.
+async fn evidence(reader: &Reader, run: &Run) -> Result<EvidenceParts, QueueError> {
+    let from: Vec<&str> = run.largest_accounts().iter().map(|account| account.from.as_str()).collect();
+    let mut first_rows = reader.first_rows(run.id, &from).await?;
+    let accounts = run.largest_accounts().iter();
+    Ok(EvidenceParts {
+        sessions: reader.sessions(run.id).await?,
+        repeated: reader.repeated_rows(run.id).await?,
+        most_calls: reader.most_calls(run.id, MOST_CALLS).await?,
+        largest_accounts: accounts
+            .filter_map(|account| Some((account.clone(), first_rows.remove(&account.from)?)))
+            .collect(),
+        backups: backups(reader, run).await?,
+    })
+}
+
+/// The files of the backup of the run, with the digests that they have now.
+async fn backups(reader: &Reader, run: &Run) -> Result<Vec<BackupFileOfRun>, QueueError> {
+    let mut files: Vec<BackupFileOfRun> = Vec::new();
+    for part in reader.snapshot().await?.backup_parts(run.id).await? {
+        match files.iter_mut().find(|it| it.file == part.file) {
+            Some(known) => known.lines += part.lines,
+            None => files.push(BackupFileOfRun { blake3: digest_of(&part.file), file: part.file, lines: part.lines }),
+        }
+    }
+    Ok(files)
+}
+
+/// The BLAKE3 digest of a file, if it can be read.
+fn digest_of(file: &str) -> Option<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(file).ok()?).ok()?;
+    Some(hasher.finalize().to_hex().to_string())
 }

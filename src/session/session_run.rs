@@ -79,6 +79,7 @@ pub(super) async fn begin(
     queue: &mut Queue,
     runs: &[SessionRun<'_>],
     clearances: Vec<Clearance>,
+    plan: &str,
 ) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
     let mut cleared: BTreeMap<RunId, Option<StoredApproval>> =
@@ -91,7 +92,9 @@ pub(super) async fn begin(
         for replaced in replaces {
             queue.supersede(*replaced).await?;
         }
+        let start = input.session_start(queue, run, plan.to_owned()).await?;
         queue.begin(run.id, now, approval.as_ref()).await?;
+        queue.store_session(run.id, now, &start).await?;
     }
     Ok(())
 }

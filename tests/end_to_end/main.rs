@@ -31,6 +31,7 @@ mod outputs;
 mod own_columns;
 mod plans;
 mod report_files;
+mod report_pages;
 mod reports;
 mod restoring;
 mod results_check_selftest;

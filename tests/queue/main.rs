@@ -13,6 +13,7 @@ mod model;
 mod protecting;
 mod retrying;
 mod runs;
+mod sessions;
 mod upgrading;
 mod verifying;
 mod view;

@@ -1,5 +1,7 @@
 //! The guards that are checked before anything is sent: the value of each, and its limit.
 
+use serde::{Deserialize, Serialize};
+
 use super::{as_f64, median};
 use crate::domain::job::Guard;
 use crate::domain::response::outcome::Count;
@@ -20,7 +22,7 @@ pub struct Facts<'a> {
 }
 
 /// The value and the limit of one guard.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum GuardValue {
     /// `guard.min_items`
     MinItems {

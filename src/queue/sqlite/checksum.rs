@@ -62,6 +62,11 @@ pub(in crate::queue) fn control(run: RunId, texts: [&str; 4], applied_at: i64) -
     texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).number(applied_at).finish()
 }
 
+/// A row of `session`.
+pub(in crate::queue) fn session(run: RunId, began_at: i64, start: &str, calls: Option<&str>) -> i64 {
+    Checksum::new().number(run.get()).number(began_at).text(start).optional_text(calls).finish()
+}
+
 /// A row of `backup`. `texts`: file, blake3. `numbers`: first_byte, bytes, lines.
 pub(in crate::queue) fn backup(run: RunId, texts: [&str; 2], numbers: [i64; 3]) -> i64 {
     let sum = texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text);

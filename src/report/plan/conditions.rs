@@ -212,7 +212,10 @@ impl Conditions {
         text.figure("protected", &self.protected.line());
         for guard in &self.guards {
             let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
-            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::guard_text(guard)));
+            text.figure(
+                guard.key().trim_start_matches("guard."),
+                &format!("{}{refuses}", guards::guard_text(guard).en),
+            );
         }
         self.while_sending.block(text);
         if let Some(WindowView { hours, opens_at }) = &self.window {

@@ -62,6 +62,10 @@ impl Page<'_> {
         texts::state(run.state).of(self.language)
     }
 
+    fn advice(&self, code: &CodeOfRun) -> String {
+        self.report.advice_of(code).of(self.language)
+    }
+
     fn places(&self, code: &CodeOfRun) -> String {
         self.report.places_of(code)
     }

@@ -44,6 +44,12 @@ impl Display for Markdown<'_> {
             writeln!(f, "- {}", plain(&line))?;
         }
         writeln!(f, "- {}{colon}`{}`", self.t(texts::DIGEST), report.input_digest)?;
+        for section in report.sections(language) {
+            writeln!(f, "\n## {}\n", section.title)?;
+            for (name, value) in &section.lines {
+                writeln!(f, "- {}{colon}{}", plain(name), plain(value))?;
+            }
+        }
         self.earlier(f)?;
         self.title(f, texts::CANNOT_TELL)?;
         report.unknown.iter().try_for_each(|text| writeln!(f, "- {}", self.t(*text)))?;
@@ -96,7 +102,7 @@ impl Markdown<'_> {
                 code.class.unwrap_or_else(|| self.t(texts::NONE)),
                 code.rows_by_outcome(self.language),
                 plain(self.t(code.meaning_text())),
-                plain(self.t(code.advice)),
+                plain(&self.report.advice_of(code).of(self.language)),
                 plain(&self.report.places_of(code)),
             )?;
         }

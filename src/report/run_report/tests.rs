@@ -1,11 +1,15 @@
 use rstest::rstest;
+use serde_json::Number;
 
 use super::*;
+use crate::domain::call_counts::CallCounts;
+use crate::domain::guard::GuardValue;
 use crate::domain::hint::Message;
 use crate::domain::language::Language;
 use crate::domain::operation::by_name;
 use crate::domain::report_file::ReportFormat;
-use crate::queue::CodeRows;
+use crate::domain::session_start::{DailyLimit, SessionStart};
+use crate::queue::{CodeRows, LargeAccount, ManyCalls, RepeatedRows, StoredSession};
 use crate::report::explanation::codes_of;
 use crate::report::testing;
 
@@ -34,6 +38,7 @@ pub(super) fn parts(figures: Figures) -> ReportParts {
         sent: None,
         input: Vec::new(),
         input_digest: "d1ge57".to_owned(),
+        evidence: evidence_parts(),
         earlier_runs: vec![EarlierRun {
             run: "0190e8b0".to_owned(),
             state: StateName::Finished,
@@ -45,6 +50,93 @@ pub(super) fn parts(figures: Figures) -> ReportParts {
         figures,
         now,
     }
+}
+
+fn session() -> StoredSession {
+    let start = SessionStart {
+        user: "cleanup".to_owned(),
+        host: "batch-1".to_owned(),
+        pid: 4711,
+        version: "0.1.0".to_owned(),
+        plan: "8d0c1f2e".to_owned(),
+        daily: Some(DailyLimit::Window("02:00-06:00 Asia/Shanghai".to_owned())),
+        max_runtime: None,
+        calls_per_second: 100.try_into().expect("not 0"),
+        app_calls_per_second: 200.try_into().expect("not 0"),
+        guards: vec![GuardValue::MaxItems { items: 1_000_000, max: 2_000_000 }],
+        protected_ids: 12,
+        protected_patterns: 3,
+        canary: 100,
+        failed_share: 0.5,
+        max_already_done: None,
+        after_items: 1_000,
+        hold: None,
+        unless_online: false,
+    };
+    let calls = CallCounts { calls: 10_050, throttles: 2, fullest_second: 98 };
+    StoredSession { began_at: 1_763_773_205_000, start, calls: Some(calls) }
+}
+
+fn evidence_parts() -> EvidenceParts {
+    let first = |line| RowPlace { source: "in.csv".to_owned(), line };
+    let account = LargeAccount { from: "u-secret".to_owned(), items: 2_500, requests: 3 };
+    EvidenceParts {
+        sessions: vec![session()],
+        repeated: RepeatedRows { several_calls: 4_300, once_in_doubt: 30 },
+        most_calls: vec![ManyCalls { calls: 5, rows: 100, first: first(700) }],
+        largest_accounts: vec![(account, first(12))],
+        backups: vec![BackupFileOfRun { file: "backups/a.jsonl.zst".to_owned(), lines: 7, blake3: None }],
+    }
+}
+
+#[test]
+fn a_session_without_counts_and_a_run_without_sessions_are_named() {
+    let mut killed = parts(testing::figures());
+    killed.evidence.sessions.push(StoredSession { calls: None, ..session() });
+    let text = RunReport::new(killed).text(ReportFormat::Markdown, Language::En);
+    assert!(text.contains("at most 98 calls of this run began within one second"), "{text}");
+    assert!(text.contains("; not counted: 1 session that was killed") && text.contains("the last of 2 sessions"));
+    let mut earlier = parts(testing::figures());
+    earlier.evidence = EvidenceParts::default();
+    let report = RunReport::new(earlier);
+    assert!(report.unknown.contains(&texts::NO_SESSION) && report.evidence.guards.is_empty());
+    assert!(
+        !report.text(ReportFormat::Markdown, Language::En).contains("## Promises"),
+        "nothing is claimed that is not known"
+    );
+}
+
+#[test]
+fn rows_that_failed_with_a_code_of_others_are_named_and_their_reasons_advised() {
+    let code = |outcome, rows| CodeRows { outcome, code: Some(31_704), rows };
+    let codes = vec![code(Outcome::Succeeded, 53), code(Outcome::Failed, 36)];
+    let mut parts = parts(Figures { codes, ..testing::figures() });
+    parts.explained_codes = codes_of(by_name("friend_delete").expect("an operation"), &parts.figures.codes);
+    let places = |outcome, line| PlacesOfCode {
+        code: Some(31_704),
+        outcome,
+        rows: vec![RowPlace { source: "in.csv".to_owned(), line }],
+    };
+    parts.places = vec![places(Outcome::Succeeded, 2), places(Outcome::Failed, 56)];
+    let report = RunReport::new(parts);
+    let code = &report.explained_codes[0];
+    assert_eq!(report.places_of(code), "to look at: in.csv:56");
+    let advice = report.advice_of(code).en;
+    assert!(advice.ends_with("--outcome failed`"), "{advice}");
+}
+
+#[test]
+fn a_guard_that_halts_says_so() {
+    let outcomes = Outcome::ALL.into_iter().zip([400, 0, 600, 0, 2, 0, 0, 0]).collect();
+    let report = report(Figures { state: StateName::Halted, rows: 1_002, outcomes, ..testing::figures() });
+    let halting: Vec<_> = report.evidence.guards.iter().filter(|guard| !guard.allows).collect();
+    assert_eq!(halting.len(), 1, "{halting:?}");
+    assert_eq!((halting[0].guard, halting[0].value.as_ref()), ("stop.failed_share", Number::from_f64(0.6).as_ref()));
+    assert!(
+        report
+            .text(ReportFormat::Markdown, Language::En)
+            .contains("60.0 % of 1,000 rows failed or in doubt, limit 50 %")
+    );
 }
 
 #[test]

@@ -73,7 +73,10 @@ pub(super) const NONE: Translated = Translated::new("none", "无");
 
 /// What the queue does not know.
 pub(super) const UNKNOWN: &[Translated] = &[
-    Translated::new("Who started the run, and on which host.", "谁启动了运行，以及在哪台主机上。"),
+    Translated::new(
+        "Which files have its results: `imbulk results` does not store where it writes.",
+        "哪些文件包含其结果：`imbulk results` 不记录写入的位置。",
+    ),
     Translated::new(
         "What other programs and people changed on the same accounts at the same time.",
         "其他程序和人员同时对这些账号做了哪些改动。",
@@ -83,6 +86,18 @@ pub(super) const UNKNOWN: &[Translated] = &[
         "删除之后，服务方在其自身的备份和日志中保留了什么。",
     ),
 ];
+
+pub(super) const NO_SESSION: Translated = Translated::new(
+    "Who started the run, its guards and its calls: they were not stored, or removed by `imbulk forget`.",
+    "谁启动了运行，以及它的护栏和调用：未曾记录，或已被 `imbulk forget` 移除。",
+);
+
+/// Sections of names and values.
+pub(super) const PROMISES: Translated = Translated::new("Promises", "承诺");
+pub(super) const GUARDS: Translated = Translated::new("Guards", "护栏");
+pub(super) const SLOW: Translated = Translated::new("Rows that took the longest", "耗时最长的行");
+pub(super) const BACKUP: Translated = Translated::new("Backup", "备份");
+pub(super) const HALTED_THE_RUN: Translated = Translated::new("halted the run: ", "中止了运行：");
 
 /// What a command is for.
 pub(super) const STATUS: Translated =

@@ -77,7 +77,7 @@ impl Reader {
 }
 
 /// Where a row is in the input.
-async fn place_of(
+pub(super) async fn place_of(
     snapshot: &mut Snapshot,
     run: RunId,
     files: &[InputFile],

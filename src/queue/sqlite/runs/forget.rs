@@ -13,7 +13,7 @@ use crate::queue::sqlite::store::Queue;
 
 /// The tables that have rows of a run. A row of `payload` is removed with its request. Table `carried` has only numbers
 /// and keeps them, so that `imbulk retry` of an earlier run does not send a row again that this run took over.
-const DELETES: [&str; 12] = [
+const DELETES: [&str; 13] = [
     "DELETE FROM request WHERE run = ?",
     "DELETE FROM outcome WHERE run = ?",
     "DELETE FROM skipped WHERE run = ?",
@@ -23,6 +23,7 @@ const DELETES: [&str; 12] = [
     "DELETE FROM backup WHERE run = ?",
     "DELETE FROM certificate_secret WHERE run = ?",
     "DELETE FROM time_series WHERE run = ?",
+    "DELETE FROM session WHERE run = ?",
     "DELETE FROM verified WHERE run = ?",
     "DELETE FROM verified_tally WHERE run = ?",
     "DELETE FROM run WHERE id IN (SELECT run FROM verification WHERE of_run = ?)",

@@ -9,6 +9,7 @@ pub(in crate::queue) mod forget;
 pub(in crate::queue) mod input_files;
 pub(in crate::queue) mod lifecycle;
 pub(in crate::queue) mod run_row;
+pub(in crate::queue) mod sessions;
 pub(in crate::queue) mod shown_plans;
 pub(in crate::queue) mod tally;
 pub(in crate::queue) mod time_series;
