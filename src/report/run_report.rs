@@ -274,14 +274,13 @@ impl RunReport {
     fn advice_of(&self, code: &CodeOfRun) -> Translated<String> {
         let is_mixed = code.outcomes.iter().any(|rows| rows.outcome == Outcome::Failed)
             && code.class.is_some_and(|class| class.contains("done"));
-        let Translated { en, zh } = code.advice;
         if !is_mixed {
-            return Translated::new(en.to_owned(), zh.to_owned());
+            return Translated::new(code.advice.en.to_owned(), code.advice.zh.to_owned());
         }
         let run = visible(&self.figures.run);
         Translated::new(
-            format!("{en}; failed rows: read their reasons with `imbulk results {run} --outcome failed`"),
-            format!("{zh}；失败的行：用 `imbulk results {run} --outcome failed` 查看其原因"),
+            format!("{}; failed rows: read their reasons with `imbulk results {run} --outcome failed`", code.advice.en),
+            format!("{}；失败的行：用 `imbulk results {run} --outcome failed` 查看其原因", code.advice.zh),
         )
     }
 

@@ -216,10 +216,10 @@ impl Evidence {
         if let Some(throttles) = self.promises.throttles.filter(|throttles| *throttles > 0) {
             let text = Translated::new(
                 format!(
-                    "{} said \"too many calls\"; imbulk lowered the rate and sent again",
+                    "{} throttled the calls; imbulk lowered the rate and sent again",
                     counted(throttles, "answer", "answers")
                 ),
-                format!("{} 次应答表示“调用过于频繁”；imbulk 降低了速率并重发", count(throttles)),
+                format!("{} 次应答触发限流；imbulk 降低了速率并重发", count(throttles)),
             );
             lines.push((Translated::new("throttled", "被限流"), text));
         }
@@ -246,22 +246,23 @@ impl Evidence {
 
     fn doubts(&self) -> Translated<String> {
         let (once, left) = (self.promises.once_in_doubt, self.promises.still_in_doubt);
-        let (was, is) = (counted(once, "row was", "rows were"), counted(left, "row is", "rows are"));
+        let were = |rows| counted(rows, "row was", "rows were");
+        let are = |rows| counted(rows, "row is", "rows are");
         match (once, left) {
             (0, 0) => Translated::new(
                 "none: every call had a clear answer".to_owned(),
                 "无：每次调用都有明确的应答".to_owned(),
             ),
             (0, _) => Translated::new(
-                format!("{} in doubt by the codes of the answers", is),
+                format!("{} in doubt by the codes of the answers", are(left)),
                 format!("{} 行因应答中的错误码而存疑", count(left)),
             ),
             (_, 0) => Translated::new(
-                format!("{} in doubt at some time, all settled", was),
+                format!("{} in doubt at some time, all settled", were(once)),
                 format!("{} 行曾经存疑，均已确定", count(once)),
             ),
             _both => Translated::new(
-                format!("{} in doubt at some time; {} still in doubt", was, is),
+                format!("{} in doubt at some time; {} still in doubt", were(once), are(left)),
                 format!("{} 行曾经存疑；{} 行仍存疑", count(once), count(left)),
             ),
         }
@@ -326,10 +327,9 @@ impl Evidence {
                 || Translated::new("the file cannot be read now".to_owned(), "目前无法读取该文件".to_owned()),
                 |digest| Translated::new(format!("BLAKE3 {digest}"), format!("BLAKE3 值 {digest}")),
             );
-            let text = Translated::new(
-                format!("{}, {}", counted(*lines, "line", "lines"), digest.en),
-                format!("{} 行，{}", count(*lines), digest.zh),
-            );
+            let en = counted(*lines, "line", "lines");
+            let lines = Translated::new(en, format!("{} 行", count(*lines)));
+            let text = Translated::new(format!("{}, {}", lines.en, digest.en), format!("{}，{}", lines.zh, digest.zh));
             (visible(file).into_owned(), text)
         };
         self.backups.iter().map(line).collect()
