@@ -11,7 +11,7 @@ use jiff::Timestamp;
 const STEP_OF_FILE_TIMES: Duration = Duration::from_secs(3);
 
 /// What the file system says of a file. Equal stamps mean that it was not written to in between, unless the first one
-/// is [recent](Stamp::is_recent).
+/// is recent (`is_recent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes.

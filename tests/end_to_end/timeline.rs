@@ -128,7 +128,7 @@ fn the_page_shows_the_numbers_of_the_json_and_prints_on_two_pages() {
         let row = shown.split(&row).nth(1).unwrap_or_else(|| panic!("{row} is missing in {shown}"));
         assert!(row.contains(&format!("<rect width=\"{share:.1}\"")), "{share}: {row}");
     }
-    // Calls, durations and each outcome of which times are stored have a chart, with a text for people who do not see it.
+    // Calls, durations and each outcome with stored times have a chart, with a text for people who do not see it.
     // The chart of calls has a step for each bucket.
     let charts: Vec<&str> = shown.split("<svg viewBox=\"0 0 1000 100\"").skip(1).collect();
     assert!(charts.len() > 2 && charts.iter().all(|chart| chart.contains("<title id=")), "{shown}");

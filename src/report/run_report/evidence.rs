@@ -276,8 +276,11 @@ impl Evidence {
         let (of_app, of_command) = (number(app_calls_per_second), number(calls_per_second));
         let mut text = match fullest_second {
             Some(calls) => Translated::new(
-                format!("at most {} of this run began within one second", counted(calls, "call", "calls")),
-                format!("本次运行在一秒内最多开始了 {} 次调用", count(calls)),
+                format!(
+                    "at most {} of this run, lookups included, began within one second",
+                    counted(calls, "call", "calls")
+                ),
+                format!("本次运行（包括查询）在一秒内最多开始了 {} 次调用", count(calls)),
             ),
             None => Translated::new("not counted".to_owned(), "未计数".to_owned()),
         };
