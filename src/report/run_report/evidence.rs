@@ -268,7 +268,7 @@ impl Evidence {
         }
     }
 
-    /// `at most 98 calls of this run began within one second; allowed: 200 of all commands to the app, …`
+    /// `at most 98 calls of this run, lookups included, began within one second; allowed: 200 of all commands to the app, …`
     fn fullest_second(&self) -> Translated<String> {
         let PromiseFigures { fullest_second, calls_per_second, app_calls_per_second, uncounted_sessions, .. } =
             self.promises;
@@ -280,7 +280,7 @@ impl Evidence {
                     "at most {} of this run, lookups included, began within one second",
                     counted(calls, "call", "calls")
                 ),
-                format!("本次运行（包括查询）在一秒内最多开始了 {} 次调用", count(calls)),
+                format!("本次运行（包括回查）在一秒内最多开始了 {} 次调用", count(calls)),
             ),
             None => Translated::new("not counted".to_owned(), "未计数".to_owned()),
         };

@@ -94,7 +94,7 @@ fn a_session_without_counts_and_a_run_without_sessions_are_named() {
     let mut killed = parts(testing::figures());
     killed.evidence.sessions.push(StoredSession { calls: None, ..session() });
     let text = RunReport::new(killed).text(ReportFormat::Markdown, Language::En);
-    assert!(text.contains("at most 98 calls of this run began within one second"), "{text}");
+    assert!(text.contains("at most 98 calls of this run, lookups included, began within one second"), "{text}");
     assert!(text.contains("; not counted: 1 session that was killed") && text.contains("the last of 2 sessions"));
     let mut earlier = parts(testing::figures());
     earlier.evidence = EvidenceParts::default();
