@@ -268,7 +268,7 @@ impl Evidence {
         }
     }
 
-    /// `at most 98 calls of this run, lookups included, began within one second; allowed: 200 of all commands to the app, …`
+    /// `at most 98 calls of this run, lookups included, began within one second; allowed: 200 of all commands to the …`
     fn fullest_second(&self) -> Translated<String> {
         let PromiseFigures { fullest_second, calls_per_second, app_calls_per_second, uncounted_sessions, .. } =
             self.promises;
