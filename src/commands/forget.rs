@@ -1,8 +1,6 @@
 //! `imbulk forget`
 
-use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 
 use super::error::Error;
 use crate::cli::ForgetArgs;
@@ -10,8 +8,8 @@ use crate::clock;
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::Phase;
-use crate::export::{self, Division, ExportOptions, Format};
-use crate::queue::{Queue, Reader, Run, folder_of};
+use crate::export::results_digest;
+use crate::queue::{Queue, Reader, folder_of};
 use crate::report::forget::ForgetOutput;
 use crate::session::{
     ForgetSelection, StepDisplay, confirm_forget, only_time, select_to_forget, until_calls_have_ended,
@@ -48,7 +46,7 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
     }
     for run in &runs {
         let _shown = StepDisplay::new(Phase::Forget, only_time);
-        let digest = digest_of_results(&reader, run, folder_of(path)).await?;
+        let digest = results_digest(&reader, run, folder_of(path)).await?;
         queue.forget(run.id, &digest, clock::now().as_millisecond()).await?;
     }
     let shown = StepDisplay::new(Phase::Forget, only_time);
@@ -65,27 +63,4 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
         return super::print_json(&ForgetOutput::executed(report, before, after));
     }
     super::print(&format!("{}queue: {before} before, {after} now\n", report.removed_text()))
-}
-
-/// The BLAKE3 digest of the results as CSV, so that an exported file can be compared with it later.
-async fn digest_of_results(reader: &Reader, run: &Run, folder: &Path) -> Result<String, Error> {
-    let mut hasher = ResultsHasher(blake3::Hasher::new());
-    let options =
-        ExportOptions { format: Format::Csv, only: None, division: Division::None, rows: &AtomicU64::new(0), folder };
-    export::write(reader, run, options, None, std::slice::from_mut(&mut hasher)).await?;
-    Ok(hasher.0.finalize().to_hex().to_string())
-}
-
-/// Takes results and keeps only their digest.
-struct ResultsHasher(blake3::Hasher);
-
-impl Write for ResultsHasher {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -8,8 +8,9 @@ use crate::domain::exit::Exit;
 use crate::domain::hint::Message;
 use crate::domain::language::Language;
 use crate::domain::report_file::ReportFormat;
-use crate::export::{PRIVATE, refuse_used_file, write_file};
-use crate::queue::Reader;
+use crate::export::{PRIVATE, refuse_used_file, results_digest, write_file};
+use crate::queue::{Reader, Run, RunState, folder_of};
+use crate::report::run_report::RunReport;
 use crate::session::{SessionError, find, run_report};
 use crate::settings::Env;
 
@@ -22,8 +23,16 @@ pub(super) async fn report(args: &cli::ReportArgs, env: &Env, path: &Path) -> Re
     }
     let reader = Reader::open(path).await?;
     let run = find(&args.name, args.target.as_deref(), &reader).await?;
-    let report = run_report(&reader, &run).await?;
+    let report = report_on(&reader, &run, folder_of(path)).await?;
     refuse_used_file(&file.path, &reader, env.secret_key_files()).await?;
     write_file(&file.path, PRIVATE, report.text(file.format, args.lang).as_bytes()).await?;
     Ok(Exit::Done)
+}
+
+/// The report on a run, with the digest of its results once they do not change any more. Temporary
+/// data is in `folder`.
+pub(super) async fn report_on(reader: &Reader, run: &Run, folder: &Path) -> Result<RunReport, Error> {
+    let has_results = run.state() == RunState::Finished && run.forgotten.is_none();
+    let digest = if has_results { Some(results_digest(reader, run, folder).await?) } else { None };
+    Ok(run_report(reader, run, digest).await?)
 }

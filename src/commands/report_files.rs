@@ -5,13 +5,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::error::Error;
+use super::report::report_on;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::language::Language;
 use crate::export::{ExportError, PRIVATE, refuse_used_file, write_file};
 use crate::queue::{Reader, folder_of};
 use crate::report::job_result::JobResult;
 use crate::report::report_files::{RunToReport, report_files};
-use crate::session::{run_report, run_with_id};
+use crate::session::run_with_id;
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -55,6 +56,6 @@ async fn report(path: &Path, to_report: &RunToReport<'_>, env: &Env, queue: &Pat
     // A report quotes the reason for which a run ended, and this may name an account.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path));
     made.map_err(|source| ExportError::File { path: path.to_owned(), source })?;
-    let text = run_report(&reader, &run).await?.text(to_report.format, Language::En);
+    let text = report_on(&reader, &run, folder_of(queue)).await?.text(to_report.format, Language::En);
     Ok(write_file(path, PRIVATE, text.as_bytes()).await?)
 }

@@ -11,6 +11,7 @@ mod lines;
 mod outlet;
 mod own_rows;
 mod range;
+mod results_digest;
 mod spill;
 mod split_folder;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use lines::Layout;
 pub use outlet::Outlet;
 pub use own_rows::OwnRows;
 use own_rows::OwnRowsJoin;
+pub use results_digest::results_digest;
 use spill::{SentRow, Spill};
 pub use split_folder::{SplitFolder, earlier_files, split_file};
 pub use used_files::refuse_used_file;

@@ -72,6 +72,8 @@ pub struct RunReport {
     pub input: Vec<InputFile>,
     /// The BLAKE3 digest of the input's bytes.
     pub input_digest: String,
+    /// The BLAKE3 digest of its results as CSV of `imbulk results`; null unless the run is finished or forgotten.
+    pub results_digest: Option<String>,
     /// How it was sent.
     #[serde(flatten)]
     pub evidence: Evidence,
@@ -159,6 +161,8 @@ pub struct ReportParts {
     pub input: Vec<InputFile>,
     /// The digest of its input.
     pub input_digest: String,
+    /// The digest of its results.
+    pub results_digest: Option<String>,
     /// How it was sent.
     pub evidence: EvidenceParts,
     /// Earlier runs.
@@ -202,6 +206,7 @@ impl RunReport {
             places: parts.places,
             input: parts.input,
             input_digest: parts.input_digest,
+            results_digest: parts.results_digest,
             earlier_runs: parts.earlier_runs,
             timeline,
             imbulk_version: env!("CARGO_PKG_VERSION"),
@@ -217,7 +222,7 @@ impl RunReport {
         let (before, since) = (between(since, &self.written_at), minute(since));
         Translated::new(
             format!("{} since {since} ({} before this report)", name.en, before.en),
-            format!("{}，始于 {since}（本报告之前 {}）", name.zh, before.zh),
+            format!("{}，始于 {since}（距本报告：{}）", name.zh, before.zh),
         )
         .of(language)
     }
@@ -327,14 +332,21 @@ impl RunReport {
         if facts.verified != VerifiedRows::default() {
             all.push((texts::VERIFIED, facts.verified_text(texts::COMMA.of(language))));
         }
-        if let Some(ForgottenRows { at, results_digest }) = &facts.forgotten {
+        if let Some(ForgottenRows { at, .. }) = &facts.forgotten {
             let at = minute(at);
             let forgotten = Translated::new(
                 format!("{at}: its rows were removed from the queue"),
                 format!("{at}：它的行已从队列中移除"),
             );
             all.push((texts::FORGOTTEN, forgotten.of(language)));
-            all.push((texts::RESULTS, format!("BLAKE3 {results_digest}")));
+        }
+        if let Some(digest) = &self.results_digest {
+            let run = visible(&figures.run);
+            let digest = Translated::new(
+                format!("BLAKE3 {digest} of all bytes that `imbulk results {run}` writes"),
+                format!("`imbulk results {run}` 写出的全部字节的 BLAKE3 值：{digest}"),
+            );
+            all.push((texts::RESULTS, digest.of(language)));
         }
         all.into_iter().map(|(name, value)| (name.of(language), value)).collect()
     }

@@ -22,8 +22,8 @@ const MOST_CALLS: u32 = 5;
 /// Earlier runs that a report shows at most.
 const EARLIER_RUNS: usize = 7;
 
-/// The report on a run.
-pub async fn run_report(reader: &Reader, run: &Run) -> Result<RunReport, SessionError> {
+/// The report on a run. `results_digest`: of its results, if it is finished and they are still there.
+pub async fn run_report(reader: &Reader, run: &Run, results_digest: Option<String>) -> Result<RunReport, SessionError> {
     let now = clock::local_now();
     let runs = reader.runs().await?;
     let mut figures = figures(reader, run).await?;
@@ -37,6 +37,7 @@ pub async fn run_report(reader: &Reader, run: &Run) -> Result<RunReport, Session
         sent: sent(run, &now),
         input: reader.input_files(run.id).await?,
         input_digest: run.input_digest.clone(),
+        results_digest: results_digest.or_else(|| run.forgotten.as_ref().map(|forgotten| forgotten.results.clone())),
         series: reader.time_series(run.id).await?,
         evidence: evidence(reader, run).await?,
         earlier_runs: earlier_runs(reader, run, &runs, &now).await?,

@@ -32,6 +32,14 @@ fn contains(workspace: &Workspace, id: &str) -> bool {
     })
 }
 
+/// The digest of the results that the report on the run has.
+fn report_of(workspace: &Workspace) -> String {
+    workspace.imbulk(&["report", "job", "--output", "report.json"]).expect(0);
+    let report = std::fs::read(workspace.path("report.json")).expect("a report");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    report["results_digest"].as_str().expect("a digest").to_owned()
+}
+
 #[track_caller]
 fn lists(output: &ProgramOutput, text: &str) {
     assert!(output.stdout.contains(text), "{output:#?}");
@@ -42,6 +50,7 @@ fn no_byte_of_a_forgotten_run_is_left_and_the_file_is_smaller() {
     let (workspace, job) = finished(60_000);
     let results = workspace.imbulk(&["results", "job"]).expect(0).stdout;
     let before = status(&workspace, &["job"]);
+    let reported = report_of(&workspace);
     assert!(contains(&workspace, "user_00017"), "or this test is blind");
     lists(&workspace.imbulk(FORGET_ALL).expect(0), "removed: 1 run with 60,000 rows");
     assert!(!contains(&workspace, "user_00017") && !contains(&workspace, "job.csv"));
@@ -54,6 +63,7 @@ fn no_byte_of_a_forgotten_run_is_left_and_the_file_is_smaller() {
     assert!(size(&after) * 3 < size(&before), "{} and {}", size(&before), size(&after));
     let digest = blake3::hash(results.as_bytes()).to_hex().to_string();
     assert_eq!(after["forgotten"]["results_digest"], digest);
+    assert_eq!([reported, report_of(&workspace)], [digest.as_str(), &digest]);
     lists(&workspace.imbulk(&["status", "job"]).expect(0), &digest);
     lists(&workspace.imbulk(&["status"]).expect(0), "forgotten");
     for command in ["results", "retry"] {
