@@ -55,19 +55,9 @@ pub struct Call {
 }
 
 impl Client {
-    /// A client for up to `width` calls at once.
+    /// A client for up to `width` calls at once. `tuning`: its proxy; tests also set other time-outs and certificate
+    /// authorities.
     pub fn new(
-        endpoint: Endpoint,
-        sdkappid: NonZeroU64,
-        identifier: UserId,
-        credentials: Credentials,
-        width: NonZeroU32,
-    ) -> Result<Self, ApiError> {
-        Self::with_tuning(endpoint, sdkappid, identifier, credentials, width, &Tuning::default())
-    }
-
-    /// The same with a proxy. Tests also set other time-outs and certificate authorities.
-    pub fn with_tuning(
         endpoint: Endpoint,
         sdkappid: NonZeroU64,
         identifier: UserId,

@@ -88,7 +88,7 @@ pub struct Run {
     pub call_settings: Option<CallSettings>,
     /// Why the last session ended before the run did.
     pub end_reason: Option<Message>,
-    /// The kind of that reason; none while a session is sending, and after it was killed.
+    /// The kind of that reason; none while a session is sending, and after one that could not store why it ended.
     pub(super) ended_by: Option<EndedBy>,
     /// The progress, stored about once a second while a session sends.
     pub heartbeat: Option<Heartbeat>,

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::api::{CALL_TIMEOUT, Credentials, SecretKey};
+use crate::api::{CALL_TIMEOUT, Credentials, SecretKey, Tuning};
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::Preparations;
 use crate::domain::request::Item;
@@ -56,7 +56,7 @@ fn client_of(listener: &TcpListener) -> Arc<Client> {
     let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let key = Credentials::Key(SecretKey::new("0123456789abcdef".to_owned()).unwrap());
     let (app, width) = (NonZeroU64::new(1_400_000_001).unwrap(), NonZeroU32::new(2).unwrap());
-    Arc::new(Client::new(endpoint, app, id("administrator"), key, width).unwrap())
+    Arc::new(Client::new(endpoint, app, id("administrator"), key, width, &Tuning::default()).unwrap())
 }
 
 fn job(run: &TestQueue, tally: Tally, client: &Arc<Client>) -> RunnerJob {

@@ -168,7 +168,7 @@ impl Target {
         let usual = Tuning { proxy: self.proxy.clone(), ..Tuning::default() };
         let tuning = Tuning { connect_timeout: self.connect_timeout.unwrap_or(usual.connect_timeout), ..usual };
         let endpoint = self.endpoint.clone();
-        Ok(Arc::new(Client::with_tuning(endpoint, self.sdkappid, identifier, credentials, width, &tuning)?))
+        Ok(Arc::new(Client::new(endpoint, self.sdkappid, identifier, credentials, width, &tuning)?))
     }
 
     /// Takes the user of the ledger, which has to leave at the end.

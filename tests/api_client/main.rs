@@ -33,7 +33,7 @@ fn client(url: &str, credentials: Credentials, tuning: &Tuning) -> Client {
     let endpoint: Endpoint = url.parse().unwrap();
     let identifier = UserId::new("administrator").unwrap();
     let width = NonZeroU32::new(4).unwrap();
-    Client::with_tuning(endpoint, sdkappid(), identifier, credentials, width, tuning).unwrap()
+    Client::new(endpoint, sdkappid(), identifier, credentials, width, tuning).unwrap()
 }
 
 /// The URL of a port of this machine on which no server listens.
