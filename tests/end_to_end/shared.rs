@@ -128,7 +128,7 @@ fn stopped_by(change: fn(&Workspace), what: &str) {
     }
     for name in ["one", "other"] {
         let status = workspace.imbulk(&["--queue", &format!("{name}.db"), "status", name]).expect(0);
-        status.says("halted").says(what).says("hint: run again, once no other imbulk sends to this app");
+        status.says("interrupted").says(what).says("hint: run again, once no other imbulk sends to this app");
     }
     for ending in ["old", "new", "second"] {
         let _gone = std::fs::remove_file(workspace.ledger().with_extension(ending));
