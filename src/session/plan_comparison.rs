@@ -44,8 +44,11 @@ impl PlanComparison {
     /// than before the question, which removes ids that were protected since.
     pub(super) fn confirm(&mut self, parts: Vec<PlanParts>) {
         self.is_confirmed = true;
-        self.id = plan_id(&parts);
-        self.last_round = parts;
+        for part in parts {
+            let shown = self.last_round.iter_mut().find(|shown| (&shown.job, shown.target) == (&part.job, part.target));
+            *shown.unwrap_or_else(|| unreachable!("each job of the question is one of the round")) = part;
+        }
+        self.id = plan_id(&self.last_round);
     }
 
     /// Refuses any other plan than that of `--plan`. Without `--plan`, notes the differences from the last plan.

@@ -312,6 +312,21 @@ fn a_confirmed_plan_of_several_older_runs_is_sent_although_the_protected_list_gr
 }
 
 #[test]
+fn the_report_names_the_plan_that_was_shown_although_another_job_has_nothing_to_send() {
+    let (workspace, done) = JobFile::new("done", OPERATION).rows(&plain(OPERATION, 3)).on(everybody_exists());
+    workspace.run(&done).expect(0);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&workspace);
+    let shown = workspace.imbulk(&["plan", &done, &job, "--json"]).expect(0).stdout;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    workspace.at_a_terminal(&["run", &done, &job, "--execute"], "1400000001\n").expect(0);
+    workspace.imbulk(&["report", "job", "--output", "report.json"]).expect(0);
+    let report = std::fs::read(workspace.path("report.json")).expect("a report");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    assert!(shown[1]["plan_id"].is_string(), "{shown:#}");
+    assert_eq!(report["sessions"][0]["plan"], shown[1]["plan_id"]);
+}
+
+#[test]
 fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
     let (workspace, job) = stopped_by(Signal::TERM);
     let again = ["run", &job, "--execute", "--again"];
