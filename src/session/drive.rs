@@ -485,20 +485,15 @@ async fn close_all(
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck).into());
     let shown = StepDisplay::new(Phase::FinalCheck, only_time);
     let names: Vec<&str> = runs.iter().map(|it| it.ready.run.job.as_str()).collect();
-    let (mut closed, mut failed) = (Vec::new(), None);
+    let (mut closed, mut failed, mut is_interrupted) = (Vec::new(), None, false);
     for (job, run) in runs.iter().enumerate() {
-        let done = match failed {
-            Some(SessionError::Interrupted(_)) => None,
-            _ => Some(or_signal(signals, close(queue, run, end, job, &names)).await),
-        };
-        closed.push(match done {
-            Some(Ok(closed)) => Some(closed),
-            Some(Err(error)) if failed.is_none() || matches!(error, SessionError::Interrupted(_)) => {
-                failed = Some(error);
-                None
-            }
-            Some(Err(_)) | None => None,
-        });
+        if is_interrupted {
+            closed.push(None);
+            continue;
+        }
+        let done = or_signal(signals, close(queue, run, end, job, &names)).await;
+        is_interrupted = matches!(done, Err(SessionError::Interrupted(_)));
+        closed.push(done.map_err(|error| failed.get_or_insert(error)).ok());
     }
     drop(shown);
     log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() }.into());
