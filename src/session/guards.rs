@@ -14,18 +14,28 @@ use crate::report::{refusals, second};
 impl JobInput {
     /// Checks the guards of a run that is about to be sent, and logs each of them.
     pub(super) async fn check_guards(&self, queue: &Queue, run: &Run) -> Result<(), SessionError> {
-        self.read_guards(queue, run).await?.iter().for_each(|guard| log_guard(run, guard));
-        let refusals = self.refusals(queue, run).await?;
+        let guards = self.read_guards(queue, run).await?;
+        guards.iter().for_each(|guard| log_guard(run, guard));
+        let refusals = self.refusals_of(&guards, queue, run).await?;
         if refusals.is_empty() { Ok(()) } else { Err(SessionError::Refused(refusals)) }
     }
 
     /// The refusals of the guards; none if the run may be sent.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
         let guards = self.read_guards(queue, run).await?;
+        self.refusals_of(&guards, queue, run).await
+    }
+
+    async fn refusals_of(
+        &self,
+        guards: &[GuardValue],
+        queue: &Queue,
+        run: &Run,
+    ) -> Result<Vec<SessionError>, SessionError> {
         let mut refused = Vec::new();
         if !guards.iter().all(GuardValue::allows) {
             let rejects = rejected_rows(&queue.reader().await?, run).await?;
-            let messages = refusals(&self.job.file.to_string_lossy(), &guards, &rejects);
+            let messages = refusals(&self.job.file.to_string_lossy(), guards, &rejects);
             refused.extend(messages.into_iter().map(SessionError::Guard));
         }
         refused.extend(self.held(run));
