@@ -56,7 +56,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Ctl(args) => ctl::ctl(&args, &env, &queue).await,
         CliCommand::Results(args) => until_signal(results::results(&args, &env, &queue)).await,
         CliCommand::History(args) => history::history(&args, &queue).await,
-        CliCommand::Report(args) => report::report(&args, &env, &queue).await,
+        CliCommand::Report(args) => until_signal(report::report(&args, &env, &queue)).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Verify(args) => Box::pin(verify::verify(args, &env, &queue, log)).await,
         CliCommand::Restore(args) => restore::restore(args, &queue).await,

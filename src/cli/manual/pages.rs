@@ -266,6 +266,7 @@ pub const REPORT: Manual = Manual {
         (Exit::Done, "written"),
         IO_ERROR,
         (Exit::Unusable, "usage error, unknown name, or the queue or the output file cannot be used"),
+        (Exit::Stopped, "interrupted by a signal"),
     ],
 };
 
